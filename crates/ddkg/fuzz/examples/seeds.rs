@@ -170,12 +170,17 @@ fn covers(record: &Record, seeds: &mut Seeds) {
 fn orders() {
     const ROUND: &[u8] = &[1, 3, 0, 0, 0, 0, 5, 0, 0, 7, 0, 0, 1, 0];
     const REKEY: &[u8] = &[1, 4, 0, 0, 1, 5, 1, 0, 7, 1, 1, 1, 0];
-    let lives: [(&str, Vec<u8>); 5] = [
+    // The order to rekey with its highest bit set, and a proof under the new name.
+    const TRANSFER: &[u8] = &[1, 0x84, 0, 0, 0, 5, 1, 0, 7, 1, 1, 1, 0, 1, 3, 0, 0, 0, 0, 5, 2, 0, 7, 2, 2, 1, 0];
+    const BACK: &[u8] = &[1, 0x84, 0, 0, 0, 5, 3, 0, 7, 3, 3, 1, 0, 9, 1, 3, 0, 0, 0, 0, 5, 4, 0, 7, 4, 4, 1, 0];
+    let lives: [(&str, Vec<u8>); 7] = [
         ("confirm-and-prove", [&[10, 0][..], ROUND, &[0, 200, 20], ROUND].concat()),
         ("rekey", [&[10, 0][..], ROUND, REKEY, &[1, 3, 0, 0, 0, 0, 5, 2, 0, 7, 2, 2, 1, 0]].concat()),
         ("keys", [&[10, 0][..], ROUND, &[12, 0, 1, 0, 0, 13, 0, 1, 0, 0, 14, 0, 1, 0, 15]].concat()),
         ("repeated-and-changed", [&[10, 0][..], ROUND, &[5, 0, 0, 5, 0, 3, 0, 9, 1, 9, 1, 3, 0]].concat()),
         ("enroll-again", [&[11, 0, 11, 3, 0, 9, 1, 10, 0][..], ROUND, &[11, 0, 9]].concat()),
+        ("transfer", [&[10, 0][..], ROUND, &[12, 0, 0, 0, 0], TRANSFER, &[12, 0, 1, 0, 0, 13, 0, 1, 0, 0]].concat()),
+        ("loan", [&[10, 0][..], ROUND, TRANSFER, BACK, &[15, 13, 0, 1, 0, 0]].concat()),
     ];
     for (index, (name, life)) in lives.into_iter().enumerate() {
         for schedule in [0, 1, 6, 10] {

@@ -1,19 +1,21 @@
-//! Both ends over a network that loses, repeats, reorders and changes messages, with crashes at both ends. The input is a
-//! list of orders.
+//! Both ends over a network that loses, repeats, reorders and changes messages, with crashes at both ends. The device goes over
+//! from one of two tenants to the other, and back. The input is a list of orders.
 //!
 //! Whatever the orders: nothing panics; a changed message is refused; a refused message changes nothing; no key is used
-//! twice; one honest device never looks like two; and at the end both ends agree again.
+//! twice; one honest device never looks like two; no tenant that it left accepts it; and at the end both ends agree again.
 
+mod authority;
 mod keys;
 
 use super::world::{self, Counter, START};
+use authority::Authority;
 use std::collections::{BTreeMap, BTreeSet};
-use wardein_ddkg::authority::{Accepted, Record, Refusal, Standing};
+use wardein_ddkg::authority::{Refusal, Standing};
 use wardein_ddkg::device::{ChallengeAsk, Clock, DeviceState, Enrolling, InFlight};
 use wardein_ddkg::message::{
-    AckedReply, ChallengeOffer, Confirmation, EnrollReply, FileStanza, ProofRequest, RekeyAsk,
+    AckedReply, ChallengeOffer, Confirmation, EnrollReply, FileStanza, ProofRequest,
 };
-use wardein_ddkg::{AuthorityTime, DecodeError, KeyName, Purposes, Suite};
+use wardein_ddkg::{DecodeError, KeyName, Purposes, Suite};
 use wardein_domain::Schedule;
 
 /// The first two bytes choose the schedule and the suites, each further one or few are an order.
@@ -55,10 +57,7 @@ struct Ends {
     device: DeviceState,
     /// The device's flash.
     saved: Vec<u8>,
-    record: Record,
-    /// Its parts on the authority's disk.
-    cold: Vec<u8>,
-    hot: Vec<u8>,
+    authority: Authority,
     schedule: Schedule,
     suites: Vec<Suite>,
     now_ms: u64,
@@ -89,9 +88,7 @@ impl Ends {
         Self {
             device: DeviceState::restore(&saved, 0).expect("it was saved there"),
             saved,
-            cold: record.encode_cold().expose().to_vec(),
-            hot: record.encode_hot(),
-            record,
+            authority: Authority::new(record, schedule),
             schedule,
             suites,
             now_ms: START * 1_000,
@@ -115,7 +112,7 @@ impl Ends {
             0 => self.now_ms += u64::from(orders.byte()) << (orders.byte() % 24),
             1 | 2 => self.ask(),
             3 => self.prove(orders),
-            4 => self.rekey(orders),
+            4 => self.rekey(orders, order & TRANSFER != 0),
             5 | 6 => self.deliver(orders),
             7 => self.acknowledge(orders),
             8 => self.refuse(orders),
@@ -125,10 +122,7 @@ impl Ends {
             12 => self.token(orders),
             13 => self.payload(orders),
             14 => self.file(orders),
-            _ => {
-                self.record.sweep(AuthorityTime::sure(self.now()), &world::policy());
-                self.store();
-            }
+            _ => self.authority.sweep(self.now()),
         }
     }
 
@@ -139,8 +133,9 @@ impl Ends {
     }
 
     fn offer(&mut self) -> ChallengeOffer {
-        let (key, recipe) = (world::challenge_key(), self.record.attributes().names());
-        let challenge = key.issue(&world::name(), &recipe, self.now_ms, &mut self.entropy);
+        let name = self.device.device();
+        let (key, recipe) = (world::challenge_key(), self.authority.recipe(name));
+        let challenge = key.issue(name, &recipe, self.now_ms, &mut self.entropy);
         ChallengeOffer { challenge: challenge.expect("there is entropy"), server_time: self.now(), recipe }
     }
 
@@ -169,11 +164,16 @@ impl Ends {
         }
     }
 
-    fn rekey(&mut self, orders: &mut Orders<'_>) {
+    /// Asks for other keys, in the same tenant or in the other one.
+    fn rekey(&mut self, orders: &mut Orders<'_>, goes_over: bool) {
         let Some((ask, offer)) = self.asked(orders) else { return };
         let suite = self.suites[usize::from(orders.byte()) % self.suites.len()];
         let (before, measured) = (world::visible(&self.device), world::attributes().digests());
-        match self.device.rekey(ask, &offer, &measured, suite, &mut self.entropy) {
+        let asked = match goes_over {
+            true => self.device.transfer(ask, &offer, &measured, suite, &mut self.entropy),
+            false => self.device.rekey(ask, &offer, &measured, suite, &mut self.entropy),
+        };
+        match asked {
             Ok(unsaved) => {
                 let (request, rekey, in_flight) = world::save(unsaved, &mut self.saved);
                 self.send(request, rekey.encode(), in_flight);
@@ -196,73 +196,29 @@ impl Ends {
         let mut request = self.sent[which].request.clone();
         let is_changed = how & 3 == 3 && change(&mut request, orders);
         let (body, server_time) = (self.sent[which].body.clone(), self.now());
-        let before = world::bytes(&self.record);
-        match self.verify(&request, &body) {
-            Some(Ok(_)) if is_changed => unreachable!("a changed proof was accepted"),
-            Some(Ok(_)) if how & 3 == 2 => {
-                self.load();
-                assert!(world::bytes(&self.record) == before, "it was stored before");
+        let before = self.authority.bytes();
+        match self.authority.verify(&request, &body, self.now_ms) {
+            Some((_, Ok(_))) if is_changed => unreachable!("a changed proof was accepted"),
+            Some((_, Ok(_))) if how & 3 == 2 => {
+                self.authority.load();
+                assert!(self.authority.bytes() == before, "it was stored before");
             }
-            Some(Ok(accepted)) => {
-                let reply_body = self.answer(&accepted, &body);
-                let reply = accepted.reply(server_time, reply_body).encode();
-                self.sent[which].reply = Some(reply);
-                self.store();
+            Some((place, Ok(accepted))) => {
+                let now = server_time;
+                match self.authority.perform(place, &accepted, &body, now, &mut self.entropy) {
+                    Some(reply_body) => {
+                        self.authority.store();
+                        self.sent[which].reply = Some(accepted.reply(server_time, reply_body).encode());
+                    }
+                    None => self.authority.load(),
+                }
             }
-            Some(Err(refusal)) => {
-                assert!(world::bytes(&self.record) == before, "a refusal changed the record");
+            Some((_, Err(refusal))) => {
+                assert!(self.authority.bytes() == before, "a refusal changed the record");
                 self.sent[which].refusal = (!is_changed).then_some(refusal);
             }
             None => {}
         }
-    }
-
-    /// `None` when the bytes are no proof, or answer no good challenge.
-    fn verify(&mut self, request: &[u8], body: &[u8]) -> Option<Result<Accepted, Refusal>> {
-        let request = ProofRequest::decode(request).ok()?;
-        let (recipe, policy) = (self.record.attributes().names(), world::policy());
-        let checked = world::challenge_key()
-            .check(&request.challenge, self.record.device(), &recipe, self.now_ms, &policy)
-            .ok()?;
-        let time = AuthorityTime::sure(self.now());
-        let verified = self.record.verify(&request, checked, &recipe, body, time, &policy);
-        assert!(
-            !matches!(verified, Err(Refusal::CloneSuspected(_))),
-            "one honest device looked like two: {:?}",
-            verified.err()
-        );
-        Some(verified)
-    }
-
-    fn answer(&mut self, accepted: &Accepted, body: &[u8]) -> Vec<u8> {
-        if !accepted.is_rekey() {
-            return body.to_vec();
-        }
-        let ask = RekeyAsk::decode(body).expect("the device made it");
-        let schedule = Schedule { not_before: self.now(), ..self.schedule };
-        match self.record.rekey(accepted, &ask, schedule, &mut self.entropy) {
-            Ok(answer) => answer.encode(),
-            // The first proof of a generation that is pending cannot ask for the next one.
-            Err(refusal) => {
-                assert!(matches!(refusal, Refusal::GenerationUnknown { .. }), "{refusal}");
-                Vec::new()
-            }
-        }
-    }
-
-    /// The authority's record goes to disk and is loaded again for the next request.
-    fn store(&mut self) {
-        let bytes = world::bytes(&self.record);
-        if self.record.is_cold_changed() {
-            self.cold = self.record.encode_cold().expose().to_vec();
-        }
-        self.hot = self.record.encode_hot();
-        self.load();
-        assert!(world::bytes(&self.record) == bytes, "what was not stored is lost");
-    }
-
-    fn load(&mut self) {
-        self.record = Record::decode(&self.cold, &self.hot).expect("what the authority stores it loads");
     }
 
     /// A reply reaches the device: maybe that to another request, or changed on the way.
@@ -315,26 +271,33 @@ impl Ends {
         let mut bytes = world::save(unsaved, &mut self.saved).encode();
         let is_changed = orders.byte() & 3 == 3 && change(&mut bytes, orders);
         let Ok(confirmation) = Confirmation::decode(&bytes) else { return };
-        let before = world::bytes(&self.record);
-        match self.record.confirm(&confirmation) {
+        // A device that has proved anything keeps none.
+        let home = &mut self.authority.home;
+        let before = world::bytes(&home.record);
+        match home.record.confirm(&confirmation) {
             Ok(_) => assert!(!is_changed, "a changed confirmation was accepted"),
-            Err(_) => assert!(world::bytes(&self.record) == before),
+            Err(_) => assert!(world::bytes(&home.record) == before),
         }
-        self.store();
+        home.store();
     }
 
     /// The station starts over: that replaces the pending enrollment, and touches nothing else.
     fn enroll_again(&mut self, orders: &mut Orders<'_>) {
-        let (how, before) = (orders.byte(), world::bytes(&self.record));
+        let (how, home) = (orders.byte(), &mut self.authority.home);
+        // A station has nothing to do with a device that has gone.
+        if *home.record.device() != world::name() {
+            return;
+        }
+        let before = world::bytes(&home.record);
         let suite = self.suites[0];
-        match world::enroll(Some(&self.record), suite, self.schedule, &mut self.entropy) {
+        match world::enroll(Some(&home.record), suite, self.schedule, &mut self.entropy) {
             Err(refusal) => {
-                assert_eq!((refusal, self.record.standing()), (Refusal::AlreadyEnrolled, Standing::Enrolled));
-                assert!(world::bytes(&self.record) == before);
+                assert_eq!((refusal, home.record.standing()), (Refusal::AlreadyEnrolled, Standing::Enrolled));
+                assert!(world::bytes(&home.record) == before);
             }
             Ok((enrolling, reply, record)) => {
-                self.record = record.expect("a fresh request");
-                self.store();
+                home.record = record.expect("a fresh request");
+                home.store();
                 self.finish(enrolling, reply, how, orders);
             }
         }
@@ -352,11 +315,12 @@ impl Ends {
             // The station asks a third time, and now nothing is in the way.
             _ => {
                 assert!(is_changed, "an honest enrollment reply was refused");
+                let home = &mut self.authority.home;
                 let again =
-                    world::enroll(Some(&self.record), self.suites[0], self.schedule, &mut self.entropy);
+                    world::enroll(Some(&home.record), self.suites[0], self.schedule, &mut self.entropy);
                 let (enrolling, reply, record) = again.expect("it is still pending");
-                self.record = record.expect("a fresh request");
-                self.store();
+                home.record = record.expect("a fresh request");
+                home.store();
                 enrolling.finish(&reply, Purposes::ALL).expect("the reply is right")
             }
         };
@@ -387,7 +351,7 @@ impl Ends {
     fn must_agree(&mut self) {
         if let Some(unsaved) = self.device.confirmation() {
             let confirmation = world::save(unsaved, &mut self.saved);
-            let _ = self.record.confirm(&confirmation);
+            let _ = self.authority.home.record.confirm(&confirmation);
         }
         let mut last = None;
         for _ in 0..6 {
@@ -400,13 +364,22 @@ impl Ends {
             assert_eq!(self.sent.len(), sent + 1, "the device could not answer a challenge");
             let Sent { request, body, .. } = &self.sent[sent];
             let (request, body) = (request.clone(), body.clone());
-            match self.verify(&request, &body).expect("a fresh challenge") {
+            let now = self.now();
+            let (place, verified) =
+                self.authority.verify(&request, &body, self.now_ms).expect("a fresh challenge");
+            match verified {
                 Ok(accepted) => {
-                    let reply = accepted.reply(self.now(), Vec::new());
+                    let answer = self.authority.perform(place, &accepted, &body, now, &mut self.entropy);
+                    self.authority.store();
+                    let reply = accepted.reply(now, answer.expect("it asks for nothing that is refused"));
                     let in_flight = self.sent[sent].in_flight.take().expect("just sent");
                     let unsaved = self.device.acknowledge(in_flight, reply).expect("an honest reply");
                     world::save(unsaved, &mut self.saved);
-                    assert_eq!(self.device.generation(), self.record.active_generation());
+                    let home = &self.authority.home.record;
+                    assert_eq!(
+                        (self.device.device(), self.device.generation()),
+                        (home.device(), home.active_generation())
+                    );
                     return;
                 }
                 Err(refusal) => {
@@ -442,6 +415,9 @@ fn on_the_way<T>(
     let is_changed = orders.byte() & 3 == 3 && change(&mut bytes, orders);
     Some((decode(&bytes).ok()?, is_changed))
 }
+
+/// Set in an order to rekey: the device is to go over to the other tenant.
+const TRANSFER: u8 = 0x80;
 
 /// More orders in a row make a run slow and say little more.
 const MAX_ORDERS: usize = 64;

@@ -45,6 +45,14 @@ pub fn name() -> DeviceName {
     }
 }
 
+/// Who it is in the other tenant.
+pub fn other_name() -> DeviceName {
+    DeviceName {
+        tenant: "labor-sued".parse().expect("a tenant"),
+        device: "pump-7".parse().expect("a device id"),
+    }
+}
+
 /// What it measures.
 pub fn attributes() -> Attributes {
     let mut attributes = Attributes::new();

@@ -188,12 +188,21 @@ fn who_speaks_under_the_former_name_later_is_a_copy_and_who_was_overtaken_is_non
     pair.wait(5);
     let arriving = pair.transfer(None);
     let mut left = pair.turn_to(arriving);
-    pair.wait(20);
+    pair.wait(10);
+    // A challenge from before its first proof there says nothing: it is judged by that one (section 6.2).
+    let there = pair.turn_to(left);
+    pair.swap(&mut copy);
+    let between = pair.ask("authenticate", b"");
+    pair.swap(&mut copy);
+    left = pair.turn_to(there);
+    pair.wait(10);
     pair.prove();
     let (time, policy) = (pair.time(), pair.setup.policy.clone());
     left.hand_over(&pair.record, time, &policy, &mut pair.entropy).unwrap();
     pair.turn_to(left);
-    assert_eq!(pair.receive(&late).err(), Some(Refusal::GenerationRetired { claimed: 1, active: 2 }));
+    let retired = Some(Refusal::GenerationRetired { claimed: 1, active: 2 });
+    assert_eq!(pair.receive(&late).err(), retired);
+    assert_eq!(pair.receive(&between).err(), retired);
     pair.wait(10);
     pair.swap(&mut copy);
     let sent = pair.ask("authenticate", b"");
@@ -243,4 +252,63 @@ fn no_record_takes_more_generations_than_it_may_hold() {
     let refused = pair.record.hand_over(&other.record, time, &policy, &mut pair.entropy);
     assert!(matches!(refused, Err(Refusal::RetentionFull { .. })));
     assert!(bytes(&pair.record) == before);
+}
+
+#[test]
+fn a_generation_is_above_all_that_the_authority_may_have_given_and_not_know_of() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let sent = pair.ask_transfer();
+    let accepted = pair.receive(&sent).unwrap();
+    let ask = RekeyAsk::decode(&sent.body).unwrap();
+    let terms = TransferTerms { device: to(), previous: None, least: 40, schedule: HOURLY };
+    let (answer, arriving) = pair.record.transfer(&accepted, &ask, terms, &mut pair.entropy).unwrap();
+    assert_eq!((answer.keys.generation, arriving.active_generation()), (40, 40));
+}
+
+#[test]
+fn a_proof_under_keys_that_are_no_longer_in_force_agrees_on_none() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let sent = pair.ask_transfer();
+    let accepted = pair.receive(&sent).unwrap();
+    pair.rekey();
+    pair.prove();
+    let refused = pair.answer_transfer(&sent, &accepted, None).err();
+    assert_eq!(refused, Some(Refusal::GenerationUnknown { claimed: 1, active: 2 }));
+}
+
+#[test]
+fn a_record_that_it_left_must_have_room_for_what_it_comes_back_with() {
+    let mut setup = Setup::new(HOURLY);
+    setup.policy.data_retention = 10_000;
+    let mut full = Pair::proven(setup);
+    while full.record.can_rekey() {
+        full.rekey();
+        full.prove();
+    }
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let sent = pair.ask_transfer();
+    let accepted = pair.receive(&sent).unwrap();
+    let refused = pair.answer_transfer(&sent, &accepted, Some(full.record)).err();
+    assert!(matches!(refused, Some(Refusal::RetentionFull { .. })), "{refused:?}");
+}
+
+/// It answered no challenge there that is later than that of its request to come back.
+#[test]
+fn a_message_of_an_earlier_stay_is_no_sign_of_a_copy_before_the_device_is_back() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let home = pair.device.device().clone();
+    let late = pair.ask("authenticate", b"");
+    pair.wait(5);
+    let arriving = pair.transfer(None);
+    let mut left = pair.turn_to(arriving);
+    pair.prove();
+    let (time, policy) = (pair.time(), pair.setup.policy.clone());
+    left.hand_over(&pair.record, time, &policy, &mut pair.entropy).unwrap();
+    pair.wait(5);
+    let sent = pair.ask_transfer();
+    let accepted = pair.receive(&sent).unwrap();
+    let (_, back) = pair.answer_transfer_to(home, &sent, &accepted, Some(left)).unwrap();
+    let active = back.active_generation();
+    pair.turn_to(back);
+    assert_eq!(pair.receive(&late).err(), Some(Refusal::GenerationRetired { claimed: 1, active }));
 }
