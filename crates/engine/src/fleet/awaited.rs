@@ -60,10 +60,9 @@ impl Engine {
         self.claim_id(tx, change, name)?;
         self.require_unawaited(tx, name)?;
         let row: Option<(u64, DeviceRow)> = tx.row(Table::Device, &rows::device_key(name))?;
-        let Some((version, row)) = row else { return Ok(self.check_new(name, profile)?) };
-        let is_back =
-            row.state == DeviceState::Transferred && self.whereabouts(tx, name)?.as_ref() == Some(from);
-        if !is_back {
+        let Some((version, _)) = row else { return Ok(self.check_new(name, profile)?) };
+        // Where one that did not leave is, is here.
+        if self.whereabouts(tx, name)?.as_ref() != Some(from) {
             let message = format_args!(
                 "tenant {} has a device {}; accept it under another id",
                 name.tenant, name.device

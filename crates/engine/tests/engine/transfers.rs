@@ -5,15 +5,22 @@ use crate::signing::Signer;
 use crate::tpm::key_order;
 use crate::world::{CRASH_POINTS, TestDevice, World, caller, csr, facts, name, order};
 use wardein_crypto::{Digest, SystemEntropy};
-use wardein_ddkg::device::DeviceState as Keys;
+use wardein_ddkg::device::{DeviceState as Keys, InFlight};
 use wardein_ddkg::message::{RekeyAsk, TransferAnswer};
 use wardein_ddkg::{Attributes, DeviceName, Suite};
-use wardein_domain::{Call, DeviceState, Event, KeyKeeper, Reason, Right, Role, TransferState, Verdict};
-use wardein_engine::{
-    AcceptOrder, Caller, Error, KeyPolicy, OpenAsk, Page, Proved, Subject, TokenAsk, Transfer, TransferOrder,
+use wardein_domain::{
+    Call, DeviceState, Event, KeyKeeper, ProfileFields, ProfileName, Reason, Right, Role, TransferState,
+    Verdict,
 };
+use wardein_engine::{
+    AcceptOrder, Caller, Error, KeyPolicy, OpenAsk, Page, ProfilePut, Proved, Subject, TokenAsk, Transfer,
+    TransferOrder, VoucherOrder,
+};
+use wardein_port::{Store, Table};
 
 mod copies;
+mod decided;
+mod raced;
 
 const WEEK: u64 = 7 * 86_400;
 
@@ -97,6 +104,11 @@ impl Two {
             .collect()
     }
 
+    /// How many rows of transfers there are: the transfers, and what leads to them from the receiving tenants.
+    async fn rows(&self) -> usize {
+        self.store.scan(Table::Transfer, b"", None, 100).await.unwrap().len()
+    }
+
     /// The tenants that trust a device of that id.
     async fn trusting(&self, id: &str) -> Vec<&'static str> {
         let mut trusting = Vec::new();
@@ -111,11 +123,15 @@ impl Two {
 
 impl TestDevice {
     /// Proves a transfer; the proved answer, and what it takes to believe it.
-    async fn ask_transfer(&mut self, two: &Two) -> (Result<Proved, Error>, wardein_ddkg::device::InFlight) {
+    async fn ask_transfer(&mut self, two: &Two) -> (Result<Proved, Error>, InFlight) {
+        self.ask_transfer_of(two, Suite::P256).await
+    }
+
+    async fn ask_transfer_of(&mut self, two: &Two, suite: Suite) -> (Result<Proved, Error>, InFlight) {
         let state = self.state.as_mut().unwrap();
         let ask = state.ask_challenge();
         let offer = two.engine.challenge(&self.name).unwrap();
-        let proof = state.transfer(ask, &offer, &self.measured, Suite::P256, &mut SystemEntropy::default());
+        let proof = state.transfer(ask, &offer, &self.measured, suite, &mut SystemEntropy::default());
         let (request, ask, in_flight) = proof.unwrap().save(|_| Ok::<_, ()>(())).unwrap();
         (two.engine.prove(&Call::new("test"), request, ask.encode()).await, in_flight)
     }
@@ -205,169 +221,6 @@ async fn both_agree_the_device_hears_of_it_and_belongs_to_the_other_with_its_fir
 }
 
 #[tokio::test]
-async fn each_side_decides_for_itself_alone() {
-    let two = Two::new().await;
-    let device = two.proven("pump-1").await;
-    let from = device.name.clone();
-    let engine = &two.engine;
-    let offered = |to: &str| offer(from.clone(), to);
-    // Giving is the giver's, and the receiver is another tenant.
-    assert_eq!(code(engine.offer_transfer(&two.lab, offered("lab")).await), "tenant-unknown");
-    assert_eq!(code(engine.offer_transfer(&two.klinik, offered("klinik")).await), "malformed");
-    assert_eq!(code(engine.offer_transfer(&two.admin, offered("nowhere")).await), "tenant-unknown");
-    for lifetime in [59, 366 * 86_400 + 1] {
-        let offered = TransferOrder { lifetime, ..offered("lab") };
-        assert_eq!(code(engine.offer_transfer(&two.klinik, offered).await), "malformed");
-    }
-    // A tenant's administrator learns by it of no other tenant.
-    engine.offer_transfer(&two.klinik, offered("nowhere")).await.unwrap();
-    assert_eq!(code(engine.offer_transfer(&two.klinik, offered("lab")).await), "transfer-open");
-    engine.withdraw_transfer(&two.klinik, from.clone(), reason()).await.unwrap();
-    engine.offer_transfer(&two.klinik, offered("lab")).await.unwrap();
-    engine.offer_transfer(&two.klinik, offered("lab")).await.unwrap();
-    assert_eq!(two.entries(Event::TransferOffered).await.len(), 3, "the same again changes nothing");
-    // Taking is the receiver's.
-    let taken = || accept(from.clone(), "lab");
-    assert_eq!(code(engine.accept_transfer(&two.klinik, taken()).await), "tenant-unknown");
-    assert_eq!(
-        code(engine.accept_transfer(&two.home, accept(from.clone(), "home")).await),
-        "transfer-unknown"
-    );
-    let none = AcceptOrder { profile: "absent".parse().unwrap(), ..taken() };
-    assert_eq!(code(engine.accept_transfer(&two.lab, none).await), "profile-unknown");
-    assert_eq!(code(engine.withdraw_transfer(&two.home, from.clone(), reason()).await), "transfer-unknown");
-    engine.accept_transfer(&two.lab, taken()).await.unwrap();
-    engine.accept_transfer(&two.lab, taken()).await.unwrap();
-    let other = AcceptOrder { device: Some("pump-9".parse().unwrap()), ..taken() };
-    assert_eq!(code(engine.accept_transfer(&two.lab, other).await), "transfer-open");
-    // The receiver may decline, too.
-    let declined = engine.withdraw_transfer(&two.lab, from.clone(), reason()).await.unwrap();
-    assert_eq!(declined.state, TransferState::Withdrawn);
-    engine.withdraw_transfer(&two.lab, from.clone(), reason()).await.unwrap();
-    assert_eq!(code(engine.accept_transfer(&two.lab, taken()).await), "transfer-unknown");
-    assert!(two.open("klinik").await.is_empty() && two.open("lab").await.is_empty());
-}
-
-#[tokio::test]
-async fn what_was_withdrawn_or_has_expired_comes_to_nothing_and_leaves_nothing() {
-    let two = Two::new().await;
-    let mut device = two.proven("pump-1").await;
-    let from = device.name.clone();
-    two.engine.offer_transfer(&two.klinik, offer(from.clone(), "lab")).await.unwrap();
-    two.clock.pass(WEEK);
-    assert_eq!(two.open("lab").await.len(), 1, "to its last second");
-    two.clock.pass(1);
-    assert!(two.open("lab").await.is_empty() && two.open("klinik").await.is_empty());
-    assert_eq!(
-        code(two.engine.accept_transfer(&two.lab, accept(from.clone(), "lab")).await),
-        "transfer-expired"
-    );
-    // Another may be made, to another tenant; and once accepted it waits for the device as long as it takes.
-    two.agree(&from, "home").await;
-    two.clock.pass(2 * WEEK);
-    assert!(device.hears(&two).await);
-    two.engine.withdraw_transfer(&two.klinik, from.clone(), reason()).await.unwrap();
-    assert!(!device.hears(&two).await);
-    assert_eq!(code(device.ask_transfer(&two).await.0), "transfer-unknown");
-    // The id is free there again, in any case of its letters.
-    let station = order(Role::Station, Some("home"), "line");
-    let station = caller(two.engine.issue_operator(&two.admin, station).await.unwrap().1.principal);
-    let shouted = TestDevice::begin(&two.engine, "PUMP-1").order();
-    two.engine.enroll(&station, shouted).await.unwrap();
-}
-
-#[tokio::test]
-async fn an_id_that_is_taken_is_not_given_twice() {
-    let two = Two::new().await;
-    let mut device = two.proven("pump-1").await;
-    let from = device.name.clone();
-    let station = order(Role::Station, Some("lab"), "line");
-    let station = caller(two.engine.issue_operator(&two.admin, station).await.unwrap().1.principal);
-    two.engine.enroll(&station, TestDevice::begin(&two.engine, "pump-1").order()).await.unwrap();
-    two.engine.offer_transfer(&two.klinik, offer(from.clone(), "lab")).await.unwrap();
-    let taken = accept(from.clone(), "lab");
-    assert_eq!(code(two.engine.accept_transfer(&two.lab, taken.clone()).await), "already-enrolled");
-    let similar = AcceptOrder { device: Some("PUMP-1".parse().unwrap()), ..taken.clone() };
-    assert_eq!(code(two.engine.accept_transfer(&two.lab, similar).await), "id-similar");
-    let other = AcceptOrder { device: Some("pump-2".parse().unwrap()), ..taken };
-    two.engine.accept_transfer(&two.lab, other).await.unwrap();
-    // It is kept free for the device from now on: for a station, and for another transfer.
-    let begun = TestDevice::begin(&two.engine, "pump-2").order();
-    assert_eq!(code(two.engine.enroll(&station, begun).await), "already-enrolled");
-    let policy = KeyPolicy { keepers: vec![KeyKeeper::Software], ..KeyPolicy::default() };
-    two.engine.put_key_policy(&two.admin, "lab".parse().unwrap(), policy, None).await.unwrap();
-    let (order, csr) = (key_order("pump-2"), csr());
-    let signing = two.engine.enroll_key(&station, &order, KeyKeeper::Software, &csr).await;
-    assert_eq!(code(signing), "already-enrolled");
-    let second = two.proven("pump-2").await;
-    two.engine.offer_transfer(&two.klinik, offer(second.name.clone(), "lab")).await.unwrap();
-    let taken = accept(second.name.clone(), "lab");
-    assert_eq!(code(two.engine.accept_transfer(&two.lab, taken).await), "already-enrolled");
-    device.go_over(&two).await;
-    assert_eq!(device.name, name("lab", "pump-2"));
-    assert_eq!(two.state(&name("lab", "pump-2")).await, Some(DeviceState::Active));
-    // The id that it left is kept for its return.
-    assert_eq!(
-        code(two.engine.enroll(&two.station, TestDevice::begin(&two.engine, "pump-1").order()).await),
-        "device-transferred"
-    );
-}
-
-#[tokio::test]
-async fn a_device_out_of_trust_stays_where_it_is() {
-    let two = Two::new().await;
-    let mut device = two.proven("pump-1").await;
-    let from = device.name.clone();
-    let set = async |state| {
-        two.engine.set_device_state(&two.klinik, from.clone(), state, reason()).await.unwrap();
-    };
-    set(DeviceState::Suspended).await;
-    assert_eq!(
-        code(two.engine.offer_transfer(&two.klinik, offer(from.clone(), "lab")).await),
-        "transition-not-allowed"
-    );
-    set(DeviceState::Active).await;
-    two.agree(&from, "lab").await;
-    set(DeviceState::Suspended).await;
-    assert_eq!(code(device.ask_transfer(&two).await.0), "suspended");
-    set(DeviceState::Active).await;
-    device.transfer(&two).await.unwrap();
-    // It has the other tenant's keys, and is its former tenant's still.
-    set(DeviceState::Suspended).await;
-    assert_eq!(code(device.prove(&two.engine, "authenticate", b"").await), "suspended");
-    assert!(two.trusting("pump-1").await.is_empty());
-    // To call it off now could lock it out.
-    assert_eq!(code(two.engine.withdraw_transfer(&two.lab, from.clone(), reason()).await), "transfer-agreed");
-    set(DeviceState::Active).await;
-    device.prove(&two.engine, "authenticate", b"").await.unwrap();
-    assert_eq!(two.trusting("pump-1").await, ["lab"]);
-}
-
-#[tokio::test]
-async fn a_device_that_is_ended_on_its_way_arrives_nowhere() {
-    let two = Two::new().await;
-    let mut device = two.proven("pump-1").await;
-    let from = device.name.clone();
-    two.agree(&from, "lab").await;
-    device.transfer(&two).await.unwrap();
-    two.engine.set_device_state(&two.klinik, from.clone(), DeviceState::Revoked, reason()).await.unwrap();
-    assert_eq!(code(device.prove(&two.engine, "authenticate", b"").await), "revoked");
-    let withdrawn = two.engine.withdraw_transfer(&two.lab, from.clone(), reason()).await.unwrap();
-    assert_eq!(withdrawn.state, TransferState::Withdrawn);
-    assert_eq!(code(device.prove(&two.engine, "authenticate", b"").await), "pending");
-    assert!(two.trusting("pump-1").await.is_empty());
-
-    // One that is to be enrolled again comes with other keys: its transfer is over.
-    let mut device = two.proven("pump-2").await;
-    let from = device.name.clone();
-    two.agree(&from, "lab").await;
-    device.transfer(&two).await.unwrap();
-    two.engine.readmit_device(&two.klinik, from.clone(), true, reason()).await.unwrap();
-    assert_eq!(code(device.prove(&two.engine, "authenticate", b"").await), "pending");
-    assert!(two.open("lab").await.is_empty());
-}
-
-#[tokio::test]
 async fn what_it_sealed_stays_its_former_owners_and_its_tokens_end() {
     let two = Two::new().await;
     two.grant(Right::Open).await;
@@ -410,6 +263,10 @@ async fn a_loan_comes_back_and_is_sold_twice() {
         device.prove(&two.engine, "certificate", &csr()).await.unwrap();
         assert_eq!(two.trusting("pump-1").await, [to], "from {from}");
         assert_eq!(two.state(&of).await, Some(DeviceState::Transferred));
+        // Of an earlier stay nothing comes back into force.
+        let page = Page { size: 100, after: None };
+        let found = two.engine.list_certificates(&two.admin, to.parse().unwrap(), None, page).await.unwrap();
+        assert_eq!(found.items.iter().filter(|one| one.revoked.is_none()).count(), 1, "from {from}");
         generations.push(device.state.as_ref().unwrap().generation());
         if generations.len() == 3 {
             // Back for the first time: without a period, what was sealed before opens until another generation retires here.
@@ -458,6 +315,47 @@ async fn keys_are_put_right_before_the_transfer_where_that_is_required() {
     device.rekey(&two.engine, Suite::P256).await.unwrap();
     device.go_over(&two).await;
     assert_eq!(two.trusting("pump-1").await, ["lab"]);
+}
+
+/// What is asked of the keys in one tenant is not asked of those that it agrees on with the next, in the same second either.
+#[tokio::test]
+async fn a_rotation_in_the_former_tenant_is_none_in_the_next() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let from = device.name.clone();
+    two.clock.pass(1);
+    let scope = wardein_engine::RotationScope::Device(from.device.clone());
+    two.engine.rotate_keys(&two.klinik, from.tenant.clone(), scope, false, reason()).await.unwrap();
+    two.agree(&from, "lab").await;
+    for (is_due, goes_over) in [(true, true), (false, false)] {
+        let (request, in_flight) = device.proof(&two.engine, "authenticate", b"");
+        let proved = two.engine.prove(&Call::new("test"), request, Vec::new()).await.unwrap();
+        assert_eq!(proved.rekey_due, is_due, "in {}", device.name.tenant);
+        device.acknowledge(in_flight, proved.reply);
+        if goes_over {
+            device.transfer(&two).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_receiving_tenants_profile_says_what_its_keys_are() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let from = device.name.clone();
+    let (lab, strict): (_, ProfileName) = ("lab".parse().unwrap(), "strict".parse().unwrap());
+    let fields = ProfileFields { suites: Some(vec![2]), ..ProfileFields::default() };
+    two.engine.put_profile(&two.lab, lab, strict.clone(), ProfilePut::set(fields)).await.unwrap();
+    two.engine.offer_transfer(&two.klinik, offer(from.clone(), "lab")).await.unwrap();
+    let taken = AcceptOrder { profile: strict.clone(), ..accept(from, "lab") };
+    two.engine.accept_transfer(&two.lab, taken).await.unwrap();
+    assert_eq!(code(device.ask_transfer(&two).await.0), "suite-not-allowed");
+    let (proved, in_flight) = device.ask_transfer_of(&two, Suite::P256MlKem768).await;
+    device.acknowledge(in_flight, proved.unwrap().reply);
+    device.name = device.state.as_ref().unwrap().device().clone();
+    device.prove(&two.engine, "authenticate", b"").await.unwrap();
+    let arrived = two.engine.get_device(&two.lab, device.name.clone()).await.unwrap();
+    assert_eq!((arrived.profile, device.state.as_ref().unwrap().suite()), (strict, Suite::P256MlKem768));
 }
 
 #[tokio::test]
@@ -517,28 +415,4 @@ async fn a_device_that_signs_is_not_given() {
     let offered = two.engine.offer_transfer(&two.klinik, offer(name("klinik", "pump-1"), "lab")).await;
     assert_eq!(code(offered), "transfer-needs-derived-keys");
     assert_eq!(code(device.ask(&two, "transfer", b"").await), "action-needs-derived-keys");
-}
-
-/// The two decisions rest on one row, whichever comes first: an id is enrolled, or kept for the device, and never both.
-#[tokio::test]
-async fn an_acceptance_and_an_enrollment_at_one_time_do_not_both_take_the_id() {
-    for seed in 0..8 {
-        let two = Two::new().await;
-        let device = two.proven("pump-1").await;
-        let from = device.name.clone();
-        let station = order(Role::Station, Some("lab"), "line");
-        let station = caller(two.engine.issue_operator(&two.admin, station).await.unwrap().1.principal);
-        two.engine.offer_transfer(&two.klinik, offer(from.clone(), "lab")).await.unwrap();
-        let begun = TestDevice::begin(&two.engine, "pump-1").order();
-        let accepting = two.engine.accept_transfer(&two.lab, accept(from.clone(), "lab"));
-        let enrolling = two.engine.enroll(&station, begun);
-        let (accepted, enrolled) = match seed % 2 {
-            0 => tokio::join!(accepting, enrolling),
-            _ => {
-                let (enrolled, accepted) = tokio::join!(enrolling, accepting);
-                (accepted, enrolled)
-            }
-        };
-        assert_eq!(usize::from(accepted.is_ok()) + usize::from(enrolled.is_ok()), 1, "{seed}");
-    }
 }

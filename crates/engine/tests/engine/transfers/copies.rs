@@ -1,6 +1,7 @@
 //! Transfers of devices that somebody copied, that crash, or that do not come.
 
 use super::*;
+use wardein_port::{Peek, StoreError};
 
 #[tokio::test]
 async fn a_copy_that_stayed_behind_is_told_in_the_new_tenant() {
@@ -144,7 +145,13 @@ async fn a_return_that_is_called_off_leaves_what_was_left() {
     two.engine.accept_transfer(&two.klinik, accept(lent.clone(), "klinik")).await.unwrap();
     device.transfer(&two).await.unwrap();
     assert_eq!(two.state(&home).await, Some(DeviceState::Pending));
+    let key = b"klinik\0pump-1";
+    let before = version(two.store.peek(Table::DeviceHot, key));
     two.engine.readmit_device(&two.lab, lent, true, reason()).await.unwrap();
+    assert!(
+        version(two.store.peek(Table::DeviceHot, key)) > before,
+        "a proof that rests on it is judged again"
+    );
     assert_eq!(two.state(&home).await, Some(DeviceState::Transferred));
 }
 
@@ -160,8 +167,20 @@ async fn one_that_the_receiving_tenant_ended_can_be_called_off() {
     assert_eq!(code(withdrawn), "transfer-agreed");
     let arriving = name("lab", "pump-1");
     two.engine.set_device_state(&two.lab, arriving, DeviceState::Revoked, reason()).await.unwrap();
+    assert_eq!(
+        code(device.ask_transfer(&two).await.0),
+        "transfer-unknown",
+        "it is not brought back by asking"
+    );
     two.engine.withdraw_transfer(&two.klinik, from, reason()).await.unwrap();
     two.clock.pass(10);
     device.prove(&two.engine, "authenticate", b"").await.unwrap();
     assert_eq!(two.trusting("pump-1").await, ["klinik"]);
+}
+
+fn version(row: Result<Peek, StoreError>) -> u64 {
+    match row {
+        Ok(Peek::Found(Some(row))) => row.version,
+        _ => panic!("the row is there"),
+    }
 }
