@@ -1,6 +1,7 @@
 //! What was acknowledged is there, once.
 
 use super::devices::{TestDevice, verify};
+use super::gifts;
 use super::operators::Made;
 use super::witness::{Failed, Witness};
 use super::world::{World, all};
@@ -45,12 +46,16 @@ async fn deeds_go_on(world: &World) {
 }
 
 async fn is_whole(world: &World, witness: &Witness, device: &mut TestDevice) {
-    let (tenant, device_id) = (world.tenant.clone(), device.name.device.to_string());
+    let mut authority = world.authority();
+    let is_gift = device.is_given || !device.left.is_empty();
+    if is_gift {
+        gifts::go_on(world, witness, device, &mut authority).await;
+    }
+    let (tenant, device_id) = (device.name.tenant.to_string(), device.name.device.to_string());
     let request = v1::GetDeviceRequest { tenant, device_id };
     let found = world.admin.operator().get_device(request).await.unwrap().device.unwrap();
     let state = word::<v1::DeviceState>(found.state);
     assert!(device.states.contains(&&*state), "{}: {state} and not {:?}", device.target(), device.states);
-    let mut authority = world.authority();
     if state == "active" || state == "pending" && !device.is_confirmed {
         for (spent, body) in &device.spent {
             let Err(CallError::Refused(refused)) = authority.prove(spent, body).await else {
@@ -78,6 +83,7 @@ async fn is_whole(world: &World, witness: &Witness, device: &mut TestDevice) {
         device.states = vec!["active"];
     }
     certificates(world, device).await;
+    gifts::has_left(world, device, &mut authority).await;
 }
 
 /// What the device saved carries on, and what is asked of it, it does.
@@ -101,7 +107,7 @@ async fn agree_again(witness: &Witness, device: &mut TestDevice, authority: &mut
 async fn certificates(world: &World, device: &TestDevice) {
     let (operator, device_id) = (world.admin.operator(), device.name.device.to_string());
     let listed = all(async |page_size, page_token| {
-        let (tenant, device_id) = (world.tenant.clone(), device_id.clone());
+        let (tenant, device_id) = (device.name.tenant.to_string(), device_id.clone());
         let request = v1::ListCertificatesRequest { tenant, device_id, page_size, page_token };
         operator.list_certificates(request).await.map(|page| (page.certificates, page.next_page_token))
     });

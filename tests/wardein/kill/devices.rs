@@ -1,5 +1,6 @@
 //! Devices that live through every deed of theirs, until the server dies.
 
+use super::gifts::{self, Left};
 use super::witness::Witness;
 use super::world::World;
 use std::cell::RefCell;
@@ -23,13 +24,22 @@ pub(crate) struct TestDevice {
     /// The states that it may have: one, or two while a change is under way.
     pub(crate) states: Vec<&'static str>,
     /// Since its keys and attributes are what they are.
-    pub(crate) spent: Vec<(ProofRequest, Vec<u8>)>,
+    pub(crate) spent: Vec<Spent>,
     pub(crate) tokens: Vec<Token>,
     /// Replies with the certificates that it got.
     pub(crate) certificates: Vec<Vec<u8>>,
     pub(crate) revoked: Vec<String>,
     pub(crate) is_shredded: bool,
+    /// Whether its transfer to the other tenant was acknowledged to both, and has yet to be carried out.
+    pub(crate) is_given: bool,
+    /// What it had in the tenants that it left, in their order.
+    pub(crate) left: Vec<Left>,
+    /// Whether the first proof since it left the last of them was acknowledged.
+    pub(crate) has_arrived: bool,
 }
+
+/// A proof, and its body.
+pub(crate) type Spent = (ProofRequest, Vec<u8>);
 
 /// Enrolls one device after the other, and has each do everything that devices do.
 pub(crate) async fn live(world: &World, witness: &Witness, stream: usize) {
@@ -106,6 +116,9 @@ impl TestDevice {
             certificates: Vec::new(),
             revoked: Vec::new(),
             is_shredded: false,
+            is_given: false,
+            left: Vec::new(),
+            has_arrived: true,
         });
         witness.ask("device.confirm", &target, factory.confirm(&confirmation)).await?;
         let device = &mut world.devices.borrow_mut()[at];
@@ -124,12 +137,13 @@ impl TestDevice {
             tokens: self.tokens.clone(),
             certificates: self.certificates.clone(),
             revoked: self.revoked.clone(),
+            left: self.left.clone(),
             ..*self
         }
     }
 
     pub(crate) fn target(&self) -> String {
-        format!("device/{}/{}", self.name.tenant, self.name.device)
+        gifts::target(&self.name)
     }
 
     fn state(&mut self) -> &mut DeviceState {
@@ -176,6 +190,10 @@ impl TestDevice {
             let rekey = state.rekey(ask, &offer, &measured, Suite::P256, entropy).unwrap();
             let (request, ask, in_flight) = rekey.save(|bytes| keep(&flash, bytes)).unwrap();
             (request, ask.encode(), in_flight)
+        } else if action == "transfer" {
+            let asked = state.transfer(ask, &offer, &measured, Suite::P256, entropy).unwrap();
+            let (request, ask, in_flight) = asked.save(|bytes| keep(&flash, bytes)).unwrap();
+            (request, ask.encode(), in_flight)
         } else {
             let proof = state.prove(ask, &offer, &measured, action.parse().unwrap(), &body, entropy).unwrap();
             let (request, in_flight) = proof.save(|bytes| keep(&flash, bytes)).unwrap();
@@ -183,6 +201,7 @@ impl TestDevice {
         };
         let event = match action {
             "certificate" => "certificate.issue".to_owned(),
+            "transfer" => "device.agree-transfer".to_owned(),
             action => format!("device.{action}"),
         };
         let mut refused = None;
@@ -196,12 +215,30 @@ impl TestDevice {
                 answer => answer,
             }
         };
-        let reply = witness.ask(&event, &self.target(), call).await;
+        let mut targets = vec![self.target()];
+        if action == "transfer" {
+            targets.push(gifts::target(&gifts::other(&self.name)));
+        }
+        // Of each time that it went over, both tenants have it on record that it did, once.
+        let (arrived, times) = ([&self.name, &gifts::other(&self.name)].map(gifts::target), self.left.len());
+        if !self.has_arrived {
+            witness.at_most("device.transfer", &arrived, times);
+        }
+        let reply = witness.ask_all(&event, &targets, call).await;
         if let Some(why) = refused {
             return Err(CallError::Refused(why));
         }
         let reply = reply.ok_or_else(|| CallError::Unreachable(String::new()))?;
         let acknowledged = self.acknowledge(in_flight, reply);
+        if action == "transfer" {
+            self.spent.push((request, body));
+            self.leave();
+            return Ok(());
+        }
+        if !self.has_arrived {
+            witness.exactly("device.transfer", &arrived, times);
+            (self.has_arrived, self.states) = (true, vec!["active"]);
+        }
         match action {
             "rekey" => (self.spent, self.tokens) = (Vec::new(), Vec::new()),
             "certificate" => self.certificates.push(acknowledged.body),
@@ -213,6 +250,19 @@ impl TestDevice {
             self.spent.push((request, body));
         }
         Ok(())
+    }
+
+    /// It has agreed on keys with the other tenant, and has nothing but them.
+    fn leave(&mut self) {
+        let left = Left {
+            name: self.name.clone(),
+            spent: std::mem::take(&mut self.spent),
+            tokens: std::mem::take(&mut self.tokens),
+            certificates: std::mem::take(&mut self.certificates),
+        };
+        self.left.push(left);
+        self.name = self.state().device().clone();
+        (self.is_given, self.has_arrived, self.states) = (false, false, vec!["pending", "active"]);
     }
 
     fn acknowledge(&mut self, in_flight: InFlight, reply: Reply) -> Acknowledged {

@@ -2,11 +2,12 @@
 //! the audit log has exactly one entry for each deed that was acknowledged.
 //!
 //! This process is the witness: it notes what it asks, and what is acknowledged to it (`witness`), while devices (`devices`) and
-//! operators (`operators`) work, until the server is killed. Then it starts the server again and compares (`check`).
+//! operators (`operators`, `gifts`) work, until the server is killed. Then it starts the server again and compares (`check`).
 //! `WARDEIN_KILLS` sets another number of kills for each store than the usual one.
 
 mod check;
 mod devices;
+mod gifts;
 mod nodes;
 mod operators;
 mod witness;

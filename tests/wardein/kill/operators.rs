@@ -1,11 +1,12 @@
 //! Operators that do everything that operators do, until the server dies.
 
 use super::devices::{TestDevice, act};
+use super::gifts::give_a_device;
 use super::witness::Witness;
 use super::world::{World, grant, issue};
 use wardein_client::{Refusal, number, v1};
 
-pub(crate) const STREAMS: usize = 3;
+pub(crate) const STREAMS: usize = 4;
 
 /// What operators have made besides devices, and may be there.
 #[derive(Default)]
@@ -25,6 +26,7 @@ pub(crate) async fn work(world: &World, witness: &Witness, stream: usize) {
         let done = match stream {
             0 => govern_a_device(world, witness, number).await,
             1 => govern(world, witness, number).await,
+            2 => give_a_device(world, witness, number).await,
             _ => keep(world, witness).await,
         };
         if done.is_none() {
@@ -195,6 +197,6 @@ fn answer<T>(answer: Result<T, Refusal>) -> Option<T> {
     answer.ok()
 }
 
-fn reason() -> String {
+pub(crate) fn reason() -> String {
     "a test".into()
 }

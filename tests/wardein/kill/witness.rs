@@ -62,6 +62,41 @@ impl Witness {
         self.ask_for(event, target, 1, call).await
     }
 
+    /// A deed with an entry for each of several targets.
+    pub(crate) async fn ask_all<T, E: Failed>(
+        &self,
+        event: &str,
+        targets: &[String],
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Option<T> {
+        let (first, others) = targets.split_first().expect("a deed has a target");
+        for target in others {
+            self.count(event, target, |count| count.unknown += 1);
+        }
+        let answer = self.ask(event, first, call).await?;
+        for target in others {
+            self.count(event, target, |count| {
+                count.unknown -= 1;
+                count.acknowledged += 1;
+            });
+        }
+        Some(answer)
+    }
+
+    /// What is asked may have this on record of each target for the last of so many times, however often it is asked.
+    pub(crate) fn at_most(&self, event: &str, targets: &[String], times: usize) {
+        for target in targets {
+            self.count(event, target, |count| count.unknown = times as u64 - count.acknowledged);
+        }
+    }
+
+    /// What was asked is acknowledged, and has it so many times.
+    pub(crate) fn exactly(&self, event: &str, targets: &[String], times: usize) {
+        for target in targets {
+            self.count(event, target, |count| (count.unknown, count.acknowledged) = (0, times as u64));
+        }
+    }
+
     /// A deed of several entries.
     pub(crate) async fn ask_for<T, E: Failed>(
         &self,

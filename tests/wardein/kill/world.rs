@@ -1,6 +1,7 @@
 //! A tenant with its station, its platform and its connections, and the devices that work in it.
 
 use super::devices::TestDevice;
+use super::gifts::lab;
 use super::operators::Made;
 use super::witness::Witness;
 use crate::common::Served;
@@ -34,9 +35,11 @@ impl World {
     pub(crate) async fn found(served: &Served, witness: &Witness, store: &str, number: usize) -> Self {
         let (tenant, admin) = (format!("t{number}"), served.admin().await);
         let operator = admin.operator();
-        let request = v1::CreateTenantRequest { tenant: tenant.clone() };
-        let target = format!("tenant/{tenant}");
-        witness.ask("tenant.create", &target, operator.create_tenant(request)).await.unwrap();
+        for tenant in [tenant.clone(), lab(&tenant)] {
+            let target = format!("tenant/{tenant}");
+            let request = v1::CreateTenantRequest { tenant };
+            witness.ask("tenant.create", &target, operator.create_tenant(request)).await.unwrap();
+        }
         let (station, _) = issue(&admin, witness, &tenant, "station", "line-1").await.unwrap();
         let (platform_identity, _) = issue(&admin, witness, &tenant, "platform", "iot").await.unwrap();
         for right in ["token", "open"] {
