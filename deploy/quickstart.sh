@@ -3,25 +3,34 @@
 # and get certificates, so does a fourth whose key is in a TPM (in software, where that can be installed), and the platform is told
 # whom to trust, before and after a suspension. Real binaries, real TLS, a real store.
 #
-# quickstart.sh          leaves the authority running, and says what to try next
-# quickstart.sh --once   stops it; exit code 0 only if every step held
+# quickstart.sh               leaves the authority running, and says what to try next
+# quickstart.sh --once        stops it; exit code 0 only if every step held
+# quickstart.sh --postgresql  the same, in this order, with the records in a PostgreSQL database of its own, from which a second node serves too
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
-case ${1:-} in
-'') once= ;;
---once) once=1 ;;
-*)
-	echo "usage: quickstart.sh [--once]" >&2
-	exit 2
-	;;
-esac
+once=
+postgresql=
+for argument in "$@"; do
+	case $argument in
+	--once) once=1 ;;
+	--postgresql) postgresql=1 ;;
+	*)
+		echo "usage: quickstart.sh [--once] [--postgresql]" >&2
+		exit 2
+		;;
+	esac
+done
 
 # The house of this run. The one before is removed; an authority that it left running is stopped first.
 here=$PWD/target/quickstart
 authority=$here/authority
 log=$here/authority.log
 pid=
+pid2=
+database=
+database_pid=
+url=
 doing=
 grpc=
 http=
@@ -101,10 +110,43 @@ at_exit() {
 			tail -n 20 "$log" >&2
 		fi
 		if [[ -n $pid ]]; then stop "$pid"; fi
+		if [[ -n $pid2 ]]; then stop "$pid2"; fi
+		if [[ -n $database_pid ]]; then stop_database; fi
 	fi
 	if [[ -n $tpm_pid ]]; then kill "$tpm_pid"; fi
 }
 trap at_exit EXIT
+
+# by_postgres command...: the server refuses to run as root.
+by_postgres() {
+	if ((EUID == 0)); then setpriv --reuid postgres --regid postgres --init-groups "$@"; else "$@"; fi
+}
+
+# In memory it would not be a database that survives; outside of this directory, for its user may not be able to reach it.
+start_database() {
+	local bin tries=0
+	debian postgresql util-linux
+	bin=$(find /usr/lib/postgresql -path '*/bin/initdb' -printf '%h\n' | sort -V | tail -n 1)
+	database=$(mktemp -d /tmp/wardein-quickstart.XXXXXX)
+	if ((EUID == 0)); then chown postgres: "$database"; fi
+	by_postgres "$bin/initdb" --auth=trust --username=postgres --encoding=UTF8 --locale=C -D "$database/data" >"$here/initdb.log"
+	(cd "$database" && by_postgres "$bin/postgres" -D data -k "$database" -c listen_addresses= </dev/null >"$here/postgresql.log" 2>&1 &)
+	until by_postgres "$bin/pg_isready" -q -h "$database"; do
+		((++tries < 100)) || fail "PostgreSQL answers within 10 seconds"
+		sleep 0.1
+	done
+	database_pid=$(head -n 1 "$database/data/postmaster.pid")
+	echo "$database_pid $database" >"$here/database"
+	url="postgresql://postgres@${database//\//%2F}/postgres"
+	run wardein db init --url "$url"
+}
+
+stop_database() {
+	kill -INT "$database_pid"
+	while [[ -e /proc/$database_pid ]]; do sleep 0.1; done
+	rm -rf "$database"
+	database_pid=
+}
 
 # A port of this machine that nobody listens on.
 free_port() {
@@ -120,7 +162,7 @@ free_port() {
 
 prepare() {
 	# ring, aws-lc-rs and SQLite compile C.
-	debian ca-certificates gcc libc6-dev openssl jq
+	debian ca-certificates curl gcc libc6-dev openssl jq
 	if ! command -v cargo >/dev/null; then
 		echo "Rust is missing; https://rustup.rs says how to install it, then run this again" >&2
 		exit 1
@@ -136,6 +178,12 @@ prepare() {
 	cargo build --locked --quiet --profile quick -p wardein -p wardein-device "${features[@]}"
 	PATH=$PWD/target/quick:$PATH
 	if [[ -s $here/pid ]]; then stop "$(<"$here/pid")"; fi
+	if [[ -s $here/pid2 ]]; then stop "$(<"$here/pid2")"; fi
+	if [[ -s $here/database ]]; then
+		read -r database_pid database <"$here/database"
+		if [[ $(readlink "/proc/$database_pid/cwd" 2>/dev/null) == "$database"* ]]; then stop_database; fi
+		database_pid=
+	fi
 	rm -rf "$here"
 	mkdir -p "$here"
 }
@@ -143,8 +191,10 @@ prepare() {
 found() {
 	grpc=$(free_port 7443 17443 27443 37443) http=$(free_port 7480 17480 27480 37480)
 	(umask 077 && openssl rand -hex 16 >"$here/passphrase")
+	local store=()
+	if [[ -n $postgresql ]]; then store=(--store postgresql --postgresql-url "$url"); fi
 	run wardein init --dir "$authority" --trust-domain quickstart.example --passphrase-file "$here/passphrase" \
-		--listen "127.0.0.1:$grpc" --http "127.0.0.1:$http"
+		--listen "127.0.0.1:$grpc" --http "127.0.0.1:$http" "${store[@]}"
 	holds "only its owner can access the directory" test "$(stat -c %a "$authority")" = 700
 	code 1 wardein init --dir "$authority" --trust-domain other.example --passphrase-file "$here/passphrase"
 	holds "an existing authority is not overwritten" grep -q 'is an authority already' "$here/said"
@@ -361,6 +411,36 @@ change_keys() {
 	run "${device[@]}" authenticate
 }
 
+# Another machine has the directory too; here it listens on other ports.
+second_node() {
+	local port port2 tries=0 second=$here/second
+	port=$(free_port 7444 17444 27444 37444) port2=$(free_port 7481 17481 27481 37481)
+	cp -r "$authority" "$second"
+	sed -i "s/:$grpc\"/:$port\"/; s/:$http\"/:$port2\"/" "$second/wardein.toml"
+	show wardein serve --config "$second/wardein.toml" --passphrase-file "$here/passphrase" '&'
+	nohup wardein serve --config "$second/wardein.toml" --passphrase-file "$here/passphrase" </dev/null >"$here/second.log" 2>&1 &
+	pid2=$!
+	disown
+	echo "$pid2" >"$here/pid2"
+	until [[ $(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port2/readyz") == 200 ]]; do
+		if ((++tries == 100)) || [[ ! -e /proc/$pid2 ]]; then
+			tail -n 20 "$here/second.log" >&2
+			fail "the second node is ready within 10 seconds"
+		fi
+		sleep 0.1
+	done
+	run wardein node list --url "$url"
+	wardein --json node list --url "$url" >"$here/said"
+	holds "two nodes serve, one of them with the upkeep" answers '(.nodes | length == 2) and ([.nodes[] | select(.has_upkeep)] | length == 1)' "$here/said"
+	run wardein device suspend pump-002 --tenant klinik-nord --reason "reported lost" --yes
+	sleep 1
+	code 5 wardein trust check --identity "$here/platform" --device pump-002 --endpoint "https://localhost:$port"
+	holds "what the first acknowledged, the second knows" grep -q 'suspended' "$here/said"
+	run wardein device resume pump-002 --tenant klinik-nord --reason found
+	sed -i "s/:$grpc\"/:$port\"/" "$here/devices/pump-002/device.toml"
+	run wardein-device --dir "$here/devices/pump-002" authenticate
+}
+
 audit() {
 	run wardein device history pump-001 --tenant klinik-nord
 	wardein --json audit list >"$here/said"
@@ -373,6 +453,8 @@ audit() {
 }
 
 finish() {
+	if [[ -n $pid2 ]]; then stop "$pid2"; fi
+	pid2=
 	stop "$pid"
 	holds "it stops when it is asked to" test ! -e "/proc/$pid"
 	holds "in order" grep -q 'stopped' "$log"
@@ -384,6 +466,7 @@ finish() {
 
 part "prerequisites" prepare
 export WARDEIN_DIR=$authority
+if [[ -n $postgresql ]]; then part "a PostgreSQL database" start_database; fi
 part "an authority is founded" found
 part "it is started" serve
 part "a tenant, a station, a platform" administer
@@ -393,12 +476,14 @@ if [[ -n $tpm ]]; then part "a fourth, whose key is in a TPM (in software)" atte
 part "a device logs in at the platform and seals a value for it" keys
 part "keys are changed at every level while it serves" change_keys
 part "trust verdicts, before and after a suspension" trust
+if [[ -n $postgresql ]]; then part "a second node serves from the same database" second_node; fi
 part "the audit log" audit
 part "it is stopped and started again" finish
 
 if [[ -n $once ]]; then
 	stop "$pid"
 	pid=
+	if [[ -n $database_pid ]]; then stop_database; fi
 	printf '\nEvery step held, in %d s. Nothing was left running.\n' "$SECONDS"
 	exit 0
 fi
@@ -415,3 +500,4 @@ Every step held, in $SECONDS s. The authority is running (process $(<"$here/pid"
   wardein doctor
   kill $(<"$here/pid")                                             # ends it; everything else is in ${here#"$PWD/"}
 T
+if [[ -n $database_pid ]]; then echo "  kill -INT $database_pid                                          # ends its database, in $database"; fi
