@@ -1,5 +1,5 @@
-//! The authority under load, composed as the binary composes it: SQLite on disk, or PostgreSQL where `WARDEIN_LOAD_STORE` says so; the
-//! edge, one runtime per core.
+//! The authority under load, composed as the binary composes it: SQLite on disk, or PostgreSQL where `WARDEIN_LOAD_STORE` says so, with
+//! as many nodes as `WARDEIN_LOAD_NODES` says; the edge, one runtime per core and node.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -22,17 +22,28 @@ use wardein_testkit::{MemoryCustody, Postgres};
 
 /// A running authority in a directory of its own.
 pub(crate) struct Authority {
-    pub(crate) address: SocketAddr,
+    /// Of each node.
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) est: SocketAddr,
     pub(crate) founded: Founded,
     /// A certificate and key for the echo, of the same kind as the authority's own.
     pub(crate) twin: ServerIdentity,
     pub(crate) infrastructure_ca: Vec<u8>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<Result<(), ServeError>>>,
+    nodes: Vec<Node>,
     directory: TempDir,
     /// The server of the store, where it has one: on the same cores.
-    _database: Option<Postgres>,
+    database: Option<Postgres>,
+}
+
+/// A server of the authority.
+struct Node {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Result<(), ServeError>>,
+}
+
+/// How many nodes serve; more than one only from PostgreSQL.
+pub(crate) fn nodes() -> usize {
+    std::env::var("WARDEIN_LOAD_NODES").map_or(1, |count| count.parse().expect("a number of nodes"))
 }
 
 /// Whom to connect as.
@@ -50,18 +61,21 @@ impl Operator {
     }
 }
 
-/// The store, its name, and the server that it is in.
-fn stored(directory: &Path) -> (Arc<dyn Store>, &'static str, Option<Postgres>) {
+/// The stores of all nodes, their name, and the server that they are in.
+fn stored(directory: &Path) -> (Vec<Arc<dyn Store>>, &'static str, Option<Postgres>) {
     if std::env::var_os("WARDEIN_LOAD_STORE").is_some_and(|store| store == "postgresql") {
         let server = Postgres::start().expect("PostgreSQL is installed");
         let address = Address::parse(&server.database(), None, None).unwrap();
         postgres::create(&address, None).unwrap();
-        let store = PostgresStore::open(&address, "load", Sharing::Shared).unwrap();
-        return (Arc::new(store), "postgresql", Some(server));
+        let open = |_| -> Arc<dyn Store> {
+            Arc::new(PostgresStore::open(&address, "load", Sharing::Shared).unwrap())
+        };
+        return ((0..nodes()).map(open).collect(), "postgresql", Some(server));
     }
+    assert_eq!(nodes(), 1, "several nodes need WARDEIN_LOAD_STORE=postgresql");
     let path = directory.join(Kind::Sqlite.file_name());
     let store = wardein_store::open(Kind::Sqlite, &path, &Options::default()).unwrap();
-    (store, Kind::Sqlite.name(), None)
+    (vec![store], Kind::Sqlite.name(), None)
 }
 
 impl Authority {
@@ -69,27 +83,36 @@ impl Authority {
         // Beneath the build's directory, for the system's temporary one is memory on many machines.
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         log_into(directory.path());
-        let (store, store_name, database) = stored(directory.path());
+        let (stores, store_name, database) = stored(directory.path());
         let custody = MemoryCustody::of(ROOT_KEY);
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let metered = metrics.clone();
-        let ports = Ports {
-            custody: Some(Arc::new(custody.clone())),
-            meter: Some(Arc::new(move |took, is_applied| metered.committed(took, is_applied))),
-            ..Ports::new(store, SystemClock)
+        let ports = |store: &Arc<dyn Store>, metrics: &Arc<Metrics>| {
+            let metered = metrics.clone();
+            Ports {
+                custody: Some(Arc::new(custody.clone())),
+                meter: Some(Arc::new(move |took, is_applied| metered.committed(took, is_applied))),
+                ..Ports::new(store.clone(), SystemClock)
+            }
         };
+        let unmetered = Arc::new(Metrics::new().unwrap());
         let key = Secret::copied_from(&ROOT_KEY);
-        let founded = found(&ports, key, "load.test".parse().unwrap()).await.unwrap();
-        let engine = Arc::new(Engine::open(ports, custody.root_keys()).await.unwrap());
+        let founding = ports(&stores[0], &unmetered);
+        let founded = found(&founding, key, "load.test".parse().unwrap()).await.unwrap();
+        drop(founding);
+        let (mut served, mut nodes) = (Vec::new(), Vec::new());
+        for store in &stores {
+            let metrics = Arc::new(Metrics::new().unwrap());
+            let engine = Arc::new(Engine::open(ports(store, &metrics), custody.root_keys()).await.unwrap());
+            served.push((engine, metrics));
+        }
         let names = vec!["127.0.0.1".parse().unwrap()];
-        let twin = engine.issue_server_identity(&names).await.unwrap();
-        let infrastructure_ca = engine.infrastructure_ca().unwrap();
+        let twin = served[0].0.issue_server_identity(&names).await.unwrap();
+        let infrastructure_ca = served[0].0.infrastructure_ca().unwrap();
         // Rates guard against one peer; here one peer is all the load there is.
         let unbounded = Rate { per_second: 0, burst: 1 };
-        let config = Config {
+        let config = || Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             http: "127.0.0.1:0".parse().unwrap(),
-            names,
+            names: names.clone(),
             endpoint: "https://127.0.0.1".to_owned(),
             est: Some(EstConfig { listen: "127.0.0.1:0".parse().unwrap(), lines: Lines::One }),
             made_keys: 0,
@@ -97,13 +120,23 @@ impl Authority {
             store_name,
             limits: Limits { open: unbounded, operator: unbounded, ..Limits::default() },
         };
-        let server = Server::bind(config, engine, metrics).unwrap();
-        let address = server.grpc_address().unwrap();
-        let est = server.est_address().unwrap().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || server.run(async { drop(stopped.await) }));
-        let (stop, thread) = (Some(stop), Some(thread));
-        Self { address, est, founded, twin, infrastructure_ca, stop, thread, directory, _database: database }
+        let (mut addresses, mut est) = (Vec::new(), None);
+        for (engine, metrics) in served {
+            let server = Server::bind(config(), engine, metrics).unwrap();
+            addresses.push(server.grpc_address().unwrap());
+            est = est.or(server.est_address().unwrap());
+            let (stop, stopped) = oneshot::channel::<()>();
+            let thread = std::thread::spawn(move || server.run(async { drop(stopped.await) }));
+            nodes.push(Node { stop, thread });
+        }
+        let est = est.unwrap();
+        Self { addresses, est, founded, twin, infrastructure_ca, nodes, directory, database }
+    }
+
+    /// How many bytes the database has written ahead, where there is one.
+    pub(crate) fn written_ahead(&self) -> Option<u64> {
+        let sql = "SELECT (pg_current_wal_insert_lsn() - '0/0')::int8";
+        self.database.as_ref().map(|server| server.sql("postgres", sql).trim().parse().unwrap())
     }
 
     pub(crate) fn roots(&self) -> Vec<u8> {
@@ -124,10 +157,12 @@ impl Authority {
         self.directory.path()
     }
 
-    pub(crate) fn stop(mut self) {
-        drop(self.stop.take());
-        if let Some(Err(error)) = self.thread.take().map(|thread| thread.join().unwrap()) {
-            println!("the authority did not stop in order: {error}");
+    pub(crate) fn stop(self) {
+        for Node { stop, thread } in self.nodes {
+            drop(stop);
+            if let Err(error) = thread.join().unwrap() {
+                println!("a node did not stop in order: {error}");
+            }
         }
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! Server, echo and clients are threads of one process and share its cores; the clients speak mutual TLS over loopback, on 4
 //! connections with 512 calls in flight. The store is SQLite in a directory on disk, and the authority logs to a file as it does
-//! by default. Rates alone say little on a machine that is shared, so each round measures the echo right beside what is compared
+//! by default. `WARDEIN_LOAD_STORE=postgresql` has PostgreSQL in its place, on the same cores, and `WARDEIN_LOAD_NODES=3` three nodes on it.
+//! Rates alone say little on a machine that is shared, so each round measures the echo right beside what is compared
 //! with it, a ratio is that of its round, and medians are printed.
 //!
 //! A missed bar is reported but does not fail the run: it depends on the machine as well.
@@ -58,12 +59,12 @@ fn main() {
     let authority = ours.block_on(Authority::start());
     let tenant: TenantId = "load".parse().unwrap();
     let [platform, station] = ours.block_on(async {
-        let mut settings = Settings::new(format!("https://{}", authority.address), authority.roots());
+        let mut settings = Settings::new(format!("https://{}", authority.addresses[0]), authority.roots());
         settings.identity = Some(authority.admin().identity());
         operators(&connect(&settings).await.unwrap(), &tenant).await
     });
-    let stations = Clients::connect(&[authority.address], &authority.roots(), &station);
-    let platforms = Clients::connect(&[authority.address], &authority.roots(), &platform);
+    let stations = Clients::connect(&authority.addresses, &authority.roots(), &station);
+    let platforms = Clients::connect(&authority.addresses, &authority.roots(), &platform);
 
     let mut fleet = Fleet::new(tenant, authority.identity_key());
     let enrolled: Vec<f64> = (0..BATCHES).map(|_| fleet.enroll(&stations, BATCH)).collect();
@@ -112,8 +113,12 @@ fn main() {
         let proofs = fleet.prepare(&platforms, 0, PROOFS, &authenticate);
         taken.challenge.push(proofs.challenges);
         taken.echo_prove.push(echoes.prove(&proofs.requests, ECHO_PASSES).1);
+        let before = authority.written_ahead();
         let (replies, rate) = platforms.prove(&proofs.requests, 1);
         taken.prove.push(rate);
+        if let Some((before, after)) = before.zip(authority.written_ahead()) {
+            taken.wal.push((after - before) as f64 / PROOFS as f64);
+        }
         fleet.acknowledge(proofs, replies);
         let proofs = fleet.prepare(&platforms, 0, CERTIFICATES, &certificate);
         taken.echo_certificate.push(echoes.prove(&proofs.requests, ECHO_PASSES).1);

@@ -1,5 +1,6 @@
 //! The table.
 
+use crate::authority::nodes;
 use crate::clients::{CONNECTIONS, IN_FLIGHT};
 use crate::contended::{self, OPENERS, PROVERS, Race};
 
@@ -19,6 +20,8 @@ pub(crate) struct Measured {
     pub(crate) signatures: Vec<f64>,
     pub(crate) renewal: Vec<f64>,
     pub(crate) enroll: Vec<f64>,
+    /// Bytes that the database wrote ahead for a proof; none where there is no database.
+    pub(crate) wal: Vec<f64>,
     pub(crate) races: [Race; contended::DEVICES],
 }
 
@@ -42,6 +45,9 @@ impl Measured {
         rate("verifying its CSR and signing alone", &self.signatures);
         rate("renewed by the certificate (EST), durable", &self.renewal);
         rate("devices enrolled and confirmed, durable", &self.enroll);
+        if !self.wal.is_empty() {
+            println!("{} nodes; {:.0} bytes written ahead for a proof", nodes(), median(&self.wal));
+        }
         println!(
             "  (proofs: the authority has the devices' keys at hand from an earlier one, except for the first, for which it reads"
         );
