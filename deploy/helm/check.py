@@ -76,7 +76,7 @@ def judge(objects: dict) -> None:
         if kind == "NetworkPolicy":
             judge_policy(each["spec"], labels, config, ports if serves else None)
         if kind == "PodDisruptionBudget":
-            assert matches(each["spec"]["selector"], labels)
+            assert matches(each["spec"]["selector"], labels) and each["spec"]["maxUnavailable"] == 1
             assert workload["kind"] == "Deployment"
         if kind == "ServiceMonitor":
             found = [name for name, service in services.items() if matches(each["spec"]["selector"], service["metadata"]["labels"])]
@@ -85,8 +85,8 @@ def judge(objects: dict) -> None:
             assert endpoint["path"] == "/metrics" and endpoint["port"] in {port["name"] for port in services[found[0]]["spec"]["ports"]}
 
     if workload["kind"] == "Deployment":
-        assert config["store"] == "postgresql" and "livenessProbe" not in container
-        assert workload["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": "100%", "maxUnavailable": "100%"}
+        assert config["store"] == "postgresql"
+        assert workload["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
         assert not any("persistentVolumeClaim" in volume for volume in pod["spec"]["volumes"])
         assert all(mount["readOnly"] for mount in container["volumeMounts"]), "a node has no state of its own"
     if workload["kind"] == "StatefulSet":
@@ -94,6 +94,9 @@ def judge(objects: dict) -> None:
         assert "postgresql" not in config or not config["postgresql"]
     if serves:
         assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+        for probe in ("startupProbe", "livenessProbe"):
+            # One that cannot write is not restarted for it.
+            assert container[probe]["httpGet"] == {"path": "/healthz", "port": "http"}
 
 
 def judge_pod(pod: dict, objects: dict) -> None:

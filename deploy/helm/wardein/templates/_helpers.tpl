@@ -92,6 +92,30 @@ ports:
   {{- end }}
 {{- end -}}
 
+{{- define "wardein.probes" -}}
+# A store of a million devices that a new release migrates takes minutes.
+startupProbe:
+  httpGet:
+    path: /healthz
+    port: http
+  periodSeconds: 2
+  failureThreshold: 900
+livenessProbe:
+  httpGet:
+    path: /healthz
+    port: http
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet:
+    path: /readyz
+    port: http
+  periodSeconds: 5
+  timeoutSeconds: 2
+  failureThreshold: 2
+{{- end -}}
+
 {{- define "wardein.custodyVolume" -}}
 - name: custody
   secret:
