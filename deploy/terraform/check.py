@@ -171,7 +171,7 @@ def aws(resources: dict) -> None:
             assert body["cidr_ipv4"] == "${each.value}", f"{name} is open to addresses that nobody named"
     assert resources["aws_kms_key.main"]["enable_key_rotation"] is True
     service = resources["aws_ecs_service.main"]
-    assert service["deployment_minimum_healthy_percent"] == 0 and service["health_check_grace_period_seconds"] == 2**31 - 1
+    assert service["deployment_minimum_healthy_percent"] == 100 and service["health_check_grace_period_seconds"] == 2**31 - 1
     assert service["network_configuration"][0]["assign_public_ip"] is False and "deployment_circuit_breaker" not in service
     task = resources["aws_ecs_task_definition.main"]["container_definitions"]
     for wanted in ("readonlyRootFilesystem", "drop", '"SUCCESS"', "readOnly"):
@@ -198,7 +198,8 @@ def azure(resources: dict) -> None:
     assert unquoted(vault["network_acls"][0]["default_action"]) == "Deny"
     app = resources["azurerm_container_app.main"]
     template = app["template"][0]
-    assert "liveness_probe" not in template["container"][0] and unquoted(template["container"][0]["readiness_probe"][0]["path"]) == "/readyz"
+    probes = {name: unquoted(template["container"][0][name + "_probe"][0]["path"]) for name in ("startup", "liveness", "readiness")}
+    assert probes == {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
     assert "env" not in template["container"][0], "secrets are files"
     assert {unquoted(each["name"]) for each in template["init_container"][0]["env"]} == {"CONFIG", "CA"}
     assert unquoted(app["ingress"][0]["transport"]) == "tcp"

@@ -1,5 +1,3 @@
-# Where one serves and the others wait: see README.md.
-
 data "aws_region" "here" {}
 
 data "aws_caller_identity" "own" {}

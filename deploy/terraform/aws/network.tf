@@ -107,7 +107,7 @@ resource "aws_lb" "main" {
   subnets                    = var.balancer_subnet_ids
   security_groups            = [aws_security_group.balancer.id]
   enable_deletion_protection = true
-  # Of all tasks, one serves: it is reached from every zone.
+  # A zone without a task that serves is served by another.
   enable_cross_zone_load_balancing = true
   tags                             = local.tags
 }
@@ -123,7 +123,7 @@ resource "aws_lb_target_group" "grpc" {
   deregistration_delay = 30
   tags                 = local.tags
 
-  # The one that serves is the one that answers.
+  # One that cannot write gets no callers.
   health_check {
     protocol            = "HTTP"
     port                = tostring(local.http)

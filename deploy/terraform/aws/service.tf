@@ -161,9 +161,9 @@ resource "aws_ecs_service" "main" {
   propagate_tags  = "SERVICE"
   tags            = local.tags
 
-  # New tasks start beside the old ones, which hand over as they end. Those that wait do not answer, which must not end them: the load balancer
-  # goes by its checks at once, and ECS after this time (68 years, the most there is).
-  deployment_minimum_healthy_percent = 0
+  # New tasks are ready before old ones end. ECS ends tasks that the load balancer finds unhealthy, which those are that cannot write, as while the
+  # database fails over: it is to leave them alone. They end by themselves where they must. 68 years is the most there is.
+  deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
   health_check_grace_period_seconds  = 2147483647
 

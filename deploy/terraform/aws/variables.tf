@@ -72,7 +72,7 @@ variable "server_names" {
 }
 
 variable "tasks" {
-  description = "How many tasks there are: one serves, and the others wait to take its place. 0 until the secrets have their values."
+  description = "How many tasks serve. 0 until the secrets have their values."
   type        = number
   default     = 0
 }

@@ -42,8 +42,8 @@ resource "azurerm_container_app" "main" {
   resource_group_name          = var.resource_group_name
   container_app_environment_id = azurerm_container_app_environment.main.id
   workload_profile_name        = "Consumption"
-  # A new revision waits until the former one is deactivated, by hand: see README.md.
-  revision_mode = "Multiple"
+  # A new revision is ready before the former one ends.
+  revision_mode = "Single"
   tags          = local.tags
 
   identity {
@@ -129,8 +129,24 @@ resource "azurerm_container_app" "main" {
         path = "/run/wardein"
       }
 
-      # A replica that waits does not listen. A liveness probe would restart it. One that cannot reach the database, or whose writer failed, ends by
-      # itself.
+      # A store of a million devices that a new release migrates takes minutes.
+      startup_probe {
+        transport               = "HTTP"
+        port                    = local.http
+        path                    = "/healthz"
+        interval_seconds        = 10
+        timeout                 = 3
+        failure_count_threshold = 30
+      }
+      # One that cannot write gets no callers, and is not restarted for it.
+      liveness_probe {
+        transport               = "HTTP"
+        port                    = local.http
+        path                    = "/healthz"
+        interval_seconds        = 10
+        timeout                 = 5
+        failure_count_threshold = 6
+      }
       readiness_probe {
         transport               = "HTTP"
         port                    = local.http

@@ -1,5 +1,3 @@
-# Where one serves and the others wait: see README.md.
-
 locals {
   grpc = 7443
   http = 7480

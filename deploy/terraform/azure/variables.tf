@@ -100,7 +100,7 @@ variable "server_names" {
 }
 
 variable "replicas" {
-  description = "How many replicas there are: one serves, and the others wait to take its place. 0: the app is not made; until the secrets have their values."
+  description = "How many replicas serve. 0: the app is not made, until the secrets have their values."
   type        = number
   default     = 0
 }
