@@ -10,6 +10,7 @@ mod recover;
 mod renew;
 mod request;
 mod sign;
+mod token;
 
 pub use recover::RecoverArgs;
 
@@ -39,6 +40,9 @@ pub(crate) enum OperatorCommand {
     Renew(renew::RenewArgs),
     /// List operators
     List(ListArgs),
+    /// Bearer tokens, with which programs of a platform call that can show no client certificate
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Revoke an operator: it is refused from now on
     Revoke(RevokeArgs),
     /// Make an administrator where none is left. The service must be stopped
@@ -61,7 +65,7 @@ pub(crate) struct RevokeArgs {
     /// Why, for the audit log
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Also revoke what it issued, what that issued, and so on
+    /// Also revoke what it issued, what that issued, and so on, and the bearer tokens that they made
     #[arg(long)]
     with_issued: bool,
     #[command(flatten)]
@@ -136,6 +140,7 @@ impl OperatorCommand {
             Self::Fetch(args) => fetch::run(args, out).await,
             Self::Renew(args) => renew::run(args, out).await,
             Self::List(args) => list(args.connect.open().await?, args.tenant, out).await,
+            Self::Token(command) => command.run(out).await,
             Self::Revoke(args) => revoke(args, out).await,
             // The binary does it: it takes the inside of an authority.
             Self::Recover(_) => {

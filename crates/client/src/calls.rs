@@ -96,6 +96,11 @@ client! {
             list_invitations: ListInvitationsRequest => ListInvitationsResponse,
             redeem_invitation: RedeemInvitationRequest => RedeemInvitationResponse,
         }
+        bearer_tokens {
+            create_bearer_token: CreateBearerTokenRequest => CreateBearerTokenResponse,
+            revoke_bearer_token: RevokeBearerTokenRequest => RevokeBearerTokenResponse,
+            list_bearer_tokens: ListBearerTokensRequest => ListBearerTokensResponse,
+        }
         attestation {
             put_key_policy: PutKeyPolicyRequest => PutKeyPolicyResponse,
             get_key_policy: GetKeyPolicyRequest => GetKeyPolicyResponse,

@@ -7,6 +7,7 @@ use crate::error::ConnectError;
 use crate::v1::admin_service_client::AdminServiceClient;
 use crate::v1::attestation_service_client::AttestationServiceClient;
 use crate::v1::audit_service_client::AuditServiceClient;
+use crate::v1::bearer_token_service_client::BearerTokenServiceClient;
 use crate::v1::ca_service_client::CaServiceClient;
 use crate::v1::certificate_service_client::CertificateServiceClient;
 use crate::v1::device_service_client::DeviceServiceClient;
@@ -100,6 +101,8 @@ services! {
     admin: AdminServiceClient,
     /// Tokens for who has no identity yet.
     invitations: InvitationServiceClient,
+    /// Bearer tokens of platforms.
+    bearer_tokens: BearerTokenServiceClient,
     /// The keys that seal records, and the stored data.
     storage: StorageServiceClient,
     /// Which keys devices may sign with.

@@ -126,6 +126,9 @@ methods! {
     RevokeInvitation = "/wardein.v1.InvitationService/RevokeInvitation": Roles(&[Admin, TenantAdmin]),
     ListInvitations = "/wardein.v1.InvitationService/ListInvitations": Roles(&[Admin, TenantAdmin, Auditor]),
     RedeemInvitation = "/wardein.v1.InvitationService/RedeemInvitation": Open,
+    CreateBearerToken = "/wardein.v1.BearerTokenService/CreateBearerToken": Roles(&[Admin, TenantAdmin]),
+    RevokeBearerToken = "/wardein.v1.BearerTokenService/RevokeBearerToken": Roles(&[Admin, TenantAdmin]),
+    ListBearerTokens = "/wardein.v1.BearerTokenService/ListBearerTokens": Roles(&[Admin, TenantAdmin, Auditor]),
 }
 
 impl Method {

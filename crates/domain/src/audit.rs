@@ -51,6 +51,8 @@ pub struct Call {
     pub request_id: String,
     /// Where the request came from.
     pub origin: Option<Origin>,
+    /// The id of the bearer token that the caller showed, if it showed no certificate of its own.
+    pub bearer_token: Option<[u8; 8]>,
 }
 
 /// Where a request came from, as the transport saw it.
@@ -140,7 +142,7 @@ impl AuditEntry {
 impl Call {
     /// One of which nothing is known but its id.
     pub fn new(request_id: &str) -> Self {
-        Self { request_id: request_id.into(), origin: None }
+        Self { request_id: request_id.into(), ..Self::default() }
     }
 }
 
@@ -180,7 +182,7 @@ mod tests {
     fn an_entry_is_of_its_actors_tenant_until_another_is_named() {
         let (klinik, lab): (TenantId, TenantId) = ("klinik".parse().unwrap(), "lab".parse().unwrap());
         let actor = Actor::Device(klinik.clone(), "pump-1".parse().unwrap());
-        let call = Call { request_id: "id-1".into(), origin: None };
+        let call = Call::new("id-1");
         let target = Target::Authority;
         let entry =
             AuditEntry::new("0.2.0", 7, actor, Event::DeviceAuthenticated, target, Outcome::Done, &call);

@@ -17,6 +17,7 @@ mod rows;
 mod sign;
 mod trust;
 
+pub use access::bearer_tokens::{BearerToken, BearerTokenId, MadeBearerToken};
 pub use access::grants::{Grant, GrantOrder};
 pub use access::invitations::{Invitation, InvitationId, InvitationOrder};
 pub use access::open_invitations::OpenInvitation;

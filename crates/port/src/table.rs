@@ -70,11 +70,13 @@ pub enum Table {
     TrustPolicy = 35,
     /// Where devices are on the status lists, by the device and by the place. Insert-only.
     StatusEntry = 36,
+    /// The bearer tokens of platforms, by tenant and the serial of the identity. A row is never deleted: memory goes by its version.
+    BearerTokens = 37,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -108,6 +110,7 @@ impl Table {
         Self::PlatformPins,
         Self::TrustPolicy,
         Self::StatusEntry,
+        Self::BearerTokens,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -126,7 +129,8 @@ impl Table {
             | Self::Transfer
             | Self::IssuingCa
             | Self::TrustPolicy
-            | Self::StatusEntry => true,
+            | Self::StatusEntry
+            | Self::BearerTokens => true,
             Self::DeviceKeys
             | Self::Certificate
             | Self::Serial

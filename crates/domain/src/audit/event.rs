@@ -51,6 +51,10 @@ events! {
     InvitationRedeemed = "operator.redeem",
     /// Such a token was taken back.
     InvitationRevoked = "operator.uninvite",
+    /// A token was made, with which a platform makes calls over HTTP/1.1 without its certificate.
+    BearerTokenCreated = "bearer-token.create",
+    /// Such a token was revoked.
+    BearerTokenRevoked = "bearer-token.revoke",
     /// An operator was revoked.
     OperatorRevoked = "operator.revoke",
     /// An administrator was made while the service was stopped, by a person who has the directory and opens the root key.

@@ -231,9 +231,11 @@ names! {
     Quota = "quota",
     /// The id of an invitation, in hex.
     Invitation = "invitation",
+    /// The id of a bearer token, in hex: one that was made or revoked, or that the call came with.
+    BearerToken = "bearer-token",
     /// The id of a device's voucher, in hex.
     Voucher = "voucher",
-    /// Unix seconds until which an invitation, or a voucher, may be redeemed.
+    /// Unix seconds until which an invitation, or a voucher, may be redeemed, or a bearer token is good.
     Expires = "expires",
     /// The serial of the operator together with which, as the issuer, this one was revoked.
     RevokedWith = "revoked-with",

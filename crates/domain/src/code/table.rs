@@ -64,6 +64,12 @@ codes! {
     InvitationRedeemed = "invitation-redeemed", Precondition, "Revoke the operator that the message names (`wardein operator revoke`).";
     /// The tenant has as many open invitations as it may; so does the authority outside of tenants.
     InvitationQuota = "invitation-quota", Precondition, "Take back invitations that are not needed (`wardein operator invitations` lists them), or wait until some end.";
+    /// The bearer token is unknown, revoked or over; it is not said which.
+    BearerTokenInvalid = "bearer-token-invalid", Unauthenticated, "Have another token made for the platform (`wardein operator token create`).";
+    /// There is no such bearer token, or the caller may not see it.
+    BearerTokenUnknown = "bearer-token-unknown", NotFound, "Correct the id; `wardein operator token list` shows those that are good.";
+    /// The platform's identity has as many bearer tokens as it may.
+    BearerTokenQuota = "bearer-token-quota", Precondition, "Revoke those that are not needed (`wardein operator token revoke`), or wait until some end.";
     /// No administrator valid for another seven days would be left.
     LastAdministrator = "last-administrator", Precondition, "Have another administrator issued first (`wardein operator issue`), valid for more than seven days.";
     /// Somebody else changed the setting since it was read.

@@ -1,7 +1,8 @@
-//! Access: tenants, operators, invitations, grants.
+//! Access: tenants, operators, invitations, bearer tokens, grants.
 
 mod answers;
 mod audit;
+pub(crate) mod bearer_tokens;
 pub(crate) mod grants;
 pub(crate) mod invitations;
 pub(crate) mod open_invitations;

@@ -114,7 +114,7 @@ impl Tally {
 
 impl Further {
     fn entry(&self, now_ms: u64) -> AuditEntry {
-        let call = Call { request_id: String::new(), origin: self.origin };
+        let call = Call { origin: self.origin, ..Call::default() };
         let (target, outcome) = (self.called.clone(), Outcome::refused(self.code));
         let codes: Vec<_> = self.by_code.iter().map(|(code, number)| format!("{code} {number}")).collect();
         record::entry(now_ms, self.actor.clone(), Event::CallsRefused, target, outcome, &call)

@@ -33,7 +33,7 @@ struct Revoking<'a> {
 
 impl Engine {
     /// Revokes an operator: it is refused from the answer on. With what it issued if that is asked for: what that issued goes too,
-    /// and so on. The answer is how many were revoked; those that had been revoked before do not count.
+    /// and so on, and the bearer tokens that they made. The answer is how many were revoked; those that had been revoked before do not count.
     ///
     /// Issuers go before what they issued, some hundred a commit: what is cut short is completed by asking again.
     pub async fn revoke_operator(
@@ -55,10 +55,17 @@ impl Engine {
             step.retain(|serial| revoking.all.insert(*serial));
             // Nothing that was issued in the meantime: the issuers are revoked, and issue no more.
             if step.is_empty() {
+                // Tokens that they made in the meantime. Who revoked itself could have made none since.
+                if !revoking.all.contains(&caller.principal.serial) {
+                    self.revoke_tokens_made_by(caller, &revoking.all, &revoking.reason).await?;
+                }
                 return Ok(revoked);
             }
             if with_issued && revoking.issued.is_none() {
                 revoking.issued = Some(step.len() as u64 - 1);
+            }
+            if with_issued {
+                self.revoke_tokens_made_by(caller, &revoking.all, &revoking.reason).await?;
             }
             // The caller needs its own identity to the end.
             step.sort_by_key(|serial| *serial == caller.principal.serial);

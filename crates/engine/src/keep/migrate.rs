@@ -257,7 +257,8 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::Voucher
             | Table::PlatformPins
             | Table::TrustPolicy
-            | Table::StatusEntry => return Ok(false),
+            | Table::StatusEntry
+            | Table::BearerTokens => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);

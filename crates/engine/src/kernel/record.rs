@@ -4,7 +4,7 @@ use crate::kernel::{Caller, Decision, Engine, Error};
 use crate::rows;
 use crate::rows::audit::{decode, encode};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Actor, AuditEntry, Call, DeviceId, Event, Outcome, Target, TenantId};
+use wardein_domain::{Actor, AuditEntry, Call, DeviceId, Event, FieldName, Outcome, Target, TenantId};
 use wardein_port::{Change, Indexed, Numbered};
 
 /// Bytes as fields have them.
@@ -53,7 +53,11 @@ pub(crate) fn entry(
     outcome: Outcome,
     call: &Call,
 ) -> AuditEntry {
-    AuditEntry::new(SOFTWARE, now_ms, actor, event, target, outcome, call)
+    let entry = AuditEntry::new(SOFTWARE, now_ms, actor, event, target, outcome, call);
+    match &call.bearer_token {
+        Some(id) => entry.with(FieldName::BearerToken, hex(id)),
+        None => entry,
+    }
 }
 
 /// An entry about an action of the authority itself.

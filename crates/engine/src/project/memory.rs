@@ -1,5 +1,6 @@
 //! All of it, and how it is fed.
 
+use super::bearer_tokens::BearerTokens;
 use super::cas::Cas;
 use super::changes::{Changed, Changes, Cursor, Read, Subscription};
 use super::devices::Devices;
@@ -12,8 +13,10 @@ use super::tenants::TenantKeys;
 use super::transfers::Transfers;
 use super::verdict_keys::VerdictKeys;
 use super::{
-    KnownCa, KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Rules, TrustPolicies,
+    KnownBearerToken, KnownCa, KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Rules,
+    TrustPolicies,
 };
+use crate::access::bearer_tokens::BearerTokenId;
 use crate::kernel::{Error, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use crate::rows::{
@@ -39,6 +42,7 @@ pub(crate) struct Memory {
     tenants: TenantKeys,
     pub(super) rules: TenantRules,
     operators: Operators,
+    bearer_tokens: BearerTokens,
     pub(super) devices: Devices,
     revocations: Revocations,
     pub(super) revoked: RevokedCertificates,
@@ -97,6 +101,7 @@ impl Memory {
             tenants,
             rules,
             operators,
+            bearer_tokens: BearerTokens::default(),
             devices,
             revocations,
             transfers,
@@ -121,6 +126,7 @@ impl Memory {
             Table::Profile,
             Table::TrustPolicy,
             Table::Operator,
+            Table::BearerTokens,
             Table::Device,
             Table::Revocation,
             Table::Transfer,
@@ -159,6 +165,7 @@ impl Memory {
         let Self { tenants, rules, operators, devices, revocations, transfers, revoked, cas, .. } = self;
         let lines = [tenants.dump(), rules.dump(), operators.dump(), devices.dump(), cas.dump()];
         let mut lines = [lines.concat(), revocations.dump(), transfers.dump(), revoked.dump()].concat();
+        lines.extend(self.bearer_tokens.dump());
         lines.extend(self.verdict_keys.dump());
         lines.extend(self.status.dump());
         lines.push(format!("authority at {}", self.authority_version()));
@@ -209,6 +216,7 @@ impl Memory {
                 self.operators.put(serial, revision, &row);
                 return Ok(row.tenant.map(|tenant| (tenant, Changed::Operator)).into_iter().collect());
             }
+            Table::BearerTokens => self.bearer_tokens.put(key, revision, value)?,
             Table::Device => {
                 let name = rows::parse_device_key(key)?;
                 let row: DeviceRow = rows::decode(table, value)?;
@@ -358,6 +366,11 @@ impl Memory {
     /// An operator that was not revoked. One that is not here may be on record all the same.
     pub(crate) fn operator(&self, serial: &Serial) -> Option<KnownOperator> {
         self.operators.get(serial)
+    }
+
+    /// A bearer token, by its id. One that is over may be here all the same.
+    pub(crate) fn bearer_token(&self, id: &BearerTokenId) -> Option<KnownBearerToken> {
+        self.bearer_tokens.get(id)
     }
 
     /// Administrators that are valid at least until then, the last to expire first.

@@ -1,6 +1,7 @@
 //! The memory that answers: who is trusted with what. It is written by committed changes, in order, and by nothing else; loading at the
 //! start is the same function over all rows. Nothing outside of this room can write it: its setters are private here.
 
+mod bearer_tokens;
 mod cas;
 mod changes;
 mod clock;
@@ -19,6 +20,7 @@ mod tests;
 mod transfers;
 mod verdict_keys;
 
+pub(crate) use bearer_tokens::KnownBearerToken;
 pub(crate) use cas::KnownCa;
 pub(crate) use changes::{Changed, Cursor, Read, Subscription};
 pub(crate) use clock::{NodeClock, reading};

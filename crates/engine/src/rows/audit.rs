@@ -234,8 +234,8 @@ mod tests {
 
     fn full() -> AuditEntry {
         let address = "192.0.2.7:41234".parse().unwrap();
-        let call =
-            Call { request_id: "id-1".into(), origin: Some(Origin { address, certificate: Some([7; 32]) }) };
+        let origin = Some(Origin { address, certificate: Some([7; 32]) });
+        let call = Call { origin, ..Call::new("id-1") };
         let actor = Actor::Operator { role: Role::Admin, tenant: None, name: "admin".parse().unwrap() };
         let (tenant, device) = ("klinik".parse().unwrap(), "pump-1".parse().unwrap());
         let target = Target::Device(tenant, device);
@@ -255,7 +255,7 @@ mod tests {
 
     fn bare() -> AuditEntry {
         let address = "[2001:db8::7]:443".parse().unwrap();
-        let call = Call { request_id: String::new(), origin: Some(Origin { address, certificate: None }) };
+        let call = Call { origin: Some(Origin { address, certificate: None }), ..Call::default() };
         let (event, outcome) =
             (Event::CloneSuspected, Outcome::refused(wardein_domain::ErrorCode::CloneSuspected));
         AuditEntry::new("0.2.0", 1, Actor::System, event, Target::Authority, outcome, &call)

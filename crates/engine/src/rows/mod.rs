@@ -7,6 +7,7 @@
 mod answer;
 pub(crate) mod audit;
 mod authority;
+mod bearer_token;
 mod certificate;
 mod claim;
 mod column;
@@ -44,6 +45,7 @@ pub(crate) use authority::{
     AuthorityRow, CLOCK_KEY, CRL_KEY, ClockRow, CrlRow, FORMAT_KEY, FORMER_ROOT_KEY, FormatRow,
     FormerRootRow, ROOT_CRL_KEY, ROOTS_KEY, RootCrlRow, RootsRow,
 };
+pub(crate) use bearer_token::{BearerTokenRow, BearerTokensRow};
 pub(crate) use certificate::CertificateRow;
 pub(crate) use claim::{Claim, ClaimRow};
 pub(crate) use deed::{DeedRow, Step, What};

@@ -5,6 +5,7 @@
 mod administration;
 mod audit;
 mod backup;
+mod bearer_tokens;
 mod cas;
 mod cas_kept;
 mod certificate_names;

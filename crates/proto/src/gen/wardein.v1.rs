@@ -5361,6 +5361,576 @@ pub mod attestation_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// What CreateBearerToken takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateBearerTokenRequest {
+    /// The serial of the platform's certificate, 32 digits of lower-case hex, as `ListOperators` has it.
+    #[prost(string, tag = "1")]
+    pub serial: ::prost::alloc::string::String,
+    /// How long the token is good: 60 seconds to 366 days, in whole seconds. It ends with the certificate at the latest, and with a
+    /// restoring of the authority from a backup.
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub lifetime: ::core::option::Option<::prost_types::Duration>,
+}
+/// What CreateBearerToken answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateBearerTokenResponse {
+    /// The token as it is on record.
+    #[prost(message, optional, tag = "1")]
+    pub bearer_token: ::core::option::Option<BearerToken>,
+    /// The token itself: 40 bytes, a secret of which the authority keeps a digest alone. In a header it is `wardein-bearer-` and the bytes in
+    /// lower-case hex.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub token: ::prost::bytes::Bytes,
+}
+/// What RevokeBearerToken takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeBearerTokenRequest {
+    /// The serial of the certificate of the identity that it is bound to.
+    #[prost(string, tag = "1")]
+    pub serial: ::prost::alloc::string::String,
+    /// The token's id.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What RevokeBearerToken answers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeBearerTokenResponse {}
+/// What ListBearerTokens takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListBearerTokensRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Identities, each with all of its tokens. At most 1000; a larger value counts as 1000. 0 for 100.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// From the previous page, opaque; empty for the first.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// What ListBearerTokens answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListBearerTokensResponse {
+    /// The tokens.
+    #[prost(message, repeated, tag = "1")]
+    pub bearer_tokens: ::prost::alloc::vec::Vec<BearerToken>,
+    /// Empty on the last page.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub next_page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// A bearer token. The token itself is not kept, and nobody can be told it again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BearerToken {
+    /// The name of the token, which is not a secret: 16 digits of lower-case hex.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The serial of the certificate of the identity that it is bound to.
+    #[prost(string, tag = "2")]
+    pub serial: ::prost::alloc::string::String,
+    /// Who that is, such as `platform/TENANT/NAME`.
+    #[prost(string, tag = "3")]
+    pub operator: ::prost::alloc::string::String,
+    /// When it was made.
+    #[prost(message, optional, tag = "4")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when it is good.
+    #[prost(message, optional, tag = "5")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The operator that made it, such as `tenant-admin/TENANT/NAME`.
+    #[prost(string, tag = "6")]
+    pub created_by: ::prost::alloc::string::String,
+    /// The serial of that operator's certificate.
+    ///
+    /// Next unused field number: 8.
+    #[prost(string, tag = "7")]
+    pub created_by_serial: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod bearer_token_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Bearer tokens (RFC 6750): with one a platform's program that can show no client certificate calls what takes JSON, and hooks. A token
+    /// is an identity's, and does no more and lasts no longer than that.
+    #[derive(Debug, Clone)]
+    pub struct BearerTokenServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> BearerTokenServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> BearerTokenServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            BearerTokenServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Makes a token for the identity of a platform. Callers: role `admin` everywhere; `tenant-admin` within its tenant. An identity has at
+        /// most 8 that are good (`bearer-token-quota`).
+        pub async fn create_bearer_token(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateBearerTokenRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateBearerTokenResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.BearerTokenService/CreateBearerToken",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.BearerTokenService", "CreateBearerToken"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Revokes a token: it is refused from the answer on. Callers as above. One that has ended or was revoked is unknown.
+        pub async fn revoke_bearer_token(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeBearerTokenRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeBearerTokenResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.BearerTokenService/RevokeBearerToken",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.BearerTokenService", "RevokeBearerToken"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The tokens of a tenant's platforms that are good, by identity. Callers as above, and `auditor`.
+        pub async fn list_bearer_tokens(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListBearerTokensRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBearerTokensResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.BearerTokenService/ListBearerTokens",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.BearerTokenService", "ListBearerTokens"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod bearer_token_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with BearerTokenServiceServer.
+    #[async_trait]
+    pub trait BearerTokenService: std::marker::Send + std::marker::Sync + 'static {
+        /// Makes a token for the identity of a platform. Callers: role `admin` everywhere; `tenant-admin` within its tenant. An identity has at
+        /// most 8 that are good (`bearer-token-quota`).
+        async fn create_bearer_token(
+            &self,
+            request: tonic::Request<super::CreateBearerTokenRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateBearerTokenResponse>,
+            tonic::Status,
+        >;
+        /// Revokes a token: it is refused from the answer on. Callers as above. One that has ended or was revoked is unknown.
+        async fn revoke_bearer_token(
+            &self,
+            request: tonic::Request<super::RevokeBearerTokenRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeBearerTokenResponse>,
+            tonic::Status,
+        >;
+        /// The tokens of a tenant's platforms that are good, by identity. Callers as above, and `auditor`.
+        async fn list_bearer_tokens(
+            &self,
+            request: tonic::Request<super::ListBearerTokensRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBearerTokensResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Bearer tokens (RFC 6750): with one a platform's program that can show no client certificate calls what takes JSON, and hooks. A token
+    /// is an identity's, and does no more and lasts no longer than that.
+    #[derive(Debug)]
+    pub struct BearerTokenServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> BearerTokenServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for BearerTokenServiceServer<T>
+    where
+        T: BearerTokenService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/wardein.v1.BearerTokenService/CreateBearerToken" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateBearerTokenSvc<T: BearerTokenService>(pub Arc<T>);
+                    impl<
+                        T: BearerTokenService,
+                    > tonic::server::UnaryService<super::CreateBearerTokenRequest>
+                    for CreateBearerTokenSvc<T> {
+                        type Response = super::CreateBearerTokenResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateBearerTokenRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BearerTokenService>::create_bearer_token(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateBearerTokenSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.BearerTokenService/RevokeBearerToken" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeBearerTokenSvc<T: BearerTokenService>(pub Arc<T>);
+                    impl<
+                        T: BearerTokenService,
+                    > tonic::server::UnaryService<super::RevokeBearerTokenRequest>
+                    for RevokeBearerTokenSvc<T> {
+                        type Response = super::RevokeBearerTokenResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeBearerTokenRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BearerTokenService>::revoke_bearer_token(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeBearerTokenSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.BearerTokenService/ListBearerTokens" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListBearerTokensSvc<T: BearerTokenService>(pub Arc<T>);
+                    impl<
+                        T: BearerTokenService,
+                    > tonic::server::UnaryService<super::ListBearerTokensRequest>
+                    for ListBearerTokensSvc<T> {
+                        type Response = super::ListBearerTokensResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListBearerTokensRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BearerTokenService>::list_bearer_tokens(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListBearerTokensSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for BearerTokenServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "wardein.v1.BearerTokenService";
+    impl<T> tonic::server::NamedService for BearerTokenServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// A CA that certifies devices.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ca {

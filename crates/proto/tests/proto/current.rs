@@ -18,6 +18,7 @@ fn generated_code_is_current() {
         // Secrets, which the server holds in memory that it wipes.
         .bytes(".wardein.v1.ReleaseKeyResponse.key")
         .bytes(".wardein.v1.OpenResponse.plaintext")
+        .bytes(".wardein.v1.CreateBearerTokenResponse.token")
         .bytes(".wardein.v1.CreateInvitationResponse.token")
         .bytes(".wardein.v1.MakeVoucherResponse.secret")
         // Client and server bring their own transport.

@@ -30,11 +30,12 @@ fn the_openapi_document_is_current() {
                 the contract; README.md beside it says the rest."
         },
         "paths": paths,
-        "security": [{ "operator": [] }],
+        "security": [{ "operator": [] }, { "bearer": [] }],
         "components": {
             "schemas": schemas,
             "securitySchemes": {
-                "operator": { "type": "mutualTLS", "description": "The certificate of an operator with the role `platform`." }
+                "operator": { "type": "mutualTLS", "description": "The certificate of an operator with the role `platform`." },
+                "bearer": { "type": "http", "scheme": "bearer", "description": "A bearer token of such an operator, where no certificate is shown." }
             }
         }
     });

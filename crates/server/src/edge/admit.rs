@@ -4,22 +4,27 @@ use super::Shared;
 use super::context::certificate_required;
 use super::peer::{Claim, Peer};
 use super::route::Route;
+use wardein_crypto::SecretBytes;
 use wardein_domain::{Access, Call, Method, Principal};
 use wardein_engine::{Caller, Error, ErrorCode};
 
 impl Shared {
-    /// The caller, as far as the certificate identifies it, and whether it may call.
+    /// The caller, as far as its certificate or the bearer token that it shows identifies it, and whether it may call.
     pub(super) async fn admit(
         &self,
         route: Route,
         peer: &Peer,
         call: &Call,
+        token: Option<Option<SecretBytes>>,
     ) -> (Option<Caller>, Result<(), Error>) {
         let method = match route {
             Route::Own(method) if method.access() != Access::Open => method,
             // An open method needs no caller, so that a wrong certificate does not stand in the way of a right proof.
             Route::Own(_) | Route::Public(_) | Route::Est(_) => return (None, self.admit_anyone(peer)),
         };
+        if let Some(token) = token {
+            return self.admit_bearer(method, peer, call, token).await;
+        }
         let Claim::Operator(principal) = &peer.0.claim else {
             let error = match peer.0.claim {
                 Claim::Nobody => certificate_required(),
@@ -30,6 +35,25 @@ impl Shared {
         };
         let judged = self.admit_operator(principal, method).await;
         (Some(Caller { principal: principal.clone(), call: call.clone() }), judged)
+    }
+
+    /// One that shows a token: who has a good one is counted as its operator, and everybody else by address.
+    async fn admit_bearer(
+        &self,
+        method: Method,
+        peer: &Peer,
+        call: &Call,
+        token: Option<SecretBytes>,
+    ) -> (Option<Caller>, Result<(), Error>) {
+        let bearer = self.engine.bearer(token.as_ref().map_or(&[], SecretBytes::expose)).await;
+        match bearer {
+            Ok((principal, id)) => {
+                let judged = self.admit_operator(&principal, method).await;
+                let call = Call { bearer_token: Some(id), ..call.clone() };
+                (Some(Caller { principal, call }), judged)
+            }
+            Err(error) => (None, self.admit_anyone(peer).and(Err(error))),
+        }
     }
 
     pub(super) fn admit_anyone(&self, peer: &Peer) -> Result<(), Error> {

@@ -52,6 +52,14 @@ impl Form {
         }
     }
 
+    /// Whether a bearer token says who calls, where the connection does not: in the forms for programs that show no certificate.
+    pub(super) fn takes_bearer(self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Hook(..) => true,
+            Self::Grpc | Self::Posted(_) | Self::Est(_) => false,
+        }
+    }
+
     /// Whether a refusal has a body, which waits for its peer.
     pub(super) fn refuses_with_body(self) -> bool {
         match self {

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::answer::{Answer, End};
+use super::bearer;
 use super::context::{Context, ContextParts};
 use super::form::Form;
 use super::hand::InHand;
@@ -85,12 +86,18 @@ impl EdgeParts {
             Behind::Services(_) => Form::of(&head),
             Behind::Est(_) => Form::of_est(&head),
         };
-        let call = Call { request_id: shared.ids.next(), origin: Some(peer.0.origin()) };
+        let origin = Some(peer.0.origin());
+        let call = Call { request_id: shared.ids.next(), origin, bearer_token: None };
         let (caller, admitted) = match InHand::enter(shared, &self.line, self.is_operators) {
             Err(error) => (None, Err(error)),
             Ok(in_hand) => {
                 let (caller, judged) = match route {
-                    Some(route) => shared.admit(route, peer, &call).await,
+                    Some(route) => {
+                        // Not looked at where a certificate says who calls: a proxy may pass on what its own client sent.
+                        let is_nobodys = form.takes_bearer() && !peer.is_operators();
+                        let token = is_nobodys.then(|| bearer::token(&head.headers)).flatten();
+                        shared.admit(route, peer, &call, token).await
+                    }
                     None => {
                         let unknown = || Error::new(ErrorCode::MethodUnknown, "there is no such method");
                         (None, shared.admit_anyone(peer).and_then(|()| Err(unknown())))

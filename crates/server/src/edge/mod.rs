@@ -2,6 +2,7 @@
 
 mod admit;
 mod answer;
+mod bearer;
 pub(crate) mod context;
 pub(crate) mod flood;
 mod form;

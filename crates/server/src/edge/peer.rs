@@ -8,6 +8,13 @@ use wardein_domain::{Origin, Principal};
 #[derive(Debug, Clone)]
 pub(crate) struct Peer(pub(crate) Arc<PeerParts>);
 
+impl Peer {
+    /// Whether its certificate names an operator.
+    pub(crate) fn is_operators(&self) -> bool {
+        matches!(self.0.claim, Claim::Operator(_))
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct PeerParts {
     pub(crate) address: SocketAddr,

@@ -67,7 +67,7 @@ macro_rules! listed {
 }
 
 listed! {
-    ListCasRequest ListCertificatesRequest ListDeedsRequest ListDeviceHistoryRequest ListDevicesRequest
+    ListBearerTokensRequest ListCasRequest ListCertificatesRequest ListDeedsRequest ListDeviceHistoryRequest ListDevicesRequest
     ListEndorsementKeysRequest ListGrantsRequest ListOperatorsRequest ListSubjectsRequest ListTenantsRequest
     ListTransfersRequest PreviewTrustPolicyRequest
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod attestation;
 mod audit;
+mod bearer_token;
 mod ca;
 mod certificate;
 pub(crate) mod convert;
@@ -98,11 +99,12 @@ pub(crate) async fn services(shared: &Arc<Shared>) -> Result<Services, Error> {
 }
 
 /// The methods whose replies hold a secret.
-const SECRETS: [&str; 4] = [
+const SECRETS: [&str; 5] = [
     Method::ReleaseKey.path(),
     Method::Open.path(),
     Method::CreateInvitation.path(),
     Method::MakeVoucher.path(),
+    Method::CreateBearerToken.path(),
 ];
 
 macro_rules! add {
@@ -130,6 +132,9 @@ impl Services {
         routes.add_service(Wiping { service: trust, paths: &SECRETS });
         let invitations = v1::invitation_service_server::InvitationServiceServer::new(services.api.clone());
         routes.add_service(Wiping { service: invitations, paths: &SECRETS });
+        let bearer_tokens =
+            v1::bearer_token_service_server::BearerTokenServiceServer::new(services.api.clone());
+        routes.add_service(Wiping { service: bearer_tokens, paths: &SECRETS });
         let provisioning =
             v1::provisioning_service_server::ProvisioningServiceServer::new(services.api.clone());
         routes.add_service(Wiping { service: provisioning, paths: &SECRETS });

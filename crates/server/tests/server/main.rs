@@ -10,6 +10,7 @@ mod access;
 mod attacks;
 mod backup;
 mod bad_input;
+mod bearer;
 mod bounds;
 mod clock;
 mod common;

@@ -46,7 +46,10 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::Voucher
         | Table::PlatformPins
         | Table::TrustPolicy
-        | Table::StatusEntry => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
+        | Table::StatusEntry
+        | Table::BearerTokens => {
+            Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))
+        }
     }
 }
 
