@@ -3,7 +3,9 @@
 use crate::issue::certificates::FoundCertificate;
 use crate::kernel::{Caller, Engine, Error, Stop, Tx};
 use crate::project::KnownDevice;
+use crate::trust::policy::SetTrustPolicy;
 use crate::trust::watch::DeviceVerdict;
+use std::sync::Arc;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
     Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, ErrorCode, Judgment, PcrStanding,
@@ -51,6 +53,8 @@ pub struct Answer {
     pub is_shared: bool,
     /// The revision by which it was given: memory had taken in the commits up to it.
     pub revision: u64,
+    /// The trust policy by which it was given, where one holds.
+    pub policy: Option<Arc<SetTrustPolicy>>,
 }
 
 impl Engine {
@@ -66,7 +70,7 @@ impl Engine {
             return Ok(None);
         }
         let now = self.now();
-        let judgment = self.judge_device(&name.tenant, known.as_ref(), now);
+        let judgment = self.judge_by(&name.tenant, known.as_ref(), |facts| Verdict::on_device(facts, now));
         let state = known.as_ref().map(|known| known.state);
         let shown = known.map_or((None, None, false), |known| (known.assurance, None, known.is_shared));
         Ok(Some(answer(name.tenant, Some(name.device), state, judgment, shown, (now, revision))))
@@ -189,14 +193,14 @@ impl Engine {
         let revision = self.memory.revision();
         let known = self.memory.device(name);
         let shown = self.shown(tx, Some(name), known.as_ref())?;
-        let judgment = self.judge_device(&name.tenant, known.as_ref(), now);
+        let judgment = self.judge_by(&name.tenant, known.as_ref(), |facts| Verdict::on_device(facts, now));
         let (state, at) = (known.map(|known| known.state), (now, revision));
         Ok(answer(name.tenant.clone(), Some(name.device.clone()), state, judgment, shown, at))
     }
 
     /// The verdict on a device, as memory knows it, at Unix second `now`.
     pub(crate) fn judge_device(&self, tenant: &TenantId, known: Option<&KnownDevice>, now: u64) -> Judgment {
-        self.judge_by(tenant, known, |facts| Verdict::on_device(facts, now))
+        self.judge_by(tenant, known, |facts| Verdict::on_device(facts, now)).0
     }
 
     fn judge_by(
@@ -204,11 +208,11 @@ impl Engine {
         tenant: &TenantId,
         known: Option<&KnownDevice>,
         judge: impl FnOnce(Option<&DeviceFacts<'_>>) -> Judgment,
-    ) -> Judgment {
-        let Some(known) = known else { return judge(None) };
+    ) -> (Judgment, Option<Arc<SetTrustPolicy>>) {
+        let Some(known) = known else { return (judge(None), None) };
         let (verdict_lifetime, set) = self.memory.trust(tenant, &known.profile);
         let policy = set.as_deref().map_or(TrustPolicy::NONE, |set| &set.policy);
-        judge(Some(&known.facts(verdict_lifetime, policy)))
+        (judge(Some(&known.facts(verdict_lifetime, policy))), set)
     }
 
     /// How surely a device's key is where it is said to be, and its last quote.
@@ -242,10 +246,11 @@ fn answer(
     tenant: TenantId,
     device: Option<DeviceId>,
     state: Option<DeviceState>,
-    Judgment { verdict, reasons, keep_until, valid_until, .. }: Judgment,
+    (judgment, policy): (Judgment, Option<Arc<SetTrustPolicy>>),
     (assurance, last_quote, is_shared): Shown,
     (decided_at, revision): (u64, u64),
 ) -> Answer {
+    let Judgment { verdict, reasons, keep_until, valid_until, .. } = judgment;
     Answer {
         verdict,
         reasons,
@@ -259,5 +264,6 @@ fn answer(
         last_quote,
         is_shared,
         revision,
+        policy,
     }
 }

@@ -8,7 +8,7 @@ use crate::trust::status_list::StatusReference;
 use std::str::FromStr;
 use wardein_crypto::{Digest, hex};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, Verdict};
+use wardein_domain::{Assurance, ProfileName, Verdict};
 use wardein_pki::{jose, spiffe};
 
 /// What a receipt is bound to.
@@ -159,7 +159,13 @@ fn appraisal(answer: &Answer) -> String {
         }
         Verdict::Unknown => ("none", ""),
     };
-    format!("{{\"ear_status\":\"{status}\"{vector}}}")
+    // By which rules, where the tenant has set some: whose, and in which version.
+    let policy = answer.policy.as_ref().map(|set| {
+        let profile = set.profile.as_ref().map_or("", ProfileName::as_str);
+        let (tenant, etag) = (&answer.tenant, set.etag);
+        format!(",\"ear_appraisal_policy_ids\":[\"tag:wardein,2026:trust-policy:{tenant}:{profile}:{etag}\"]")
+    });
+    format!("{{\"ear_status\":\"{status}\"{vector}{}}}", policy.unwrap_or_default())
 }
 
 fn word(verdict: Verdict) -> &'static str {
@@ -225,6 +231,7 @@ mod tests {
             last_quote: None,
             is_shared: false,
             revision: 1,
+            policy: None,
         };
         let until = |keep_until| lifetime(&answer(keep_until));
         assert_eq!((until(1_300), until(1_000), until(900)), (1_300, 1_000, 1_000));
