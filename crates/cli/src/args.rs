@@ -5,7 +5,7 @@ use crate::passphrase::PassphraseArgs;
 use crate::{
     attestation, audit, backup, ca, cert, clock, completions, config::StoreKind, connection::ConnectArgs,
     custody, db, device, grant, key, operator, pcr_policy, platform_cert, platform_pin, profile, tenant,
-    trust,
+    trust, webhook,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -72,6 +72,9 @@ pub(crate) enum Command {
     /// What platforms may have of devices: logins, payloads, keys
     #[command(subcommand)]
     Grant(grant::GrantCommand),
+    /// Where verdicts that change are posted, for platforms that cannot watch
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// The platform's questions: is this device to be trusted, is its token good, what did it seal?
     #[command(subcommand)]
     Trust(trust::TrustCommand),

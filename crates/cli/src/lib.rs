@@ -34,6 +34,7 @@ mod root_key;
 mod secret;
 mod tenant;
 mod trust;
+mod webhook;
 
 pub mod config;
 pub mod files;
@@ -124,6 +125,7 @@ fn dispatch(
         Command::Profile(command) => block_on(command.run(out)),
         Command::Device(command) => block_on(command.run(out)),
         Command::Grant(command) => block_on(command.run(out)),
+        Command::Webhook(command) => block_on(command.run(out)),
         Command::Ca(ca::CaCommand::ExportRoot(args)) => inside(Inside::ExportRoot(args), out),
         Command::Ca(ca::CaCommand::ImportRoot(args)) => inside(Inside::ImportRoot(args), out),
         Command::Ca(ca::CaCommand::RotateRoot(args)) => inside(Inside::RotateRoot(args), out),

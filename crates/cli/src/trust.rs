@@ -5,6 +5,7 @@ mod keys;
 mod login;
 mod policy;
 mod receipt;
+mod replace_key;
 mod watch;
 
 use crate::connection::ConnectArgs;
@@ -33,6 +34,8 @@ pub(crate) enum TrustCommand {
     Watch(watch::WatchArgs),
     /// Verify a receipt, which is a verdict that the authority signed, offline; exit code 5 where the verdict is not `trusted`
     VerifyReceipt(receipt::VerifyReceiptArgs),
+    /// Replace the key that signs verdicts and status lists, for one that leaked: what it signed is refused. As an administrator
+    ReplaceKey(replace_key::ReplaceKeyArgs),
     /// Verify the token that a device logs in with; it is good once. As a platform with the right `token`
     VerifyToken(login::VerifyArgs),
     /// Have the key of a sealed payload or a file, once. As a platform with the right `data` or `file`
@@ -156,6 +159,7 @@ impl TrustCommand {
             Self::Policy(command) => command.run(out).await,
             Self::Watch(args) => args.run(out).await,
             Self::VerifyReceipt(args) => args.run(out),
+            Self::ReplaceKey(args) => args.run(out).await,
             Self::VerifyToken(args) => args.run(out).await,
             Self::ReleaseKey(args) => args.run(out).await,
             Self::Open(args) => args.run(out).await,

@@ -101,6 +101,12 @@ client! {
             revoke_bearer_token: RevokeBearerTokenRequest => RevokeBearerTokenResponse,
             list_bearer_tokens: ListBearerTokensRequest => ListBearerTokensResponse,
         }
+        webhooks {
+            put_webhook: PutWebhookRequest => PutWebhookResponse,
+            list_webhooks: ListWebhooksRequest => ListWebhooksResponse,
+            remove_webhook: RemoveWebhookRequest => RemoveWebhookResponse,
+            test_webhook: TestWebhookRequest => TestWebhookResponse,
+        }
         attestation {
             put_key_policy: PutKeyPolicyRequest => PutKeyPolicyResponse,
             get_key_policy: GetKeyPolicyRequest => GetKeyPolicyResponse,
@@ -131,6 +137,7 @@ client! {
             import_ca_chain: ImportCaChainRequest => ImportCaChainResponse,
         }
         trust_policies {
+            replace_verdict_key: ReplaceVerdictKeyRequest => ReplaceVerdictKeyResponse,
             get_trust_policy: GetTrustPolicyRequest => GetTrustPolicyResponse,
             put_trust_policy: PutTrustPolicyRequest => PutTrustPolicyResponse,
             preview_trust_policy: PreviewTrustPolicyRequest => PreviewTrustPolicyResponse,

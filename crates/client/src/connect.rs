@@ -16,6 +16,7 @@ use crate::v1::provisioning_service_client::ProvisioningServiceClient;
 use crate::v1::storage_service_client::StorageServiceClient;
 use crate::v1::trust_policy_service_client::TrustPolicyServiceClient;
 use crate::v1::trust_service_client::TrustServiceClient;
+use crate::v1::webhook_service_client::WebhookServiceClient;
 use crate::way::{Settings, Way};
 use hyper_util::rt::TokioIo;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -109,6 +110,8 @@ services! {
     attestation: AttestationServiceClient,
     /// By which rules devices are trusted.
     trust_policies: TrustPolicyServiceClient,
+    /// Webhooks.
+    webhooks: WebhookServiceClient,
     /// The audit log.
     audit: AuditServiceClient,
 }

@@ -121,6 +121,7 @@ methods! {
     PutTrustPolicy = "/wardein.v1.TrustPolicyService/PutTrustPolicy": Roles(&[Admin, TenantAdmin]),
     PreviewTrustPolicy = "/wardein.v1.TrustPolicyService/PreviewTrustPolicy": Roles(&[Admin, TenantAdmin]),
     GetDeviceTrust = "/wardein.v1.TrustPolicyService/GetDeviceTrust": Roles(&[Admin, TenantAdmin, Auditor]),
+    ReplaceVerdictKey = "/wardein.v1.TrustPolicyService/ReplaceVerdictKey": Roles(&[Admin]),
     ListEntries = "/wardein.v1.AuditService/ListEntries": Roles(&[Admin, TenantAdmin, Auditor]),
     CreateInvitation = "/wardein.v1.InvitationService/CreateInvitation": Roles(&[Admin, TenantAdmin]),
     RevokeInvitation = "/wardein.v1.InvitationService/RevokeInvitation": Roles(&[Admin, TenantAdmin]),
@@ -129,6 +130,10 @@ methods! {
     CreateBearerToken = "/wardein.v1.BearerTokenService/CreateBearerToken": Roles(&[Admin, TenantAdmin]),
     RevokeBearerToken = "/wardein.v1.BearerTokenService/RevokeBearerToken": Roles(&[Admin, TenantAdmin]),
     ListBearerTokens = "/wardein.v1.BearerTokenService/ListBearerTokens": Roles(&[Admin, TenantAdmin, Auditor]),
+    PutWebhook = "/wardein.v1.WebhookService/PutWebhook": Roles(&[Admin]),
+    ListWebhooks = "/wardein.v1.WebhookService/ListWebhooks": Roles(&[Admin, TenantAdmin, Auditor]),
+    RemoveWebhook = "/wardein.v1.WebhookService/RemoveWebhook": Roles(&[Admin]),
+    TestWebhook = "/wardein.v1.WebhookService/TestWebhook": Roles(&[Admin]),
 }
 
 impl Method {

@@ -43,6 +43,7 @@ mod trust_policy;
 mod udi;
 mod urn;
 mod version;
+mod webhook_url;
 
 pub use access::{Access, Method};
 pub use assurance::{Assurance, KeyKeeper};
@@ -64,7 +65,7 @@ pub use grant::{Right, UserNameTemplate};
 pub use key_kind::{KeyKind, KeyKinds};
 pub use name::{
     Action, AttributeName, Audience, CommonName, DeviceId, ModelName, NameError, OperatorName, ProfileName,
-    Purpose, Reason, SubjectSerial, TenantId, TrustDomain, is_plain,
+    Purpose, Reason, SubjectSerial, TenantId, TrustDomain, WebhookName, is_plain,
 };
 pub use operator::{Principal, Role};
 pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};
@@ -85,3 +86,4 @@ pub use trust_policy::{TrustCondition, TrustLimit, TrustPolicy, TrustPolicyError
 pub use udi::{Udi, UdiError};
 pub use urn::{Urn, UrnError};
 pub use version::FirmwareVersion;
+pub use webhook_url::{WebhookUrl, WebhookUrlError};

@@ -170,6 +170,12 @@ name! {
 }
 
 name! {
+    /// A webhook's name, unique within its tenant.
+    WebhookName, "webhook name", 1..=32, "a-z, 0-9 and '-'",
+    |_, _, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+}
+
+name! {
     /// An operator's name, unique within tenant and role.
     OperatorName, "operator name", 1..=64, "A-Z, a-z, 0-9 and '.', '_', '-'",
     |_, _, c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')

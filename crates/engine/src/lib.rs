@@ -68,4 +68,5 @@ pub use trust::policy::{DeviceTrust, PolicyPreview, SetTrustPolicy, TrustPolicyV
 pub use trust::receipt::{Audience, AudienceError, ReceiptAsk, ReceiptNonce};
 pub use trust::status_list::StatusListFile;
 pub use trust::watch::{Bookmark, DeviceVerdict, Watch, WatchFrom, Watched};
+pub use trust::webhooks::{Receiver, Webhook, WebhookOrder};
 pub use wardein_domain::{ErrorCode, ErrorKind};

@@ -72,11 +72,15 @@ pub enum Table {
     StatusEntry = 36,
     /// The bearer tokens of platforms, by tenant and the serial of the identity. A row is never deleted: memory goes by its version.
     BearerTokens = 37,
+    /// Webhooks, by tenant and name.
+    Webhook = 38,
+    /// How far the receiver of each webhook was told, at the same keys.
+    WebhookPosition = 39,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -111,6 +115,8 @@ impl Table {
         Self::TrustPolicy,
         Self::StatusEntry,
         Self::BearerTokens,
+        Self::Webhook,
+        Self::WebhookPosition,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -150,7 +156,9 @@ impl Table {
             | Self::OperatorAnswer
             | Self::OpenInvitations
             | Self::Voucher
-            | Self::PlatformPins => false,
+            | Self::PlatformPins
+            | Self::Webhook
+            | Self::WebhookPosition => false,
         }
     }
 

@@ -44,6 +44,13 @@ impl Json {
         Ok(serde_json::to_vec(&message)?)
     }
 
+    /// The message of that full name as JSON, from protobuf.
+    pub fn message(&self, name: &str, message: &[u8]) -> Result<Vec<u8>, JsonError> {
+        let kind = self.0.get_message_by_name(name).ok_or(JsonError::Method)?;
+        let message = DynamicMessage::decode(kind, message).map_err(JsonError::Message)?;
+        Ok(serde_json::to_vec(&message)?)
+    }
+
     fn method(&self, path: &str) -> Result<MethodDescriptor, JsonError> {
         let parts = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         let (service, method) = parts.ok_or(JsonError::Method)?;

@@ -14,6 +14,7 @@ mod hooks;
 mod http;
 mod post;
 mod run;
+mod webhooks;
 
 pub use config::{Config, EstConfig, Limits, Rate};
 pub use edge::metrics::Metrics;

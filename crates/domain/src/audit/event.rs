@@ -149,6 +149,10 @@ events! {
     InfrastructureRenewed = "authority.renew-infrastructure",
     /// The keys that sign verdicts changed: one signs from now on, another is published, or a former one is published no more.
     VerdictKeysChanged = "verdict-keys.change",
+    /// A webhook was set: verdicts that change are posted there.
+    WebhookPut = "webhook.put",
+    /// A webhook was removed.
+    WebhookRemoved = "webhook.remove",
     /// A platform was granted a right.
     GrantAdded = "grant.add",
     /// A platform's right was taken back.

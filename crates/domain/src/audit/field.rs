@@ -233,6 +233,12 @@ names! {
     Invitation = "invitation",
     /// The id of a bearer token, in hex: one that was made or revoked, or that the call came with.
     BearerToken = "bearer-token",
+    /// The name of a webhook.
+    Webhook = "webhook",
+    /// Where it is posted to.
+    Url = "url",
+    /// Whether another secret was made for it.
+    SecretRenewed = "secret-renewed",
     /// The id of a device's voucher, in hex.
     Voucher = "voucher",
     /// Unix seconds until which an invitation, or a voucher, may be redeemed, or a bearer token is good.

@@ -82,6 +82,10 @@ codes! {
     TenantExists = "tenant-exists", Exists, "Nothing is to be done, or choose another name.";
     /// There is no such profile.
     ProfileUnknown = "profile-unknown", NotFound, "Correct the name, or create the profile (`wardein profile put`).";
+    /// There is no such webhook.
+    WebhookUnknown = "webhook-unknown", NotFound, "Correct the name; `wardein webhook list` shows which there are.";
+    /// The tenant has as many webhooks as it may.
+    WebhookQuota = "webhook-quota", Precondition, "Remove one that is not needed (`wardein webhook remove`).";
     /// The platform has no such grant.
     GrantUnknown = "grant-unknown", NotFound, "`wardein grant list` shows what was granted.";
     /// The platform was not granted this right on these devices.

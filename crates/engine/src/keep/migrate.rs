@@ -258,7 +258,9 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::PlatformPins
             | Table::TrustPolicy
             | Table::StatusEntry
-            | Table::BearerTokens => return Ok(false),
+            | Table::BearerTokens
+            | Table::Webhook
+            | Table::WebhookPosition => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);

@@ -256,7 +256,9 @@ impl Memory {
             | Table::OperatorAnswer
             | Table::OpenInvitations
             | Table::Voucher
-            | Table::PlatformPins => {}
+            | Table::PlatformPins
+            | Table::Webhook
+            | Table::WebhookPosition => {}
         }
         Ok(Vec::new())
     }

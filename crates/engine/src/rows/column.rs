@@ -10,7 +10,7 @@ use wardein_domain::{
     Assurance, AttributeName, Bank, CaState, CertificateProfile, DeviceId, DeviceState, FirmwareVersion,
     KeyKeeper, KeyKind, KeyKinds, ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose,
     Reason, RevocationReason, Role, Seconds, Serial, TenantId, TransferState, TrustDomain, TrustLimit, Udi,
-    UnixMillis, UnixSeconds, UserNameTemplate,
+    UnixMillis, UnixSeconds, UserNameTemplate, WebhookUrl,
 };
 
 /// A type that a row holds.
@@ -112,7 +112,7 @@ macro_rules! names {
 }
 
 names! {
-    AttributeName, DeviceId, FirmwareVersion, ModelName, NameTemplate, OperatorName, ProfileName, Reason, TenantId, TrustDomain, Udi, UserNameTemplate,
+    AttributeName, DeviceId, FirmwareVersion, ModelName, NameTemplate, OperatorName, ProfileName, Reason, TenantId, TrustDomain, Udi, UserNameTemplate, WebhookUrl,
 }
 
 macro_rules! numbers {

@@ -39,6 +39,7 @@ mod trust_policy;
 pub(crate) mod v1;
 mod verdict_keys;
 mod voucher;
+mod webhook;
 
 pub(crate) use answer::AnswerRow;
 pub(crate) use authority::{
@@ -84,6 +85,7 @@ pub(crate) use verdict_keys::{
     VERDICT_KEYS, VerdictKeyColumn, VerdictKeyStage, VerdictKeysRow, verdict_key_place,
 };
 pub(crate) use voucher::{UsedVoucherRow, VoucherRow};
+pub(crate) use webhook::{WebhookPositionRow, WebhookRow, parse_webhook_key, webhook_key, webhook_place};
 
 use crate::kernel::Error;
 use serde::Serialize;

@@ -4,12 +4,12 @@
 //! holds public keys, so that no disk of a platform can forge a verdict.
 
 use crate::kernel::record::{self, Recording};
-use crate::kernel::{Decision, Engine, Error, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::project::KnownVerdictKey;
 use crate::rows::{self, VERDICT_KEYS, VerdictKeyColumn, VerdictKeyStage, VerdictKeysRow, verdict_key_place};
 use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, SecretBytes};
-use wardein_domain::{Event, FieldName, UnixSeconds};
+use wardein_domain::{Event, FieldName, Outcome, Reason, Target, UnixSeconds};
 use wardein_pki::jose::{self, PublishedKey};
 use wardein_port::{Change, Table};
 
@@ -44,6 +44,50 @@ impl Engine {
             let entry = record::of_system(self.clock.now_ms(), Event::VerdictKeysChanged);
             change.record(&entry.with(FieldName::VerdictKey, active))?;
             Ok(Decision::new(change, true))
+        })
+        .await
+    }
+
+    /// Replaces the key that signs verdicts at once, for one that leaked: it is published no more, and what it signed verifies nowhere once
+    /// platforms have fetched the keys again. The next one, which they have, signs from now on; `with_next` replaces that, too. The name of
+    /// the key that signs.
+    pub async fn replace_verdict_key(
+        &self,
+        caller: &Caller,
+        reason: Reason,
+        with_next: bool,
+    ) -> Result<String, Error> {
+        use VerdictKeyStage::{Active, Next, Retired};
+        let made = P256SigningKey::generate_pkcs8().map_err(|_| no_entropy())?;
+        let next = P256SigningKey::generate_pkcs8().map_err(|_| no_entropy())?;
+        self.transact_by(caller, |tx| {
+            let found: Option<(u64, VerdictKeysRow)> = tx.row(Table::Authority, VERDICT_KEYS)?;
+            let (version, before) =
+                found.map_or_else(Default::default, |(version, row)| (Some(version), row));
+            let mut change = Change::default();
+            self.rest_on_authority(tx, &mut change)?;
+            let mut keys = before.keys;
+            let named = |keys: &[VerdictKeyColumn]| {
+                let active = keys.iter().find(|key| key.stage == Active);
+                active.map(|key| jose::key_thumbprint(&key.public)).unwrap_or_default()
+            };
+            let former = named(&keys);
+            // What has retired signed before, and is erased.
+            keys.retain(|key| key.stage == Retired || (key.stage == Next && !with_next));
+            for key in keys.iter_mut().filter(|key| key.stage == Next) {
+                (key.stage, key.since) = (Active, self.time());
+            }
+            if !keys.iter().any(|key| key.stage == Active) {
+                keys.push(self.verdict_key(tx, &made, Active)?);
+            }
+            keys.push(self.verdict_key(tx, &next, Next)?);
+            let active = named(&keys);
+            let row = VerdictKeysRow { keys };
+            change.put(Table::Authority, VERDICT_KEYS.to_vec(), version, rows::encode(&row)?);
+            let entry = self.entry(caller, Event::VerdictKeysChanged, Target::Authority, Outcome::Done);
+            let entry = entry.changed(FieldName::VerdictKey, &former, &active);
+            change.record(&entry.with(FieldName::Reason, &reason))?;
+            Ok(Decision::new(change, active))
         })
         .await
     }

@@ -7,3 +7,4 @@ pub(crate) mod receipt;
 pub(crate) mod revision;
 pub(crate) mod status_list;
 pub(crate) mod watch;
+pub(crate) mod webhooks;

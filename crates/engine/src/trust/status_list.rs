@@ -34,6 +34,8 @@ pub struct StatusListFile {
     pub tag: String,
     /// Unix seconds at which it was made.
     pub made_at: u64,
+    /// The name of the key that signed it.
+    pub(crate) kid: String,
 }
 
 impl StatusListFile {
@@ -142,9 +144,13 @@ impl Engine {
             }
         }
         making.swept_at = if is_due { now } else { making.swept_at };
+        // Of a key that was replaced nothing is served on.
+        let signer = self.verdict_signer().await?;
         let is_due = |number: &u32, list: &List| {
             let served = self.status_list(*number);
-            let is_fresh = |file: Arc<StatusListFile>| (file.made_at..file.made_at + RENEWED).contains(&now);
+            let is_fresh = |file: Arc<StatusListFile>| {
+                file.kid == signer.kid && (file.made_at..file.made_at + RENEWED).contains(&now)
+            };
             list.is_changed || !served.is_some_and(is_fresh)
         };
         let due: Vec<u32> = making
@@ -256,7 +262,7 @@ impl Engine {
             let signer = key.signer.as_deref()?;
             let token = jose::sign_compact(signer, TYPE, &key.kid, &claims).ok()?.into_bytes();
             let tag = hex::encode(&Digest::of(&token).0[..16]);
-            Some(StatusListFile { gzip: gzip(&token), token, tag, made_at: now })
+            Some(StatusListFile { gzip: gzip(&token), token, tag, made_at: now, kid: key.kid.clone() })
         });
         signed.await?.ok_or_else(|| Error::internal("the key of verdicts did not sign"))
     }

@@ -92,7 +92,8 @@ pub struct Bookmark {
 
 /// A platform that watches its tenant's devices. Dropping it ends that.
 pub struct Watch {
-    principal: Principal,
+    /// Who watches; none where the authority itself does, for a webhook.
+    principal: Option<Principal>,
     tenant: TenantId,
     subscription: Subscription,
     /// Everything up to this place was handed out.
@@ -153,7 +154,16 @@ struct Walk {
 impl Engine {
     /// Watches the devices of the caller's tenant. A revision that is too old to go on from shows at the first [`Watch::next`].
     pub async fn watch(&self, caller: &Caller, from: WatchFrom) -> Result<Watch, Error> {
-        let tenant = tenant_of(caller)?.clone();
+        self.watch_tenant(tenant_of(caller)?, Some(caller.principal.clone()), from).await
+    }
+
+    pub(super) async fn watch_tenant(
+        &self,
+        tenant: &TenantId,
+        principal: Option<Principal>,
+        from: WatchFrom,
+    ) -> Result<Watch, Error> {
+        let tenant = tenant.clone();
         let (subscription, last) = self.memory.watch(&tenant)?;
         let (at, phase) = match from {
             // What memory takes in after this revision is told once more behind the snapshot.
@@ -169,7 +179,6 @@ impl Engine {
                 (at, phase)
             }
         };
-        let principal = caller.principal.clone();
         let (said, complete, is_current) = (at.revision, None, false);
         Ok(Watch { principal, tenant, subscription, at, said, phase, complete, is_current })
     }
@@ -216,7 +225,7 @@ impl Watch {
     /// must begin again from a snapshot. A call that is dropped loses nothing.
     pub async fn next(&mut self, engine: &Engine) -> Result<Watched, Error> {
         loop {
-            engine.authenticate(&self.principal).await?;
+            may_watch(engine, self.principal.as_ref()).await?;
             let told = match self.phase {
                 Phase::Snapshot { .. } => self.snapshot(engine),
                 Phase::Wide { .. } => self.wide(engine),
@@ -233,7 +242,7 @@ impl Watch {
     /// A bookmark of now, or of the last moment of which none told; none while something is still to be handed out. As
     /// [`Watch::next`], it ends with its caller.
     pub async fn bookmark(&mut self, engine: &Engine) -> Result<Option<Bookmark>, Error> {
-        engine.authenticate(&self.principal).await?;
+        may_watch(engine, self.principal.as_ref()).await?;
         if !matches!(self.phase, Phase::Follow) {
             return Ok(None);
         }
@@ -412,6 +421,14 @@ impl Walk {
             (self.part, self.rest) = (self.part + 1, part.into_iter());
         }
         None
+    }
+}
+
+/// The authority itself may, where it knows what is so now.
+async fn may_watch(engine: &Engine, principal: Option<&Principal>) -> Result<(), Error> {
+    match principal {
+        Some(principal) => engine.authenticate(principal).await,
+        None => engine.current(),
     }
 }
 

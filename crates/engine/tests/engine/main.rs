@@ -50,6 +50,7 @@ mod transfers;
 mod trust;
 mod trust_policy;
 mod watch;
+mod webhooks;
 mod world;
 mod wrong_clock;
 mod years;

@@ -2,9 +2,9 @@
 
 use crate::cas::DAY;
 use crate::storage_keys::restart;
-use crate::world::{ROOT_KEY, START, World, csr};
+use crate::world::{ROOT_KEY, START, World, csr, facts};
 use wardein_ddkg::message::from_text;
-use wardein_domain::{DeviceState, Event};
+use wardein_domain::{DeviceState, Event, TrustCondition, TrustLimit, TrustPolicy, TrustRule};
 use wardein_engine::{Page, ReceiptAsk, ReceiptNonce, Subject};
 use wardein_testkit::MemoryCustody;
 
@@ -146,4 +146,51 @@ async fn they_outlive_a_change_of_the_root_key() {
     assert_eq!(world.engine.rotate_root_key(&world.admin).await.unwrap(), 2);
     restart(&mut world, &custody).await;
     assert_eq!((published(&world), signs_with(&world).await), (before, kid));
+}
+
+#[tokio::test]
+async fn a_key_that_leaked_is_replaced_at_once_and_published_no_more() {
+    let mut world = World::new().await;
+    world.device("pump-1").await;
+    world.engine.keep_verdict_keys().await.unwrap();
+    let first = published(&world);
+    let replace = async |world: &World, with_next| {
+        let reason = "leaked".parse().unwrap();
+        world.engine.replace_verdict_key(&world.admin, reason, with_next).await.unwrap()
+    };
+    // The next one, which platforms have, signs.
+    assert_eq!(replace(&world, false).await, first[1].0);
+    let second = published(&world);
+    assert_eq!((second.len(), &second[0]), (2, &first[1]));
+    assert_eq!(signs_with(&world).await, first[1].0);
+    world.restart().await;
+    assert_eq!(published(&world), second);
+    let entry = &world.entries(Event::VerdictKeysChanged).await[1];
+    let (before, after) = (&first[0].0, &first[1].0);
+    assert_eq!(facts(entry), format!("verdict-key: {before} → {after}, reason=leaked"));
+    assert_eq!(entry.actor.to_string(), "admin/admin");
+    // Both: neither of them is published any more.
+    let made = replace(&world, true).await;
+    let third = published(&world);
+    assert_eq!((third.len(), &third[0].0), (2, &made));
+    assert!(!third.iter().any(|key| first.contains(key) || second.contains(key)), "{third:?}");
+    assert_eq!(signs_with(&world).await, made);
+}
+
+#[tokio::test]
+async fn a_receipt_names_the_policy_by_which_it_was_given() {
+    let world = World::new().await;
+    world.device("pump-1").await;
+    let (_, claims) = signed(&world, device("pump-1")).await;
+    assert!(!claims.contains("policy"), "{claims}");
+    let rule = TrustRule { when: TrustCondition::SilentFor(60), limit: TrustLimit::Restricted };
+    let policy = TrustPolicy::new(vec![rule], None).unwrap();
+    let tenant = world.tenant();
+    let set = world.engine.put_trust_policy(&world.admin, &tenant, None, Some(policy), None).await.unwrap();
+    let (_, claims) = signed(&world, device("pump-1")).await;
+    let named = format!(
+        "\"ear_appraisal_policy_ids\":[\"tag:wardein,2026:trust-policy:klinik::{}\"]",
+        set.effective.unwrap().etag
+    );
+    assert!(claims.contains(&named), "{named}: {claims}");
 }

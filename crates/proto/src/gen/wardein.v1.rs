@@ -13620,6 +13620,28 @@ pub struct GetDeviceTrustResponse {
     #[prost(message, optional, tag = "4")]
     pub policy: ::core::option::Option<TrustPolicy>,
 }
+/// What ReplaceVerdictKey takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplaceVerdictKeyRequest {
+    /// Why, 1 to 256 bytes.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    /// Whether to replace the next key as well, which is published ahead and would sign from now on. Platforms then take no new receipt until
+    /// they fetch the keys again.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bool, tag = "2")]
+    pub with_next: bool,
+}
+/// What ReplaceVerdictKey answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplaceVerdictKeyResponse {
+    /// The name of the key that signs now: its thumbprint (RFC 7638).
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub key_id: ::prost::alloc::string::String,
+}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod trust_policy_service_client {
@@ -13823,6 +13845,34 @@ pub mod trust_policy_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Replaces the key that signs verdicts and status lists, for one that leaked: from the answer on it is published no more, and who fetches
+        /// the keys again, after an hour at the latest, takes nothing that it signed. Callers: `admin`.
+        pub async fn replace_verdict_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReplaceVerdictKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplaceVerdictKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustPolicyService/ReplaceVerdictKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.TrustPolicyService", "ReplaceVerdictKey"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -13870,6 +13920,15 @@ pub mod trust_policy_service_server {
             request: tonic::Request<super::GetDeviceTrustRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetDeviceTrustResponse>,
+            tonic::Status,
+        >;
+        /// Replaces the key that signs verdicts and status lists, for one that leaked: from the answer on it is published no more, and who fetches
+        /// the keys again, after an hour at the latest, takes nothing that it signed. Callers: `admin`.
+        async fn replace_verdict_key(
+            &self,
+            request: tonic::Request<super::ReplaceVerdictKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplaceVerdictKeyResponse>,
             tonic::Status,
         >;
     }
@@ -14146,6 +14205,55 @@ pub mod trust_policy_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/wardein.v1.TrustPolicyService/ReplaceVerdictKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReplaceVerdictKeySvc<T: TrustPolicyService>(pub Arc<T>);
+                    impl<
+                        T: TrustPolicyService,
+                    > tonic::server::UnaryService<super::ReplaceVerdictKeyRequest>
+                    for ReplaceVerdictKeySvc<T> {
+                        type Response = super::ReplaceVerdictKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReplaceVerdictKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrustPolicyService>::replace_verdict_key(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReplaceVerdictKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -14183,6 +14291,694 @@ pub mod trust_policy_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "wardein.v1.TrustPolicyService";
     impl<T> tonic::server::NamedService for TrustPolicyServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// What PutWebhook takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutWebhookRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its name within the tenant: 1 to 32 of a-z, 0-9 and '-'.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Where to post: `<https://HOST[:PORT][/PATH][?QUERY]`,> at most 512 printable ASCII characters, without a user, a password or a fragment.
+    #[prost(string, tag = "3")]
+    pub url: ::prost::alloc::string::String,
+    /// Whom to believe there: the certificates of the CAs, PEM, 1 to 8 and at most 32 KiB. No others are believed, those of the system
+    /// neither.
+    #[prost(string, tag = "4")]
+    pub ca_pem: ::prost::alloc::string::String,
+    /// Whether to make another secret. A new webhook has one made in any case.
+    ///
+    /// Next unused field number: 6.
+    #[prost(bool, tag = "5")]
+    pub renew_secret: bool,
+}
+/// What PutWebhook answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutWebhookResponse {
+    /// The webhook as it is on record.
+    #[prost(message, optional, tag = "1")]
+    pub webhook: ::core::option::Option<Webhook>,
+    /// The secret that messages are authenticated with, if one was made: 32 bytes. It is told this once.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub secret: ::prost::bytes::Bytes,
+}
+/// What ListWebhooks takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListWebhooksRequest {
+    /// The tenant; empty for the caller's own, and for all where the caller has none.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
+/// What ListWebhooks answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListWebhooksResponse {
+    /// The webhooks, by tenant and name.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, repeated, tag = "1")]
+    pub webhooks: ::prost::alloc::vec::Vec<Webhook>,
+}
+/// What RemoveWebhook takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveWebhookRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The webhook's name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What RemoveWebhook answers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveWebhookResponse {}
+/// What TestWebhook takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TestWebhookRequest {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The webhook's name.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// What TestWebhook answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TestWebhookResponse {
+    /// Whether the receiver took it, with a status of 2xx.
+    #[prost(bool, tag = "1")]
+    pub is_taken: bool,
+    /// What it answered, or why it was not reached.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub said: ::prost::alloc::string::String,
+}
+/// A webhook.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Webhook {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Where to post.
+    #[prost(string, tag = "3")]
+    pub url: ::prost::alloc::string::String,
+    /// When it was set.
+    #[prost(message, optional, tag = "4")]
+    pub set_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The operator that set it, such as `admin/NAME`.
+    #[prost(string, tag = "5")]
+    pub set_by: ::prost::alloc::string::String,
+    /// When this node last posted something that was taken; unset where it has not since its start.
+    #[prost(message, optional, tag = "6")]
+    pub taken_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Since when what it posts is not taken; unset where it is.
+    #[prost(message, optional, tag = "7")]
+    pub failing_since: ::core::option::Option<::prost_types::Timestamp>,
+    /// What came of the last attempt, where it is not taken.
+    ///
+    /// Next unused field number: 9.
+    #[prost(string, tag = "8")]
+    pub failure: ::prost::alloc::string::String,
+}
+/// What is posted, as ProtoJSON. The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` are those of Standard Webhooks: the
+/// signature is `v1,` and the base64 of HMAC-SHA-256 under the secret, over the id, the timestamp and the body with dots between.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WebhookMessage {
+    /// `device.verdicts`: what is to be believed of these devices now. `verdicts.lost`: what changed since the last message is not known any
+    /// more, ask again for all devices. `webhook.test`: nothing.
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    /// When it was made.
+    #[prost(message, optional, tag = "2")]
+    pub timestamp: ::core::option::Option<::prost_types::Timestamp>,
+    /// What it is about.
+    ///
+    /// Next unused field number: 4.
+    #[prost(message, optional, tag = "3")]
+    pub data: ::core::option::Option<WebhookData>,
+}
+/// What a message is about.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WebhookData {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The revision up to which the receiver was told everything with this message, for `Watch`; empty while more of the same change follows.
+    #[prost(bytes = "vec", tag = "2")]
+    pub revision: ::prost::alloc::vec::Vec<u8>,
+    /// The devices, each once, at most 64: the verdict on each by the time that the message was made. It may be the one that was told before.
+    ///
+    /// Next unused field number: 4.
+    #[prost(message, repeated, tag = "3")]
+    pub devices: ::prost::alloc::vec::Vec<DeviceVerdict>,
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod webhook_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Webhooks: verdicts that change, posted to a platform that cannot hold a stream open. What is told is what `TrustService.Watch` tells,
+    /// from the same feed: in order, each at least once, and again after a restart from where the receiver had come to.
+    #[derive(Debug, Clone)]
+    pub struct WebhookServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> WebhookServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> WebhookServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            WebhookServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Sets a webhook of a tenant, by its name. A new one is told what changes from then on; one that is there goes on from where it is.
+        /// Callers: role `admin`, since the authority calls whatever address is given. A tenant has at most 8 (`webhook-quota`).
+        pub async fn put_webhook(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutWebhookResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.WebhookService/PutWebhook",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.WebhookService", "PutWebhook"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The webhooks of a tenant, and how their deliveries stand at this node. Callers: `admin`, `tenant-admin` and `auditor`.
+        pub async fn list_webhooks(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListWebhooksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListWebhooksResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.WebhookService/ListWebhooks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.WebhookService", "ListWebhooks"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Removes a webhook: nothing is begun to be sent from the answer on. Callers: `admin`.
+        pub async fn remove_webhook(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveWebhookResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.WebhookService/RemoveWebhook",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.WebhookService", "RemoveWebhook"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Posts a message of the type `webhook.test` once, and says what came of it. Callers: `admin`.
+        pub async fn test_webhook(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TestWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TestWebhookResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.WebhookService/TestWebhook",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.WebhookService", "TestWebhook"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod webhook_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with WebhookServiceServer.
+    #[async_trait]
+    pub trait WebhookService: std::marker::Send + std::marker::Sync + 'static {
+        /// Sets a webhook of a tenant, by its name. A new one is told what changes from then on; one that is there goes on from where it is.
+        /// Callers: role `admin`, since the authority calls whatever address is given. A tenant has at most 8 (`webhook-quota`).
+        async fn put_webhook(
+            &self,
+            request: tonic::Request<super::PutWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutWebhookResponse>,
+            tonic::Status,
+        >;
+        /// The webhooks of a tenant, and how their deliveries stand at this node. Callers: `admin`, `tenant-admin` and `auditor`.
+        async fn list_webhooks(
+            &self,
+            request: tonic::Request<super::ListWebhooksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListWebhooksResponse>,
+            tonic::Status,
+        >;
+        /// Removes a webhook: nothing is begun to be sent from the answer on. Callers: `admin`.
+        async fn remove_webhook(
+            &self,
+            request: tonic::Request<super::RemoveWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveWebhookResponse>,
+            tonic::Status,
+        >;
+        /// Posts a message of the type `webhook.test` once, and says what came of it. Callers: `admin`.
+        async fn test_webhook(
+            &self,
+            request: tonic::Request<super::TestWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TestWebhookResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Webhooks: verdicts that change, posted to a platform that cannot hold a stream open. What is told is what `TrustService.Watch` tells,
+    /// from the same feed: in order, each at least once, and again after a restart from where the receiver had come to.
+    #[derive(Debug)]
+    pub struct WebhookServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> WebhookServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for WebhookServiceServer<T>
+    where
+        T: WebhookService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/wardein.v1.WebhookService/PutWebhook" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutWebhookSvc<T: WebhookService>(pub Arc<T>);
+                    impl<
+                        T: WebhookService,
+                    > tonic::server::UnaryService<super::PutWebhookRequest>
+                    for PutWebhookSvc<T> {
+                        type Response = super::PutWebhookResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutWebhookRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WebhookService>::put_webhook(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutWebhookSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.WebhookService/ListWebhooks" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListWebhooksSvc<T: WebhookService>(pub Arc<T>);
+                    impl<
+                        T: WebhookService,
+                    > tonic::server::UnaryService<super::ListWebhooksRequest>
+                    for ListWebhooksSvc<T> {
+                        type Response = super::ListWebhooksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListWebhooksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WebhookService>::list_webhooks(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListWebhooksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.WebhookService/RemoveWebhook" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveWebhookSvc<T: WebhookService>(pub Arc<T>);
+                    impl<
+                        T: WebhookService,
+                    > tonic::server::UnaryService<super::RemoveWebhookRequest>
+                    for RemoveWebhookSvc<T> {
+                        type Response = super::RemoveWebhookResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveWebhookRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WebhookService>::remove_webhook(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveWebhookSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.WebhookService/TestWebhook" => {
+                    #[allow(non_camel_case_types)]
+                    struct TestWebhookSvc<T: WebhookService>(pub Arc<T>);
+                    impl<
+                        T: WebhookService,
+                    > tonic::server::UnaryService<super::TestWebhookRequest>
+                    for TestWebhookSvc<T> {
+                        type Response = super::TestWebhookResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TestWebhookRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WebhookService>::test_webhook(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TestWebhookSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for WebhookServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "wardein.v1.WebhookService";
+    impl<T> tonic::server::NamedService for WebhookServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -21,6 +21,7 @@ fn generated_code_is_current() {
         .bytes(".wardein.v1.CreateBearerTokenResponse.token")
         .bytes(".wardein.v1.CreateInvitationResponse.token")
         .bytes(".wardein.v1.MakeVoucherResponse.secret")
+        .bytes(".wardein.v1.PutWebhookResponse.secret")
         // Client and server bring their own transport.
         .build_transport(false)
         .client_mod_attribute("wardein.v1", "#[cfg(feature = \"client\")]")

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Handshake,
     /// The acceptance of a connection, by the system.
     Accept,
+    /// The delivery of webhooks.
+    Webhook,
 }
 
 /// Those of a kind behind the first.
@@ -72,6 +74,9 @@ impl Kind {
             Self::Call(code) => (code, false),
             Self::OfOperator(code) => (code, true),
             Self::Handshake => return tracing::info!(more, example, "more handshakes refused"),
+            Self::Webhook => {
+                return tracing::warn!(more, example, "more messages of webhooks were not taken");
+            }
             Self::Accept => return tracing::warn!(more, example, "more connections could not be accepted"),
         };
         let (level, code) = (level(code), code.as_str());

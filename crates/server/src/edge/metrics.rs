@@ -23,6 +23,7 @@ pub struct Metrics {
     proofs: IntCounter,
     certificates: IntCounter,
     rejected: IntCounterVec,
+    webhooks: IntCounterVec,
     connections: IntGauge,
     log_lines_dropped: IntCounter,
     crl_ends_in: IntGauge,
@@ -62,6 +63,10 @@ impl Metrics {
             enrolled: counter("wardein_devices_enrolled_total", "Answered enrollments")?,
             proofs: counter("wardein_proofs_total", "Accepted proofs")?,
             certificates: counter("wardein_certificates_total", "Certificates issued to devices")?,
+            webhooks: IntCounterVec::new(
+                Opts::new("wardein_webhook_posts_total", "Posts to the receivers of webhooks"),
+                &["outcome"],
+            )?,
             rejected: IntCounterVec::new(
                 Opts::new("wardein_connections_rejected_total", "Connections closed before a call"),
                 &["reason"],
@@ -109,6 +114,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.latency.clone()))?;
         metrics.registry.register(Box::new(metrics.commits.clone()))?;
         metrics.registry.register(Box::new(metrics.rejected.clone()))?;
+        metrics.registry.register(Box::new(metrics.webhooks.clone()))?;
         metrics.registry.register(Box::new(metrics.connections.clone()))?;
         metrics.registry.register(Box::new(metrics.crl_ends_in.clone()))?;
         metrics.registry.register(Box::new(metrics.crl_entries.clone()))?;
@@ -217,6 +223,14 @@ impl Metrics {
 
     pub(crate) fn rejected(&self, reason: &'static str) {
         self.rejected.with_label_values(&[reason]).inc();
+    }
+
+    pub(crate) fn webhook_taken(&self) {
+        self.webhooks.with_label_values(&["taken"]).inc();
+    }
+
+    pub(crate) fn webhook_failed(&self) {
+        self.webhooks.with_label_values(&["failed"]).inc();
     }
 
     pub(crate) fn watching(&self) {

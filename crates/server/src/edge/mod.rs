@@ -24,6 +24,7 @@ pub(crate) use admit::rate_limited;
 pub(crate) use layer::{Behind, Edge, EdgeParts};
 
 use crate::config::{Config, Limits};
+use crate::webhooks::Standings;
 use context::{Context, RequestIds};
 use flood::{Floods, Kind};
 use hand::Held;
@@ -55,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) streams: Streams,
     /// Messages as JSON.
     pub(crate) json: Json,
+    /// How the deliveries of webhooks stand.
+    pub(crate) webhooks: Standings,
     /// Set when the server is to stop.
     pub(crate) stop: watch::Sender<bool>,
     open: Addresses,
@@ -78,6 +81,7 @@ impl Shared {
             scans: Scans::new(config.threads(), limits.operator),
             streams: Streams::new(&limits),
             json: Json::new().map_err(Error::internal)?,
+            webhooks: Standings::default(),
             stop: watch::Sender::new(false),
             open: Addresses::new(limits.open),
             limits,

@@ -17,6 +17,7 @@ pub(crate) mod status;
 pub(crate) mod storage;
 mod trust;
 mod trust_policy;
+mod webhook;
 pub(crate) mod wiped;
 mod words;
 
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::{Response, Status};
+pub(crate) use trust::verdict as trust_verdict;
 use wardein_domain::Method;
 use wardein_engine::{Caller, Engine, Error};
 use wardein_proto::v1;
@@ -99,12 +101,13 @@ pub(crate) async fn services(shared: &Arc<Shared>) -> Result<Services, Error> {
 }
 
 /// The methods whose replies hold a secret.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 6] = [
     Method::ReleaseKey.path(),
     Method::Open.path(),
     Method::CreateInvitation.path(),
     Method::MakeVoucher.path(),
     Method::CreateBearerToken.path(),
+    Method::PutWebhook.path(),
 ];
 
 macro_rules! add {
@@ -135,6 +138,8 @@ impl Services {
         let bearer_tokens =
             v1::bearer_token_service_server::BearerTokenServiceServer::new(services.api.clone());
         routes.add_service(Wiping { service: bearer_tokens, paths: &SECRETS });
+        let webhooks = v1::webhook_service_server::WebhookServiceServer::new(services.api.clone());
+        routes.add_service(Wiping { service: webhooks, paths: &SECRETS });
         let provisioning =
             v1::provisioning_service_server::ProvisioningServiceServer::new(services.api.clone());
         routes.add_service(Wiping { service: provisioning, paths: &SECRETS });

@@ -15,6 +15,7 @@ use crate::edge::metrics::Metrics;
 use crate::grpc::panic::Caught;
 use crate::grpc::services;
 use crate::http;
+use crate::webhooks::deliver_webhooks;
 use accept::{Turns, take};
 use connection::{Door, OuterDoor};
 use est::EstDoor;
@@ -25,6 +26,7 @@ use std::future::Future;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::{io, thread};
+pub(crate) use tls::receiver_configuration;
 use tls::{Shown, TlsError, configuration, est_configuration};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -179,6 +181,7 @@ impl Server {
         let publishing = publish_crls(&shared);
         let publishing_status = publish_status_lists(&shared);
         let hearing = hear_of_devices(&engine);
+        let delivering = deliver_webhooks(&shared);
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             () = taking => Ok(()),
@@ -193,6 +196,7 @@ impl Server {
             () = publishing => Ok(()),
             () = publishing_status => Ok(()),
             () = hearing => Ok(()),
+            () = delivering => Ok(()),
             // Connections would go on being dealt out to a thread that is dead, and probes would hear nothing of a port that is.
             _ = any_ended.recv() => Err(ServeError::Ended),
             _ = &mut http => Err(ServeError::Ended),

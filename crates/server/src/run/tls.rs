@@ -2,6 +2,7 @@
 //! too, and any certificate.
 
 use super::connection::{HTTP1, HTTP2};
+use rustls::client::Resumption;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider, kx_group, sign};
 use rustls::crypto::{
@@ -13,8 +14,8 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, We
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    ServerConfig, SignatureScheme,
 };
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -119,6 +120,25 @@ pub(crate) fn est_configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Resu
     configuration.alpn_protocols = vec![HTTP1.to_vec()];
     configuration.session_storage = Arc::new(NoServerSessionStorage {});
     configuration.send_tls13_tickets = 0;
+    Ok(configuration)
+}
+
+/// The client's half of a handshake with the receiver of a webhook: one that leads to these CAs, DER, and none that is resumed.
+pub(crate) fn receiver_configuration(
+    cas: &[Vec<u8>],
+    engine: &Arc<Engine>,
+) -> Result<ClientConfig, TlsError> {
+    let mut trusted = RootCertStore::empty();
+    for ca in cas {
+        trusted.add(CertificateDer::from(ca.clone()))?;
+    }
+    let mut configuration =
+        ClientConfig::builder_with_details(Arc::new(provider()), Arc::new(EngineTime(engine.clone())))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_root_certificates(trusted)
+            .with_no_client_auth();
+    configuration.alpn_protocols = vec![HTTP1.to_vec()];
+    configuration.resumption = Resumption::disabled();
     Ok(configuration)
 }
 

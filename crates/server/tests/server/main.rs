@@ -32,3 +32,4 @@ mod revocation;
 mod stream;
 mod time;
 mod watch;
+mod webhooks;

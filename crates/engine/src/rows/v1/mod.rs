@@ -47,7 +47,9 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::PlatformPins
         | Table::TrustPolicy
         | Table::StatusEntry
-        | Table::BearerTokens => {
+        | Table::BearerTokens
+        | Table::Webhook
+        | Table::WebhookPosition => {
             Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))
         }
     }

@@ -9,6 +9,7 @@ use crate::edge::context::Context;
 use crate::grpc::status::Failed;
 use crate::grpc::{Api, reply};
 use batches::{Batches, batches};
+pub(crate) use convert::verdict;
 use convert::{answer, filter, from, listed, receipt, subject};
 use release::{logged_in, open_ask, opened, release_ask, released, token_ask};
 use std::sync::Arc;

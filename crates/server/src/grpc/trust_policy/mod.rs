@@ -15,6 +15,21 @@ use wardein_proto::{time, v1};
 
 #[async_trait]
 impl v1::trust_policy_service_server::TrustPolicyService for Api {
+    async fn replace_verdict_key(
+        &self,
+        request: Request<v1::ReplaceVerdictKeyRequest>,
+    ) -> Result<Response<v1::ReplaceVerdictKeyResponse>, Status> {
+        let replace = async {
+            let context = Context::of(&request)?;
+            let v1::ReplaceVerdictKeyRequest { reason, with_next } = request.get_ref();
+            let reason = parse("reason", reason)?;
+            let engine = &self.shared.engine;
+            let key_id = engine.replace_verdict_key(context.caller()?, reason, *with_next).await?;
+            Ok(v1::ReplaceVerdictKeyResponse { key_id })
+        };
+        reply(replace.await)
+    }
+
     async fn get_trust_policy(
         &self,
         request: Request<v1::GetTrustPolicyRequest>,

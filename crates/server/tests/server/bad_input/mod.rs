@@ -21,4 +21,5 @@ mod storage;
 mod transfers;
 mod trust_policies;
 mod vouchers;
+mod webhooks;
 mod world;

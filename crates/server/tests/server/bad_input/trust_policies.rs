@@ -264,3 +264,18 @@ async fn get_device_trust() {
     let unknown = by.trust_policies().get_device_trust(get("t", "pump-1")).await.unwrap().into_inner();
     assert_eq!(unknown.verdict(), v1::Verdict::Unknown);
 }
+
+#[tokio::test]
+async fn replace_verdict_key() {
+    let world = World::new().await;
+    let because = |reason: &str| v1::ReplaceVerdictKeyRequest { reason: reason.into(), with_next: true };
+    let denied = (Code::PermissionDenied, "role-denied", "ReplaceVerdictKey");
+    let rows = [
+        ("nothing", &world.admin, v1::ReplaceVerdictKeyRequest::default(), malformed("reason")),
+        ("257 bytes", &world.admin, because(&"x".repeat(257)), malformed("reason")),
+        ("a tenant's administrator", &world.tenant_admin, because("leaked"), denied),
+        ("an auditor", &world.auditor, because("leaked"), denied),
+        ("a platform", &world.platform, because("leaked"), denied),
+    ];
+    world.refuses(Method::ReplaceVerdictKey, rows).await;
+}
