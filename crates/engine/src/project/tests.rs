@@ -390,6 +390,43 @@ async fn a_change_that_brings_no_keys_leaves_no_opened_ones_in_memory() {
     assert!(!held(&world.engine));
 }
 
+/// Those of a device that has gone over to another tenant open nothing that is used any more.
+#[tokio::test]
+async fn the_opened_keys_of_a_device_that_went_to_another_tenant_are_forgotten() {
+    let mut world = World::new(4).await;
+    while world.enroll(0).await.is_err() {}
+    world.store.set(Chaos::default());
+    world.prove(0).await.unwrap();
+    let (lab, reason): (TenantId, _) = ("lab".parse().unwrap(), "sold".parse().unwrap());
+    let World { engine, admin, devices, .. } = &mut world;
+    engine.create_tenant(admin, lab.clone()).await.unwrap();
+    let order = TransferOrder { device: name(0), to: lab.clone(), lifetime: 3_600, reason };
+    engine.offer_transfer(admin, order).await.unwrap();
+    let profile = "default".parse().unwrap();
+    engine
+        .accept_transfer(admin, AcceptOrder { tenant: lab, from: name(0), device: None, profile })
+        .await
+        .unwrap();
+    let held = |engine: &Engine| {
+        let mut guard = engine.records.try_hold(&name(0)).unwrap();
+        guard.take().map(|held| guard.put(held)).is_some()
+    };
+    let (state, measured) = devices.get_mut(&0).unwrap();
+    let entropy = &mut SystemEntropy::default();
+    let (ask, offer) = (state.ask_challenge(), engine.challenge(&name(0)).unwrap());
+    let proof = state.transfer(ask, &offer, measured, Suite::P256, entropy).unwrap();
+    let (request, ask, in_flight) = proof.save(|_| Ok::<_, ()>(())).unwrap();
+    let proved = engine.prove(&Call::new("test"), request, ask.encode()).await.unwrap();
+    state.acknowledge(in_flight, proved.reply).unwrap().save(|_| Ok::<_, ()>(())).unwrap();
+    assert!(held(engine), "it is still answered here");
+    let (ask, offer) = (state.ask_challenge(), engine.challenge(state.device()).unwrap());
+    let action = "authenticate".parse().unwrap();
+    let proof = state.prove(ask, &offer, measured, action, b"", entropy).unwrap();
+    let (request, _) = proof.save(|_| Ok::<_, ()>(())).unwrap();
+    engine.prove(&Call::new("test"), request, Vec::new()).await.unwrap();
+    assert!(!held(engine));
+}
+
 /// What a verdict takes, without a policy and with one:
 /// `cargo test --release -p wardein-engine --lib project::tests::cost -- --ignored --nocapture`.
 #[tokio::test]

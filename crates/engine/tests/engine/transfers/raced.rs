@@ -169,3 +169,33 @@ async fn a_list_beside_another_offer_shows_only_its_own() {
         assert!(!is_over || items.len() == 1);
     }
 }
+
+/// What a node knows of a device may be older than the store: a change whose outcome it was not told is there, and not projected.
+#[tokio::test]
+async fn a_node_that_is_behind_takes_in_no_device_that_was_revoked() {
+    let mut behind = 0;
+    for seed in 0..8 {
+        let two = Two::new().await;
+        let mut device = two.proven("pump-1").await;
+        two.agree(&device.name.clone(), "lab").await;
+        device.transfer(&two).await.unwrap();
+        let far = ChaosStore::over(two.store.clone(), seed, Chaos::default());
+        let ports = Ports::new(Arc::new(far.clone()), two.clock.clone());
+        let node = Engine::open(ports, MemoryCustody::of(ROOT_KEY).root_keys()).await.unwrap();
+        let (request, _) = device.proof(&node, "authenticate", b"");
+        let row = || two.store.peek(Table::Device, b"lab\0pump-1").unwrap();
+        let before = row();
+        far.set(Chaos { unknown: 1_000, ..Chaos::default() });
+        let name = device.name.clone();
+        let revoked = node.set_device_state(&two.lab, name, DeviceState::Revoked, reason()).await;
+        assert!(revoked.is_err(), "it was not told");
+        far.set(Chaos::default());
+        if row() == before {
+            continue;
+        }
+        behind += 1;
+        assert_eq!(code(node.prove(&Call::new("test"), request, Vec::new()).await), "revoked", "{seed}");
+        assert_eq!(two.trusting("pump-1").await, ["klinik"]);
+    }
+    assert!(behind > 0);
+}
