@@ -41,11 +41,11 @@ fn main() {
     let ours = runtime();
     let authority = ours.block_on(Authority::start());
     let tenant: TenantId = "load".parse().unwrap();
-    let mut settings = Settings::new(format!("https://{}", authority.address), authority.roots());
+    let mut settings = Settings::new(format!("https://{}", authority.addresses[0]), authority.roots());
     settings.identity = Some(authority.admin().identity());
     let [platform, station] =
         ours.block_on(async { operators(&connect(&settings).await.unwrap(), &tenant).await });
-    let stations = Clients::connect(&[authority.address], &authority.roots(), &station);
+    let stations = Clients::connect(&authority.addresses, &authority.roots(), &station);
     let mut fleet = Fleet::new(tenant.clone(), authority.identity_key());
     for _ in 0..devices.div_ceil(BATCH) {
         fleet.enroll(&stations, BATCH);
@@ -57,7 +57,7 @@ fn main() {
         started.elapsed()
     );
 
-    let platforms = Clients::connect(&[authority.address], &authority.roots(), &platform);
+    let platforms = Clients::connect(&authority.addresses, &authority.roots(), &platform);
     let mut load = Load { fleet, platforms, next: 0, devices };
     let (_, quiet) = load.beside(|| std::thread::sleep(Duration::from_secs(3)));
     println!("{quiet:>8.0} proofs a second with nothing beside");

@@ -163,6 +163,7 @@ impl<'g> Judged<'g> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wardein_port::RowKey;
 
     const T: Table = Table::Certificate;
 
