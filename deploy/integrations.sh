@@ -2,27 +2,38 @@
 # Wardein's hooks: nginx, from Debian, lets the requests of trusted devices in by auth_request; and what EMQX, mosquitto-go-auth and Envoy document
 # that they send is sent by curl, for those programs are in no package registry at hand. Exit code 0 only if every check held.
 #
-# integrations.sh          needs no argument; all that it makes is in a directory that it removes
+# integrations.sh               all that it makes is in a directory that it removes
+# integrations.sh --go-auth DIR also with Debian's Mosquitto and the plugin mosquitto-go-auth, which it builds with Go in DIR, a checkout of
+#                               github.com/iegomez/mosquitto-go-auth
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 source deploy/trial.sh
+# shellcheck source=deploy/sdk-tools.sh
+source deploy/sdk-tools.sh
 
-if (($# > 0)); then
-	echo "usage: integrations.sh" >&2
+go_auth=
+case "$*" in
+"") ;;
+"--go-auth "*) go_auth=$(cd "$2" && pwd) ;;
+*)
+	echo "usage: integrations.sh [--go-auth DIR]" >&2
 	exit 2
-fi
+	;;
+esac
 
 house=
 authority=
 nginx=
+mosquitto=
+receiver=
 
 at_exit() {
 	local result=$? number
-	for number in $nginx $authority; do
+	for number in $nginx $mosquitto $receiver $authority; do
 		kill -TERM "$number" 2>/dev/null || true
 		wait "$number" 2>/dev/null || true
 	done
-	if ((result != 0)) && [[ -n $house ]]; then tail -n 20 "$house/log" "$house/nginx.log" >&2 || true; fi
+	if ((result != 0)) && [[ -n $house ]]; then tail -n 20 "$house/log" "$house/nginx.log" "$house/broker.log" >&2 || true; fi
 	if [[ -n $house ]]; then rm -rf "$house"; fi
 }
 trap at_exit EXIT
@@ -55,6 +66,10 @@ found() {
 	wardein-device --dir "$house/devices/p-1" certificate >"$house/said"
 	wardein-device --dir "$house/devices/p-2" certificate >"$house/said"
 	curl -sS --fail -o "$house/trust-bundle.pem" "http://127.0.0.1:$http/trust-bundle"
+	serial=$(wardein --json operator list --tenant klinik |
+		python3 -c 'import json, sys; print(*(o["serial"] for o in json.load(sys.stdin)["operators"] if o["role"] == "platform"))')
+	wardein operator token create "$serial" --lifetime 1h --out "$house/platform.token" >"$house/said"
+	printf 'Authorization: Bearer %s\n' "$(cat "$house/platform.token")" >"$house/bearer"
 }
 
 # to STATE ID: suspend or resume.
@@ -64,6 +79,13 @@ to() { wardein device "$1" "$2" --tenant klinik --reason "looked at" "${@:3}" >"
 hook() {
 	curl -sS --cert "$house/platform/operator.pem" --key "$house/platform/operator.key" --cacert "$house/platform/infrastructure.pem" \
 		-w ' %{http_code} %header{wardein-code}\n' "${@:2}" "https://localhost:$grpc/hooks/$1"
+}
+
+# bearer PATH OPTION...: the same call with the token in the place of the certificate. Over HTTP/1.1, as brokers have it: a refusal that comes
+# before the body was read is a broken stream to curl's HTTP/2.
+bearer() {
+	curl -sS --http1.1 -H "@$house/bearer" --cacert "$house/platform/infrastructure.pem" -w ' %{http_code} %header{wardein-code}\n' "${@:2}" \
+		"https://localhost:$grpc/$1"
 }
 
 # json PATH BODY
@@ -126,8 +148,148 @@ stand_ins() {
 	to resume p-1
 }
 
+by_token() {
+	local login='{"clientid":"p-1.klinik","username":"undefined","password":"","cert_common_name":"p-1.klinik"}' id
+	json_by_token() { bearer "$1" -H 'Content-Type: application/json' --data "$2"; }
+	holds "a call of JSON" says '"verdict":"VERDICT_TRUSTED".* 200 ok' json_by_token wardein.v1.TrustService/Check '{"deviceId":"p-1"}'
+	holds "EMQX: a login" says '"result":"allow".* 200 ok' json_by_token hooks/emqx/authn "$login"
+	holds "a proxy: a request" says ' 200 ok' bearer hooks/request -H "x-client-cert: $(escaped p-1)"
+	wardein operator token create "$serial" --lifetime 1h --out "$house/other.token" >"$house/said"
+	holds "the file is its owner's alone" test "$(stat -c %a "$house/other.token")" = 600
+	id=$(wardein --json operator token list | python3 -c 'import json, sys; print(json.load(sys.stdin)["bearer_tokens"][1]["id"])')
+	cp "$house/bearer" "$house/first"
+	printf 'Authorization: Bearer %s\n' "$(cat "$house/other.token")" >"$house/bearer"
+	holds "another token" says ' 200 ok' json_by_token wardein.v1.TrustService/Check '{"deviceId":"p-1"}'
+	wardein operator token revoke "$serial" "$id" --reason "a trial" --yes >"$house/said"
+	holds "once revoked it is refused" says ' 401 bearer-token-invalid' json_by_token wardein.v1.TrustService/Check '{"deviceId":"p-1"}'
+	holds "EMQX hears deny with 200" says '"result":"deny"} 200 bearer-token-invalid' json_by_token hooks/emqx/authn "$login"
+	mv "$house/first" "$house/bearer"
+	holds "the first one is good" says ' 200 ok' json_by_token wardein.v1.TrustService/Check '{"deviceId":"p-1"}'
+}
+
+# publish ID: by the device's certificate, to its own topic. The acknowledgment of MQTT 5 says whether it was taken.
+publish() {
+	mosquitto_pub -V mqttv5 -q 1 -h localhost -p "$certificates" --cafile "$house/broker.pem" --cert "$house/devices/$1/certificate.pem" \
+		--key "$house/devices/$1/device.key" -i "$1.klinik" -t "ward/${2:-$1.klinik}/pulse" -m beat
+}
+
+# log_in ID: by a token as the password.
+log_in() {
+	local password
+	password=$(wardein-device --dir "$house/devices/$1" token --audience iot --offline)
+	mosquitto_pub -V mqttv5 -q 1 -h localhost -p "$tokens" --cafile "$house/broker.pem" -u "$1" -i "$1" -P "$password" -t "ward/$1/pulse" -m beat
+}
+
+# refused WHAT command...: the broker says so.
+refused() { says 'Not authorized\|not authorised\|Connection Refused' "$@"; }
+
+with_mosquitto() {
+	debian mosquitto mosquitto-clients mosquitto-dev libmosquitto-dev gcc libc6-dev
+	if [[ ! -e $go_auth/go-auth.so ]]; then
+		(cd "$go_auth" && go build -buildvcs=false -buildmode=c-archive go-auth.go &&
+			CGO_LDFLAGS=-shared go build -buildvcs=false -buildmode=c-shared -o go-auth.so)
+	fi
+	wardein grant add iot token --tenant klinik >"$house/said"
+	read -r certificates tokens <<<"$(ports 2)"
+	# The token is on no command line: sed reads it from its script.
+	printf 's|@HOUSE@|%s|g; s|@PLUGIN@|%s|; s|@CERTIFICATES@|%s|; s|@TOKENS@|%s|; s|@PORT@|%s|; s|@TOKEN@|%s|\n' \
+		"$house" "$go_auth/go-auth.so" "$certificates" "$tokens" "$grpc" "$(cat "$house/platform.token")" >"$house/script"
+	(umask 077 && sed -f "$house/script" deploy/integrations/mosquitto.conf >"$house/mosquitto.conf" && echo "user $(id -un)" >>"$house/mosquitto.conf")
+	SSL_CERT_FILE=$house/platform/infrastructure.pem mosquitto -v -c "$house/mosquitto.conf" >"$house/broker.log" 2>&1 &
+	mosquitto=$!
+	up "$certificates"
+	up "$tokens"
+	holds "a trusted device publishes to its own topic" publish p-1
+	holds "and to no other's" refused publish p-1 p-2.klinik
+	holds "it logs in by a token" log_in p-1
+	to suspend p-1 --yes
+	sleep 1.1
+	holds "a suspended one publishes nothing" refused publish p-1
+	holds "and does not log in" refused log_in p-1
+	holds "another does" publish p-2
+	holds "and logs in" log_in p-2
+	to resume p-1
+	sleep 1.1
+	holds "once resumed it publishes again" publish p-1
+	kill -TERM "$authority"
+	wait "$authority" || true
+	sleep 1.1
+	holds "nobody publishes while the authority is down" not publish p-2
+	wardein serve --config "$house/a/wardein.toml" </dev/null >>"$house/log" 2>&1 &
+	authority=$!
+	up "$grpc"
+	holds "and then again" publish p-2
+	holds "the broker's log has no token" not grep -q wardein-bearer "$house/broker.log"
+}
+
+# The functions for AWS IoT Core, with a stand-in for AWS, which calls them as its documentation has it.
+with_aws() {
+	packages
+	wardein grant add iot token --tenant klinik >"$house/said"
+	to suspend p-2 --yes
+	holds "the functions let a trusted device in, and no other" env WARDEIN_IDENTITY="$house/platform" \
+		PYTHONPATH="sdk/python/platform/src:deploy/integrations/aws" "$python" deploy/integrations/aws/trial.py "$house/devices/p-1" "$house/devices/p-2"
+	to resume p-2
+}
+
+# heard TEXT: whether the receiver printed such a line, soon.
+heard() {
+	local tries=0
+	until grep -q -- "$1" "$house/heard"; do
+		((++tries < 150)) || return 1
+		sleep 0.1
+	done
+}
+
+# The receiver's own PKI: a CA, and a certificate that it issued.
+receiver_key() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=receivers -keyout "$house/ca.key" -out "$house/ca.pem" 2>"$house/said"
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout "$house/receiver.key" -out "$house/receiver.csr" 2>"$house/said"
+	printf 'subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n' >"$house/receiver.ext"
+	openssl x509 -req -in "$house/receiver.csr" -CA "$house/ca.pem" -CAkey "$house/ca.key" -CAcreateserial -days 2 -extfile "$house/receiver.ext" \
+		-out "$house/receiver.pem" 2>"$house/said"
+}
+
+with_webhook() {
+	local at
+	receiver_key
+	packages
+	"$python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: standardwebhooks==1.1.0
+	read -r at <<<"$(ports 1)"
+	# It may not be there yet: what changes is told once it is.
+	wardein webhook put iot --tenant klinik --url "https://localhost:$at/hook" --ca "$house/ca.pem" --secret-out "$house/iot.secret" >"$house/said"
+	holds "the secret is its owner's alone" test "$(stat -c %a "$house/iot.secret")" = 600
+	to suspend p-1 --yes
+	"$python" deploy/integrations/webhook_receiver.py "$at" "$house/receiver.pem" "$house/receiver.key" "$house/iot.secret" >"$house/heard" 2>&1 &
+	receiver=$!
+	up "$at"
+	holds "a receiver that was away hears of a suspended device" heard '^device.verdicts klinik p-1 VERDICT_NOT_TRUSTED'
+	holds "a message that says nothing is taken" wardein webhook test iot --tenant klinik
+	to resume p-1
+	holds "and of its return" heard '^device.verdicts klinik p-1 VERDICT_TRUSTED'
+	# What was heard is on record after a second.
+	sleep 2
+	kill -KILL "$authority"
+	wait "$authority" || true
+	: >"$house/heard"
+	wardein serve --config "$house/a/wardein.toml" </dev/null >>"$house/log" 2>&1 &
+	authority=$!
+	up "$grpc"
+	to suspend p-2 --yes
+	holds "after the authority was killed it goes on" heard '^device.verdicts klinik p-2 VERDICT_NOT_TRUSTED'
+	holds "and repeats nothing" not grep -q p-1 "$house/heard"
+	to resume p-2
+	holds "another secret" wardein webhook put iot --tenant klinik --url "https://localhost:$at/hook" --ca "$house/ca.pem" --renew-secret --secret-out "$house/other.secret"
+	holds "is not that of the receiver" says 'it answered 401' wardein webhook test iot --tenant klinik
+	holds "it is removed" wardein webhook remove iot --tenant klinik --reason "a trial" --yes
+}
+
 part "nginx, and binaries" prepare
 part "an authority with two devices" found
 part "nginx" with_nginx
 part "what EMQX, mosquitto-go-auth and Envoy send, by curl" stand_ins
+part "the same by a bearer token" by_token
+part "a webhook, by Standard Webhooks" with_webhook
+part "AWS IoT's authorizer and pre-provisioning hook" with_aws
+if [[ -n $go_auth ]]; then part "Mosquitto with mosquitto-go-auth" with_mosquitto; fi
 printf '\nEvery check held, in %d s. Nothing was left running.\n' "$SECONDS"
