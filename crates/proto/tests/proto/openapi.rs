@@ -72,7 +72,7 @@ fn bound(field: &str) -> Option<Value> {
         // All that is issued has these two bits (`Serial`).
         "wardein.v1.CheckRequest.serial" => json!({ "pattern": "^[4-7][0-9a-f]{31}$" }),
         "wardein.v1.ReceiptRequest.audience" => {
-            json!({ "pattern": "^[ !#-\\[\\]-~]{1,256}$" })
+            json!({ "pattern": "^[!#-\\[\\]-~]{1,256}$" })
         }
         "wardein.v1.ReceiptRequest.nonce" => json!({ "minLength": 12, "maxLength": 88 }),
         "wardein.v1.ListSubjectsRequest.profile" => json!({ "pattern": "^[a-z0-9-]{0,32}$" }),
