@@ -43,7 +43,7 @@ at_exit() {
 trap at_exit EXIT
 
 prepare() {
-	debian curl openssl pgbouncer postgresql procps python3 util-linux
+	debian curl jq openssl pgbouncer postgresql procps python3 util-linux
 	if [[ -z ${WARDEIN_BINARY:-} ]]; then
 		WARDEIN_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/quick/wardein
 		if [[ ! -x $WARDEIN_BINARY ]]; then
@@ -187,7 +187,6 @@ serve() {
 	node second "$grpc2" "$http2"
 	holds "a second one serves beside it" ready "$http2"
 	holds "and knows what the first one made" says klinik "$WARDEIN_BINARY" tenant list --dir "$house/a" --endpoint "https://localhost:$grpc2"
-	holds "while the root key is not changed" says nodes-running "$WARDEIN_BINARY" key rotate --root --yes --dir "$house/a"
 }
 
 # within SECONDS command...: whether that holds before they have passed.
@@ -224,6 +223,12 @@ rights() {
 	holds "the audit log is as it was ($after)" test "$before" = "$after"
 }
 
+# node_of COMMAND ARGUMENT...: wardein node.
+node_of() {
+	"$WARDEIN_BINARY" node "$1" --url "postgresql://wardein@localhost:$port/wardein" --password-file "$house/secrets/db.password" \
+		--ca-file "$house/ca.pem" "${@:2}"
+}
+
 one_killed() {
 	kill -KILL "${nodes[0]}"
 	wait "${nodes[0]}" || true
@@ -231,8 +236,7 @@ one_killed() {
 	holds "the second goes on" curl -s --fail "http://127.0.0.1:$http2/readyz"
 	holds "with all that was acknowledged" says klinik "$WARDEIN_BINARY" tenant list --dir "$house/a" --endpoint "https://localhost:$grpc2"
 	holds "and its audit log" says tenant.create "$WARDEIN_BINARY" audit list --dir "$house/a" --endpoint "https://localhost:$grpc2"
-	holds "and is among the nodes" says ", process ${nodes[1]}" "$WARDEIN_BINARY" node list --url "postgresql://wardein@localhost:$port/wardein" \
-		--password-file "$house/secrets/db.password" --ca-file "$house/ca.pem"
+	holds "and is among the nodes" says ", process ${nodes[1]}" node_of list
 }
 
 # pooler: pgbouncer in the mode that keeps nothing of a session from one transaction to the next.
@@ -291,6 +295,10 @@ pooled() {
 
 # The change of the root key that none of them could keep is on record, and is finished where custody.json can be written.
 finished() {
+	holds "while the killed one is on the list, the root key is not changed" says nodes-running "$WARDEIN_BINARY" key rotate --root --yes --dir "$house/a"
+	node_of list --json | jq --raw-output --arg own ", process ${nodes[*]}" '.nodes[] | select(.name | endswith($own) | not) | .id' >"$house/gone"
+	while read -r gone; do holds "it is taken off" node_of remove "$gone"; done <"$house/gone"
+	sleep 1
 	holds "one that cannot keep another root key does not change it" says 'custody' "$WARDEIN_BINARY" key rotate --root --yes --dir "$house/a"
 	holds "and goes on" "$WARDEIN_BINARY" tenant create praxis --dir "$house/a"
 	for number in "${nodes[@]}"; do
