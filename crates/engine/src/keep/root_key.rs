@@ -39,6 +39,8 @@ impl Engine {
 
     async fn begin_root_key(&self, caller: &Caller) -> Result<DeedWatch, Error> {
         self.custody()?;
+        // A node may have joined since the last look.
+        self.hear().await?;
         let actor = Actor::from(&caller.principal);
         let watch = self
             .transact_by(caller, |tx| {

@@ -36,7 +36,7 @@ pub(super) struct Node {
     /// How far the machine's clock is ahead of the database's, in milliseconds.
     ahead: AtomicI64,
     /// How many nodes were seen lately, this one among them.
-    live: AtomicI64,
+    live: AtomicU64,
     /// How many commits of others to tables that authorize were projected.
     pub(super) others: AtomicU64,
 }
@@ -64,7 +64,7 @@ impl Node {
             if let Some(id) = joined.map_err(|error| OpenError::failed(at, words(&error)))? {
                 let (begun_at, keeps_until) = (AtomicU64::new(begun), AtomicU64::default());
                 // Until it is known.
-                let (ahead, live) = (AtomicI64::default(), AtomicI64::new(i64::MAX));
+                let (ahead, live) = (AtomicI64::default(), AtomicU64::new(u64::MAX));
                 return Ok(Self { id, begun_at, keeps_until, ahead, live, others: AtomicU64::default() });
             }
             if waited > PATIENCE {
@@ -130,7 +130,6 @@ impl Node {
         let after = wall_ms();
         // Half the time that the answer took is the most that it is wrong by.
         self.ahead.store(before.midpoint(after) - theirs, Ordering::Relaxed);
-        self.live.store(record.try_get(2)?, Ordering::Relaxed);
         if record.try_get(1)? {
             self.keeps_until.store(begun + KEPT.as_millis() as u64, Ordering::Relaxed);
         }
@@ -150,6 +149,11 @@ impl Node {
     /// Whether the upkeep of what all share is this node's.
     pub(super) fn keeps(&self) -> bool {
         booted_ms() < self.keeps_until.load(Ordering::Relaxed)
+    }
+
+    /// So many nodes were seen lately, this one among them.
+    pub(super) fn saw(&self, live: u64) {
+        self.live.store(live, Ordering::Relaxed);
     }
 
     /// Whether no other node was seen lately.
@@ -221,5 +225,4 @@ const BEAT: &str = "WITH gone AS (DELETE FROM wardein.nodes WHERE seen < clock_t
                             WHERE keeper = $1::text::uuid OR keeper IS NULL OR kept_until < clock_timestamp() RETURNING 1)
                     UPDATE wardein.nodes SET seen = clock_timestamp(), revision = $2, ahead_ms = $3
                     WHERE id = $1::text::uuid
-                    RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::int8, EXISTS (SELECT FROM kept),
-                        (SELECT count(*) FROM wardein.nodes WHERE seen > clock_timestamp() - make_interval(secs => $4))";
+                    RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::int8, EXISTS (SELECT FROM kept)";

@@ -123,6 +123,8 @@ pub(super) struct Followed {
     pub(super) is_all: bool,
     /// The latest time of one.
     pub(super) newest: u64,
+    /// How many nodes were seen in the last 10 seconds.
+    pub(super) live: u64,
 }
 
 /// The commits after `after`, at most `limit`. It is one statement, and so of one moment.
@@ -136,7 +138,8 @@ pub(super) async fn follow(client: &Client, after: u64, limit: usize) -> Result<
 pub(super) fn followed(records: Vec<Record>, limit: usize) -> Result<Followed> {
     let first = records.first().ok_or(Fault::Damaged(HEAD_GONE))?;
     let head = Head { revision: number(first, 1)?, last_audit: number(first, 2)? };
-    let (truncated, mut newest, mut commits) = (number(first, 0)?, 0, Vec::<Committed>::new());
+    let (truncated, live, mut newest, mut commits) =
+        (number(first, 0)?, number(first, 8)?, 0, Vec::<Committed>::new());
     for record in &records {
         let Some(revision) = record.try_get::<_, Option<i64>>(3)? else { break };
         newest = newest.max(number(record, 4)?);
@@ -147,7 +150,7 @@ pub(super) fn followed(records: Vec<Record>, limit: usize) -> Result<Followed> {
             _ => commits.push(Committed { revision: revision.cast_unsigned(), rows: vec![row] }),
         }
     }
-    Ok(Followed { head, truncated, is_all: commits.len() < limit, commits, newest })
+    Ok(Followed { head, truncated, is_all: commits.len() < limit, commits, newest, live })
 }
 
 /// The commits after `after`, at most `limit`, with the values that their rows have now.
@@ -202,7 +205,8 @@ fn most(limit: usize) -> i64 {
 }
 
 /// Of the commits after the first parameter, at most as many as the second.
-pub(super) const FOLLOW: &str = "SELECT h.truncated, h.revision, h.last_audit, f.revision, f.at_ms, f.tbl, f.key, r.value
+pub(super) const FOLLOW: &str = "SELECT h.truncated, h.revision, h.last_audit, f.revision, f.at_ms, f.tbl, f.key, r.value,
+                   (SELECT count(*) FROM wardein.nodes WHERE seen > clock_timestamp() - interval '10 s')
                FROM wardein.head h
                LEFT JOIN wardein.feed f ON f.revision > $1 AND f.revision <= (SELECT max(revision) FROM
                    (SELECT DISTINCT revision FROM wardein.feed WHERE revision > $1 ORDER BY revision LIMIT $2) page)

@@ -109,6 +109,7 @@ impl PostgresWriter {
         if matches!(beat.map_err(|error| OpenError::failed(&at, words(&error)))?, Beat::Removed) {
             return Err(OpenError::failed(&at, REMOVED));
         }
+        node.saw(read::follow(&client, head.revision, 1).await.map_err(told)?.live);
         Ok(Self {
             address,
             runtime: Handle::current(),
@@ -303,7 +304,8 @@ impl PostgresWriter {
 
     /// Projects what other nodes committed, in order, before anything of this node that came after it. Whether that is all.
     fn take_in_feed(&mut self, followed: Followed) -> Result<bool, Failed> {
-        let Followed { head, truncated, commits, is_all, newest } = followed;
+        let Followed { head, truncated, commits, is_all, newest, live } = followed;
+        self.node.saw(live);
         if head.revision < self.head.revision || head.last_audit < self.head.last_audit {
             let why = format!("{:?} was acknowledged, and {head:?} was found", self.head);
             self.lost = Some(why.clone());
