@@ -12,7 +12,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		floor("port ddkg pki client tpm", 1)
 		floor("attest", 2)
 		floor("engine", 3)
-		floor("store custody server device testkit", 4)
+		floor("store custody server device pkcs11 testkit", 4)
 		floor("station", 5)
 		floor("cli c", 6)
 
@@ -32,6 +32,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("rusqlite sled tokio-postgres deadpool-postgres tokio-postgres-rustls", "store")
 		only("argon2", "custody")
 		only("tss-esapi", "tpm")
+		only("cryptoki", "pkcs11")
 		only("clap", "cli device")
 		only("csv", "station")
 		only("humantime", "cli device")

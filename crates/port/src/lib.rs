@@ -1,7 +1,7 @@
 //! The engine's needs of the outside: traits, and the plain types that they use.
 //!
-//! What: [`Store`] and [`Projection`], [`Custody`], [`Clock`], [`EntropySource`]; signing keys are `wardein_crypto::Signer`. Why
-//! a crate of its own: adapters and fakes implement it without compiling the engine, and the engine's unit tests can use those
+//! What: [`Store`] and [`Projection`], [`Custody`], [`Signers`], [`Clock`], [`EntropySource`]; a signing key is a
+//! `wardein_crypto::Signer`. Why a crate of its own: adapters and fakes implement it without compiling the engine, and the engine's unit tests can use those
 //! fakes. What it does not do: no rules, no encoding of rows, no IO.
 
 mod change;
@@ -9,6 +9,7 @@ mod clock;
 mod custody;
 mod entropy;
 mod feed;
+mod signers;
 mod store;
 mod table;
 
@@ -17,6 +18,7 @@ pub use clock::{Clock, SystemClock};
 pub use custody::{Custody, CustodyError, RootKey};
 pub use entropy::{EntropySource, SystemSource};
 pub use feed::{Committed, Feed, FeedRow, Projection, Projections};
+pub use signers::{Signers, SignersError};
 pub use store::{
     CommitError, Entries, Head, Outcome, Peek, Pending, Scanned, Snapshot, Store, StoreError, Told,
 };

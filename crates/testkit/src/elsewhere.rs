@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use wardein_crypto::{KeyAlgorithm, SignatureAlgorithm, Signer, SigningError, SigningKey, VerifyingKey};
+use wardein_port::{Signers, SignersError};
 
 /// Signs as a key of its own does, remembers the bytes, and can be made to fail.
 pub struct Elsewhere {
@@ -67,5 +68,62 @@ impl Signer for Elsewhere {
 
     fn is_external(&self) -> bool {
         true
+    }
+}
+
+/// A store of keys in another process, in which the keys of new CAs are made.
+#[derive(Default)]
+pub struct KeysElsewhere {
+    keys: Mutex<Vec<Arc<Elsewhere>>>,
+    is_full: Mutex<bool>,
+    is_unknown: Mutex<bool>,
+}
+
+impl KeysElsewhere {
+    /// Those that are in it, the oldest first.
+    pub fn keys(&self) -> Vec<Arc<Elsewhere>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on it makes no key, or does again.
+    pub fn set_full(&self, is_full: bool) {
+        *self.is_full.lock().unwrap_or_else(PoisonError::into_inner) = is_full;
+    }
+}
+
+impl KeysElsewhere {
+    /// From now on what is in it has to be looked for, as what another node made.
+    pub fn forget(&self) {
+        *self.is_unknown.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+}
+
+impl Signers for KeysElsewhere {
+    fn find(&self, key: &VerifyingKey) -> Option<Arc<dyn Signer>> {
+        let is_unknown = *self.is_unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        (!is_unknown).then(|| self.look(key)).flatten()
+    }
+
+    fn look(&self, key: &VerifyingKey) -> Option<Arc<dyn Signer>> {
+        let found = self.keys().into_iter().find(|signer| signer.verifying_key() == *key);
+        found.map(|signer| signer as Arc<dyn Signer>)
+    }
+
+    fn makes_keys(&self) -> bool {
+        true
+    }
+
+    fn make(&self, algorithm: KeyAlgorithm) -> Result<Arc<dyn Signer>, SignersError> {
+        if *self.is_full.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(SignersError("it is full".to_owned()));
+        }
+        let made = Elsewhere::new(algorithm);
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).push(made.clone());
+        Ok(made)
+    }
+
+    fn discard(&self, key: &VerifyingKey) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|signer| signer.verifying_key() != *key);
     }
 }

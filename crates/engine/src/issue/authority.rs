@@ -7,13 +7,13 @@ use crate::project::KnownCa;
 use crate::rows::seal::{Keyring, Place};
 use crate::rows::{self, AUTHORITY, AuthorityRow, FORMER_ROOT_KEY, FormerRootRow, ROOTS_KEY, RootsRow};
 use std::sync::Arc;
-use wardein_crypto::{P256SigningKey, Secret, SecretBytes, Signer};
+use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
 use wardein_ddkg::ChallengeKey;
 use wardein_domain::{TrustDomain, UnixSeconds};
 use wardein_pki::{
     CaCertificate, CaKey, CaRole, InfrastructureCa, Issuing, Root, RootCa, issuer_key_id, pem,
 };
-use wardein_port::{Store, Table};
+use wardein_port::{Signers, Store, Table};
 
 /// The certificates and keys with which devices and platforms verify.
 #[derive(Debug, Clone)]
@@ -120,20 +120,20 @@ impl AuthorityRow {
     pub(crate) fn open_infrastructure(
         &self,
         root: &Keyring,
-        signers: &[Arc<dyn Signer>],
+        signers: &dyn Signers,
     ) -> Result<InfrastructureCa, Error> {
         self.open_ca(root, signers, ("infrastructure", &self.infrastructure_key), &self.infrastructure_der)
     }
 
     /// The root, which signs CAs.
-    pub(crate) fn open_root(&self, root: &Keyring, signers: &[Arc<dyn Signer>]) -> Result<RootCa, Error> {
+    pub(crate) fn open_root(&self, root: &Keyring, signers: &dyn Signers) -> Result<RootCa, Error> {
         self.open_ca(root, signers, ("root", &self.root_key), &self.root_der)
     }
 
     fn open_ca<R: CaRole>(
         &self,
         root: &Keyring,
-        signers: &[Arc<dyn Signer>],
+        signers: &dyn Signers,
         (column, sealed): (&'static str, &[u8]),
         der: &[u8],
     ) -> Result<CaKey<R>, Error> {

@@ -4,7 +4,7 @@
 //! under a version of the root key that is being left.
 
 use crate::issue::apart::apart;
-use crate::issue::ca_keys::{CaKeySource, NewCaKey};
+use crate::issue::ca_keys::NewCaKey;
 use crate::issue::cas::Ca;
 use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
@@ -69,11 +69,13 @@ impl Engine {
     }
 
     /// Revokes everything that a CA signed and will ever sign, and has another one certify its devices, all in one change where the
-    /// root's key is in this process: the next one, which is published already, or one that is made. The same again changes nothing.
+    /// root's key and those of new CAs are in this process: the next one, which is published already, or one that is made. The same again
+    /// changes nothing.
     pub async fn distrust_ca(&self, caller: &Caller, id: CaId, reason: Reason) -> Result<Distrusted, Error> {
         let known = self.known_ca(&id)?;
         let key = match known.state {
-            CaState::Active => Some(new_key(known.algorithm()).await?),
+            // In another process it is not made before it is needed: it would stay there.
+            CaState::Active if !self.signers.makes_keys() => Some(self.new_ca_key(known.algorithm()).await?),
             _ => None,
         };
         let made = self
@@ -101,9 +103,9 @@ impl Engine {
                         .changed(FieldName::State, known.state, CaState::Distrusted)
                         .with(FieldName::Reason, &reason),
                 )?;
-                let Some(key) = key.as_ref().filter(|_| known.state == CaState::Active) else {
+                if known.state != CaState::Active {
                     return Ok(Decision::new(change, None));
-                };
+                }
                 if let Some(next) = self.memory.ca_of(known.tenant.as_ref(), CaState::Next) {
                     self.put_state(tx, &mut change, &next, CaState::Active)?;
                     let entry = self.ca_entry(By::Operator(caller), Event::CaSwitched, &next);
@@ -114,9 +116,9 @@ impl Engine {
                 let Ok(root) = self.open_root(&authority) else {
                     return Ok(Decision::new(change, None));
                 };
-                if root.is_external() {
+                let Some(key) = key.as_ref().filter(|_| !root.is_external()) else {
                     return Ok(Decision::new(change, Some(known.algorithm())));
-                }
+                };
                 let new = NewCa { tenant: known.tenant.clone(), state: CaState::Active, key };
                 let mut certified = Change::default();
                 if let Ok(Certified::Signed(issued)) = self.certify_ca(tx, &mut certified, &root, &new) {
@@ -142,16 +144,31 @@ impl Engine {
         let CaOrder { tenant, algorithm, is_next } = order;
         let state = if is_next { CaState::Next } else { CaState::Active };
         self.may_make(tenant.as_ref(), state)?;
-        let new = NewCa { tenant, state, key: &new_key(algorithm).await? };
+        // A key in another process stays there, whatever becomes of the CA: what can be known is known before.
+        self.store.writable().map_err(|why| Error::new(ErrorCode::StoreUnavailable, why))?;
+        let (_, row): (_, AuthorityRow) =
+            rows::load(&*self.store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
+        self.open_root(&row)?;
+        let key = self.new_ca_key(algorithm).await?;
+        let made = self.certify_new(by, &NewCa { tenant, state, key: &key }).await;
+        if let Err(error) = &made {
+            let (signers, error) = (self.signers.clone(), error.clone());
+            apart("wardein-key", move || key.discard(&*signers, &error)).await?;
+        }
+        made
+    }
+
+    async fn certify_new(&self, by: By<'_>, new: &NewCa<'_>) -> Result<Ca, Error> {
+        let state = new.state;
         let prepared = self
             .transact_as(by, |tx| {
                 let mut change = Change::default();
                 let authority = self.rest_on_authority(tx, &mut change)?;
                 self.may_make(new.tenant.as_ref(), state)?;
                 let root = self.open_root(&authority)?;
-                match self.certify_ca(tx, &mut change, &root, &new)? {
+                match self.certify_ca(tx, &mut change, &root, new)? {
                     Certified::Signed(issued) => {
-                        self.put_ca(tx, &mut change, by, &new, issued.der())?;
+                        self.put_ca(tx, &mut change, by, new, issued.der())?;
                         Ok(Decision::new(change, None))
                     }
                     Certified::Prepared(tbs) => Ok(Decision::new(change, Some((root, tbs)))),
@@ -162,7 +179,7 @@ impl Engine {
             self.complete(&root, tbs, |tx, issued, change| {
                 self.rest_on_authority(tx, change)?;
                 self.may_make(new.tenant.as_ref(), state)?;
-                self.put_ca(tx, change, by, &new, issued.der())
+                self.put_ca(tx, change, by, new, issued.der())
             })
             .await?;
         }
@@ -277,7 +294,7 @@ impl Engine {
     }
 
     pub(super) fn open_root(&self, row: &AuthorityRow) -> Result<RootCa, Error> {
-        row.open_root(&self.root.ring(), &self.signers).map_err(|_| {
+        row.open_root(&self.root.ring(), &*self.signers).map_err(|_| {
             let message = "the root's key is not at hand, and no CA can be certified without it";
             Error::new(ErrorCode::RootUnavailable, message)
         })
@@ -377,11 +394,6 @@ impl NewCa<'_> {
     fn id(&self) -> CaId {
         CaId::new(SubjectKey::from(self.verifying_key()).common_id())
     }
-}
-
-/// A key, made on a thread of its own: one of RSA takes a second or more.
-async fn new_key(algorithm: KeyAlgorithm) -> Result<NewCaKey, Error> {
-    apart("wardein-key", move || NewCaKey::of(CaKeySource::Made(algorithm))).await?
 }
 
 fn not_in_state(id: &CaId, state: CaState, why: &str) -> Error {

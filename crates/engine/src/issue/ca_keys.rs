@@ -1,12 +1,14 @@
 //! Where the CAs' keys are: sealed in the authority's row and in those of issuing CAs, or in another process.
 
-use crate::kernel::Error;
+use crate::issue::apart::apart;
+use crate::kernel::{Engine, Error};
 use crate::rows::seal::{Keyring, Nonce};
 use crate::rows::{CaKeyColumn, ca_place};
 use std::sync::Arc;
-use wardein_crypto::{KeyAlgorithm, SecretBytes, Signer, SigningKey, VerifyingKey};
-use wardein_domain::CaId;
-use wardein_pki::{CaCertificate, CaKey, CaRole};
+use wardein_crypto::{KeyAlgorithm, SecretBytes, Signer, SigningError, SigningKey, VerifyingKey};
+use wardein_domain::{CaId, ErrorCode};
+use wardein_pki::{CaCertificate, CaKey, CaRole, SubjectKey};
+use wardein_port::Signers;
 
 /// The keys that an authority is founded with. By default all are made, on P-256.
 #[derive(Default)]
@@ -25,7 +27,7 @@ pub struct CaKeys {
 pub enum CaKeySource {
     /// It is made, and sealed under the root key.
     Made(KeyAlgorithm),
-    /// It is in another process, and stays there. [`crate::Ports::signers`] must have it whenever the authority is opened.
+    /// It is in another process, and stays there: [`crate::Ports::signers`] has it.
     Elsewhere(Arc<dyn Signer>),
 }
 
@@ -55,6 +57,48 @@ impl NewCaKey {
             CaKeySource::Elsewhere(signer) => Ok(Self { signer, document: None }),
         }
     }
+
+    /// A fresh one where keys of new CAs are made. It takes its time.
+    pub(crate) fn make(signers: &dyn Signers, algorithm: KeyAlgorithm) -> Result<Self, Error> {
+        if !signers.makes_keys() {
+            return Self::of(CaKeySource::Made(algorithm));
+        }
+        let made = signers.make(algorithm).map_err(|error| {
+            let message = format_args!("no key was made in the store of the CAs' keys: {error}");
+            Error::new(ErrorCode::SignerUnavailable, message)
+        })?;
+        Self::of(CaKeySource::Elsewhere(made))
+    }
+
+    /// Removes one in another process that no CA came of, for which `error` is the reason.
+    pub(crate) fn discard(&self, signers: &dyn Signers, error: &Error) {
+        // Where it is unknown whether there is a CA, its key stays: one too many does no harm.
+        if self.document.is_none() && error.code != ErrorCode::StoreUnavailable {
+            signers.discard(&self.signer.verifying_key());
+        }
+    }
+}
+
+impl Engine {
+    /// A key for a new CA, made on a thread of its own: one of RSA takes a second or more, and so may a token.
+    pub(crate) async fn new_ca_key(&self, algorithm: KeyAlgorithm) -> Result<NewCaKey, Error> {
+        let signers = self.signers.clone();
+        apart("wardein-key", move || NewCaKey::make(&*signers, algorithm)).await?
+    }
+
+    /// The CAs of devices whose keys are in another process.
+    pub fn cas_elsewhere(&self) -> Vec<CaId> {
+        let cas = self.memory.cas();
+        cas.iter().filter(|ca| ca.is_elsewhere()).map(|ca| ca.id).collect()
+    }
+
+    /// Those of them where nothing is found of the key. They sign nothing; all else goes on.
+    pub fn cas_without_key(&self) -> Vec<CaId> {
+        let is_absent = |key: &VerifyingKey| self.signers.find(key).is_none();
+        let cas = self.memory.cas();
+        let absent = cas.iter().filter(|ca| ca.is_elsewhere() && is_absent(ca.certificate.verifying_key()));
+        absent.map(|ca| ca.id).collect()
+    }
 }
 
 impl NewCaKey {
@@ -67,17 +111,45 @@ impl NewCaKey {
     }
 }
 
-/// The signer, of those that are given, of a CA's key in another process.
-pub(crate) fn signer_of(signers: &[Arc<dyn Signer>], key: &VerifyingKey) -> Result<Arc<dyn Signer>, Error> {
-    let found = signers.iter().find(|signer| signer.verifying_key() == *key).cloned();
-    found.ok_or_else(|| Error::internal("the key of a CA is in another process, and no signer has it"))
+/// The signer of a CA's key in another process.
+pub(crate) fn signer_of(signers: &dyn Signers, key: &VerifyingKey) -> Result<Arc<dyn Signer>, Error> {
+    signers.find(key).ok_or_else(|| {
+        let id = CaId::new(SubjectKey::from(key.clone()).common_id());
+        let message = format_args!("the key of CA {id} is in another process, and no signer has it");
+        Error::new(ErrorCode::SignerUnavailable, message)
+    })
+}
+
+/// The same; where it is not known, one that is looked for when it is to sign: another node made it, or it is gone. What the CA certified is
+/// judged as before, and it can be distrusted.
+pub(crate) fn signer_or_absent(signers: &Arc<dyn Signers>, key: &VerifyingKey) -> Arc<dyn Signer> {
+    signers.find(key).unwrap_or_else(|| Arc::new(Absent { key: key.clone(), signers: signers.clone() }))
+}
+
+struct Absent {
+    key: VerifyingKey,
+    signers: Arc<dyn Signers>,
+}
+
+impl Signer for Absent {
+    fn verifying_key(&self) -> VerifyingKey {
+        self.key.clone()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        self.signers.look(&self.key).ok_or(SigningError)?.sign(message)
+    }
+
+    fn is_external(&self) -> bool {
+        true
+    }
 }
 
 /// The CA of a certificate, which says by which algorithm it signs. Its key is a PKCS#8 document, or where there is none in another
 /// process.
 pub(crate) fn ca_of<R: CaRole>(
     document: Option<SecretBytes>,
-    signers: &[Arc<dyn Signer>],
+    signers: &dyn Signers,
     der: &[u8],
 ) -> Result<CaKey<R>, Error> {
     let certificate = CaCertificate::<R>::parse(der).map_err(Error::internal)?;

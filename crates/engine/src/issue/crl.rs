@@ -199,7 +199,7 @@ impl Engine {
         let certificate = CaCertificate::<Root>::parse(&row.root_der).map_err(Error::internal)?;
         let key = certificate.verifying_key();
         let signer: Arc<dyn Signer> = match &row.root_key[..] {
-            [] => match signer_of(&self.signers, key) {
+            [] => match signer_of(&*self.signers, key) {
                 Ok(signer) => signer,
                 Err(_) => return Ok(None),
             },

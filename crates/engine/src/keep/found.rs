@@ -315,7 +315,11 @@ impl<'a> Offline<'a> {
         Self { store, now, wall, prepared: Vec::new() }
     }
 
-    async fn sign<R: CaRole>(&mut self, ca: &CaKey<R>, order: &CertificateOrder<R>) -> Result<Issued, Error> {
+    pub(crate) async fn sign<R: CaRole>(
+        &mut self,
+        ca: &CaKey<R>,
+        order: &CertificateOrder<R>,
+    ) -> Result<Issued, Error> {
         let tbs = ca.prepare(order).map_err(Error::internal)?;
         let signed = if ca.is_external() {
             self.record(&tbs).await?;
@@ -327,7 +331,7 @@ impl<'a> Offline<'a> {
     }
 
     /// A root's own certificate.
-    async fn sign_itself(
+    pub(crate) async fn sign_itself(
         &mut self,
         signer: &dyn Signer,
         tbs: ToBeSigned<wardein_pki::Root>,

@@ -42,7 +42,7 @@ impl Recovery {
         let (_, row): (_, AuthorityRow) =
             rows::load(&*ports.store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
         let authority = Authority::open(&root, &row)?;
-        let infrastructure = row.open_infrastructure(&root, &ports.signers)?;
+        let infrastructure = row.open_infrastructure(&root, &*ports.signers)?;
         let (clock, mut draw, mut change) =
             (stored_clock(ports).await?, Draw::new(&*ports.entropy), Change::default());
         let (now_ms, wall) = (clock.now_ms(), clock.reading().wall.seconds().get());

@@ -135,7 +135,7 @@ impl Applied {
         let challenge: Secret<32> = draw.hidden()?;
         row.challenge_key = root.seal(draw.nonce()?, place("challenge"), challenge.expose())?;
         let authority = Authority::open(root, &row)?;
-        let infrastructure = row.open_infrastructure(root, &ports.signers)?;
+        let infrastructure = row.open_infrastructure(root, &*ports.signers)?;
 
         let mut change = Change::default();
         let mut offline = Offline::new(&*ports.store, now_ms / 1000, wall);

@@ -46,12 +46,16 @@ impl RootExport {
         }
         let (ring, version, mut row) = opened(ports, root_keys).await?;
         if row.root_key.is_empty() {
-            let message = "the root's key is not in this authority";
+            let certificate = CaCertificate::<Root>::parse(&row.root_der).map_err(Error::internal)?;
+            let message = match ports.signers.find(certificate.verifying_key()) {
+                Some(_) => "the root's key is in another process, and never leaves it",
+                None => "the root's key is not in this authority",
+            };
             return Err(Error::new(ErrorCode::RootUnavailable, message));
         }
         let key = ring.open(place("root"), &row.root_key)?;
         let certificate_pem = pem::encode_certificates([&row.root_der[..]]).map_err(Error::internal)?;
-        let (root, mut listed) = (row.open_root(&ring, &[])?, Change::default());
+        let (root, mut listed) = (row.open_root(&ring, &*ports.signers)?, Change::default());
         let until = (stored_clock(ports).await?.now_ms() / 1000).saturating_add(crl_validity);
         let list = sign_last_list(ports, &root, row.restored_at, until, &mut listed).await?;
         let before: Option<(u64, RootCrlRow)> =

@@ -4,14 +4,15 @@
 //! former key's last deeds are that certificate and a revocation list that is good as long as the former root; then it is erased.
 
 use crate::issue::authority::{place, roots_changed, roots_sequence};
-use crate::issue::ca_keys::{CaKeySource, NewCaKey};
+use crate::issue::ca_keys::NewCaKey;
 use crate::issue::cas::issuing;
 use crate::issue::serial::new_serial;
 use crate::keep::clock::stored_clock;
-use crate::keep::found::commit;
+use crate::keep::found::{Offline, commit};
 use crate::keep::root_ca::{opened, sign_last_list};
 use crate::kernel::record::{self, Recording};
 use crate::kernel::{Draw, Error, Ports};
+use crate::rows::seal::Keyring;
 use crate::rows::{self, AUTHORITY, AuthorityRow, FORMER_ROOT_KEY, FormerRootRow, Link, ROOTS_KEY, RootsRow};
 use wardein_crypto::KeyAlgorithm;
 use wardein_domain::{Actor, Call, ErrorCode, Event, Outcome, Serial, Target};
@@ -22,7 +23,8 @@ use wardein_pki::{
 use wardein_port::{Change, RootKey, Table};
 
 /// Replaces the root by one with a key of `algorithm`; the certificates of the new and of the former one, PEM. The infrastructure CA is
-/// certified again by the new one; issuing CAs go on under the former one until they are followed. In one change.
+/// certified again by the new one; issuing CAs go on under the former one until they are followed. In one change, but for what keys in another
+/// process are to sign, which is on record before.
 ///
 /// Fails with `root-unavailable` where the root's key is not here, and with `root-rotating` where there is a former root already.
 pub async fn rotate_root(
@@ -30,33 +32,48 @@ pub async fn rotate_root(
     root_keys: impl IntoIterator<Item = RootKey>,
     algorithm: KeyAlgorithm,
 ) -> Result<String, Error> {
-    let (ring, version, mut row) = opened(ports, root_keys).await?;
-    if row.root_key.is_empty() {
+    let (ring, version, row) = opened(ports, root_keys).await?;
+    let root = CaCertificate::<Root>::parse(&row.root_der).map_err(Error::internal)?;
+    if row.root_key.is_empty() && ports.signers.find(root.verifying_key()).is_none() {
         return Err(Error::new(ErrorCode::RootUnavailable, "the root's key is not in this authority"));
     }
     if former(ports).await?.is_some() {
         let message = "a former root is still trusted; drop it first";
         return Err(Error::new(ErrorCode::RootRotating, message));
     }
-    let old = row.open_root(&ring, &[])?;
+    let key = NewCaKey::make(&*ports.signers, algorithm)?;
+    let replaced = replace_root(ports, &ring, (version, row), &key).await;
+    replaced.inspect_err(|error| key.discard(&*ports.signers, error))
+}
+
+async fn replace_root(
+    ports: &Ports,
+    ring: &Keyring,
+    (version, mut row): (u64, AuthorityRow),
+    key: &NewCaKey,
+) -> Result<String, Error> {
+    let old = row.open_root(ring, &*ports.signers)?;
     let now_ms = stored_clock(ports).await?.now_ms();
     let now = now_ms / 1000;
-    let mut signing = Signing { draw: Draw::new(&*ports.entropy), change: Change::default() };
+    let (offline, draw) = (Offline::new(&*ports.store, now, now), Draw::new(&*ports.entropy));
+    let mut signing = Signing { draw, offline, change: Change::default() };
 
-    let key = NewCaKey::of(CaKeySource::Made(algorithm))?;
     let whole = Validity::starting(now, ROOT_LIFETIME).map_err(Error::internal)?;
     let serial = signing.serial()?;
-    let new = RootCa::found(&row.trust_domain, key.signer.clone(), serial, whole).map_err(Error::internal)?;
+    let itself = RootCa::prepare_itself(&row.trust_domain, &key.signer, serial, whole);
+    let itself = signing.offline.sign_itself(&key.signer, itself.map_err(Error::internal)?).await?;
+    let new = RootCa::load(key.signer.clone(), itself.der()).map_err(Error::internal)?;
     let both = whole.within(old.certificate().validity()).map_err(Error::internal)?;
-    let new_with_old = signing.sign(&old, |serial| old.link_order(new.certificate(), serial, both))?;
-    let old_with_new = signing.sign(&new, |serial| new.link_order(old.certificate(), serial, both))?;
+    let new_with_old = signing.sign(&old, |serial| old.link_order(new.certificate(), serial, both)).await?;
+    let old_with_new = signing.sign(&new, |serial| new.link_order(old.certificate(), serial, both)).await?;
     let below = Validity::starting(now, INTERMEDIATE_LIFETIME).map_err(Error::internal)?;
-    let infrastructure = row.open_infrastructure(&ring, &ports.signers)?;
+    let infrastructure = row.open_infrastructure(ring, &*ports.signers)?;
     let infrastructure_key = infrastructure.certificate().verifying_key();
     row.infrastructure_der =
-        signing.sign(&new, |serial| new.infrastructure_order(infrastructure_key, serial, below))?;
+        signing.sign(&new, |serial| new.infrastructure_order(infrastructure_key, serial, below)).await?;
 
-    let Signing { draw, mut change } = signing;
+    let Signing { draw, offline, mut change } = signing;
+    offline.end(&mut change);
     let until = old.certificate().validity().not_after();
     let list = sign_last_list(ports, &old, row.restored_at, until, &mut change).await?;
     let former = FormerRootRow {
@@ -66,8 +83,10 @@ pub async fn rotate_root(
         crl: list.der,
     };
     change.insert(Table::Authority, FORMER_ROOT_KEY.to_vec(), rows::encode(&former)?);
-    let document = key.document.ok_or_else(|| Error::internal("a key that was just made is not here"))?;
-    row.root_key = ring.seal(draw.nonce()?, place("root"), document.expose())?;
+    row.root_key = match &key.document {
+        Some(document) => ring.seal(draw.nonce()?, place("root"), document.expose())?,
+        None => Vec::new(),
+    };
     end(ports, change, (version, &row), Event::RootRotated, now_ms).await?;
     pem::encode_certificates([&row.root_der[..], &former.der]).map_err(Error::internal)
 }
@@ -117,9 +136,10 @@ async fn end(
     Ok(commit(&*ports.store, change).await.map(|_| ())?)
 }
 
-/// Certificates by keys in this process, whose serials go on record in the one change.
+/// Certificates whose serials go on record in the one change.
 struct Signing<'a> {
     draw: Draw<'a>,
+    offline: Offline<'a>,
     change: Change,
 }
 
@@ -130,13 +150,12 @@ impl Signing<'_> {
         Ok(serial)
     }
 
-    fn sign(
+    async fn sign(
         &mut self,
         ca: &CaKey<Root>,
         order: impl FnOnce(Serial) -> Result<CertificateOrder<Root>, PkiError>,
     ) -> Result<Vec<u8>, Error> {
         let order = order(self.serial()?).map_err(Error::internal)?;
-        let issued = ca.prepare(&order).and_then(|tbs| tbs.sign(ca)).map_err(Error::internal)?;
-        Ok(issued.into_der())
+        Ok(self.offline.sign(ca, &order).await?.into_der())
     }
 }

@@ -18,12 +18,11 @@ use crate::trust::revision::Incarnation;
 use crate::trust::status_list::StatusLists;
 use std::sync::Arc;
 use std::time::Duration;
-use wardein_crypto::Signer;
 use wardein_ddkg::{AuthorityTime, Policy};
 use wardein_domain::{ErrorCode, TrustDomain, UnixSeconds};
 use wardein_pki::RevocationUrl;
 use wardein_port::{
-    Clock, CommitError, Custody, EntropySource, Projection, RootKey, Store, SystemSource, Table,
+    Clock, CommitError, Custody, EntropySource, Projection, RootKey, Signers, Store, SystemSource, Table,
 };
 
 /// The authority's description of itself.
@@ -58,7 +57,7 @@ pub struct Engine {
     pub(crate) memory: Arc<Memory>,
     pub(crate) records: Arc<Records>,
     /// The CAs' keys that are in another process.
-    pub(crate) signers: Vec<Arc<dyn Signer>>,
+    pub(crate) signers: Arc<dyn Signers>,
     pub(crate) crls: Crls,
     pub(crate) responders: Responders,
     pub(crate) status_lists: StatusLists,
@@ -84,7 +83,7 @@ pub struct Ports {
     /// Where the root key is kept; without it the root key cannot be changed.
     pub custody: Option<Arc<dyn Custody>>,
     /// The CAs' keys that are in another process; none where all are sealed in the store.
-    pub signers: Vec<Arc<dyn Signer>>,
+    pub signers: Arc<dyn Signers>,
     /// Hears of each commit.
     pub meter: Option<Meter>,
     /// Where the certificates of devices say that verifiers find what is revoked, and receipts that they find status lists; none where they do
@@ -99,7 +98,8 @@ impl Ports {
     /// A store and a clock, random bytes of the operating system, and no custody.
     pub fn new(store: Arc<dyn Store>, clock: impl Clock) -> Self {
         let (clock, entropy) = (Arc::new(clock), Arc::new(SystemSource));
-        Self { store, clock, entropy, custody: None, signers: Vec::new(), meter: None, revocation_url: None }
+        let signers: Arc<dyn Signers> = Arc::new(Vec::new());
+        Self { store, clock, entropy, custody: None, signers, meter: None, revocation_url: None }
     }
 }
 

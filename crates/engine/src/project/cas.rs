@@ -1,15 +1,14 @@
 //! The CAs that certify devices, opened.
 
-use crate::issue::ca_keys::ca_of;
+use crate::issue::ca_keys::{ca_of, signer_or_absent};
 use crate::kernel::Error;
 use crate::rows::seal::Keyring;
 use crate::rows::{self, CaKeyColumn, IssuingCaRow, ca_place};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use wardein_crypto::Signer;
 use wardein_domain::{CaId, CaState, TenantId, UnixSeconds};
 use wardein_pki::{CaCertificate, CrossChain, Issuing, IssuingCa, RevocationUrl};
-use wardein_port::Table;
+use wardein_port::{Signers, Table};
 
 /// All of them, of any state.
 pub(super) struct Cas {
@@ -45,6 +44,11 @@ impl KnownCa {
     /// Whether its key is there: once it has retired it is not, also where it is distrusted after that.
     pub(crate) fn has_key(&self) -> bool {
         self.key.is_some()
+    }
+
+    /// Whether its key is in another process.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.key.as_ref().is_some_and(IssuingCa::is_external)
     }
 
     /// What is handed out beside its own certificate at a Unix second.
@@ -99,7 +103,7 @@ impl Cas {
         &self,
         key: &[u8],
         version: u64,
-        (root, signers): (&Keyring, &[Arc<dyn Signer>]),
+        (root, signers): (&Keyring, &Arc<dyn Signers>),
         value: &[u8],
     ) -> Result<(), Error> {
         let id = rows::parse_ca_key(key)?;
@@ -111,9 +115,12 @@ impl Cas {
         }
         let key: Option<IssuingCa> = match &row.key {
             CaKeyColumn::Sealed(sealed) => {
-                Some(ca_of(Some(root.open(ca_place(&id), sealed)?), signers, &row.der)?)
+                Some(ca_of(Some(root.open(ca_place(&id), sealed)?), &**signers, &row.der)?)
             }
-            CaKeyColumn::Elsewhere => Some(ca_of(None, signers, &row.der)?),
+            CaKeyColumn::Elsewhere => {
+                let signer = signer_or_absent(signers, certificate.verifying_key());
+                Some(IssuingCa::load(signer, &row.der).map_err(Error::internal)?)
+            }
             CaKeyColumn::Erased => None,
         };
         let key = key.map(|key| key.with_revocation_url(self.revocation_url.clone()));

@@ -27,13 +27,12 @@ use crate::trust::policy::SetTrustPolicy;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::OnceCell;
-use wardein_crypto::Signer;
 use wardein_ddkg::{ChallengeKey, DeviceName};
 use wardein_domain::{
     CaId, CaState, DeviceId, DeviceState, Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds,
 };
 use wardein_pki::{InfrastructureCa, RevocationUrl};
-use wardein_port::{Committed, Projection, Store, Table};
+use wardein_port::{Committed, Projection, Signers, Store, Table};
 
 /// The state that authentication, trust queries and decisions read.
 pub(crate) struct Memory {
@@ -60,7 +59,7 @@ pub(crate) struct Memory {
     /// Of the authority's row.
     own: RwLock<Option<Own>>,
     /// The CAs' keys that are in another process.
-    signers: Vec<Arc<dyn Signer>>,
+    signers: Arc<dyn Signers>,
 }
 
 /// What changes of the authority itself.
@@ -82,7 +81,7 @@ impl Memory {
         root: Arc<RootRing>,
         records: Arc<Records>,
         clock: Arc<NodeClock>,
-        signers: Vec<Arc<dyn Signer>>,
+        signers: Arc<dyn Signers>,
         revocation_url: Option<RevocationUrl>,
     ) -> Self {
         let (tenants, rules) = (TenantKeys::default(), TenantRules::default());
@@ -295,7 +294,7 @@ impl Memory {
             if known.as_ref().is_none_or(|known| known.version < revision) {
                 let root = self.root.ring();
                 let challenges = Arc::new(row.open_challenge_key(&root)?);
-                let infrastructure = Arc::new(row.open_infrastructure(&root, &self.signers)?);
+                let infrastructure = Arc::new(row.open_infrastructure(&root, &*self.signers)?);
                 *known = Some(Own { version: revision, challenges, infrastructure });
             }
         } else if key == VERDICT_KEYS {

@@ -252,7 +252,8 @@ impl World {
     async fn compare(&self) {
         self.store.settle();
         let root = Arc::new(RootRing::new(Keyring::of(root_keys()).unwrap()));
-        let loaded = Memory::new(root, Records::new(KEPT), self.engine.clock.clone(), Vec::new(), None);
+        let loaded =
+            Memory::new(root, Records::new(KEPT), self.engine.clock.clone(), Arc::new(Vec::new()), None);
         loaded.load(self.store.memory(), self.engine.time()).await.unwrap();
         assert_eq!(self.engine.memory.dump(), loaded.dump());
     }

@@ -2,6 +2,7 @@
 
 use crate::storage_keys::restart;
 use crate::world::{ROOT_KEY, World, caller, facts, open_under, ports};
+use std::sync::Arc;
 use wardein_crypto::Secret;
 use wardein_domain::{Event, FieldName};
 use wardein_engine::{Backup, BackupPart, Error, ErrorKind, Restored, Restoring};
@@ -34,7 +35,7 @@ impl World {
         Self {
             store,
             clock: self.clock.clone(),
-            signers: Vec::new(),
+            signers: Arc::new(Vec::new()),
             engine,
             admin: caller(restored.founded.admin),
             station: self.station.clone(),

@@ -2,6 +2,7 @@
 
 use crate::elsewhere::chain;
 use crate::world::{CRASH_POINTS, START, TestDevice, World, caller, csr, open_under, order};
+use std::sync::Arc;
 use wardein_crypto::KeyAlgorithm;
 use wardein_domain::{CaState, Event, Profile, Role, TenantId, Verdict};
 use wardein_engine::{Ca, CaKeySource, CaKeys, CaOrder, ErrorCode, Page};
@@ -228,7 +229,7 @@ async fn without_the_root_a_ca_is_distrusted_and_its_devices_wait_or_get_the_aut
     let mut device = world.device("pump-1").await;
     let own = world.make(Some("klinik"), false).await;
     assert_eq!(world.chain_of(&mut device).await[1], own.der, "a root elsewhere signs what is on record");
-    world.signers.clear();
+    let signers = std::mem::replace(&mut world.signers, Arc::new(Vec::new()));
     world.restart().await;
     let refused = world.engine.create_ca(&world.admin, of(None, true)).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::RootUnavailable);
@@ -241,7 +242,7 @@ async fn without_the_root_a_ca_is_distrusted_and_its_devices_wait_or_get_the_aut
     assert_eq!(done.successor, None);
     let refused = device.prove(&world.engine, "certificate", &csr()).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::CaMissing);
-    world.signers.push(root);
+    world.signers = signers;
     world.restart().await;
     let made = world.make(None, false).await;
     assert_eq!(world.chain_of(&mut device).await[1], made.der);

@@ -1,13 +1,14 @@
 //! CAs whose keys are in another process, and CAs of every algorithm.
 
 use crate::world::{CRASH_POINTS, START, TestDevice, World, csr, order};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread;
 use wardein_crypto::{KeyAlgorithm, Signer};
-use wardein_domain::{Call, Event, Role, Verdict};
-use wardein_engine::{CaKeySource, CaKeys, ErrorCode, InvitationOrder, Page, Subject};
+use wardein_domain::{CaState, Call, Event, Role, Verdict};
+use wardein_engine::{CaKeySource, CaKeys, ErrorCode, InvitationOrder, Page, Ports, Subject, rotate_root};
 use wardein_pki::verify_device_chain;
-use wardein_port::{Store, Table};
-use wardein_testkit::{Elsewhere, block_on};
+use wardein_port::{Signers, Store, Table};
+use wardein_testkit::{Elsewhere, KeysElsewhere, block_on};
 
 /// An authority whose issuing and infrastructure CA have one key, in another process.
 async fn world(signer: &Arc<Elsewhere>) -> World {
@@ -200,4 +201,131 @@ async fn an_invitation_whose_certificate_was_not_signed_is_good_still() {
     assert_eq!(redeem(&csr()).await.unwrap_err().code, ErrorCode::InvitationInvalid, "another key");
     let (_, operator) = redeem(&request).await.unwrap();
     world.engine.authenticate(&operator.principal).await.unwrap();
+}
+
+#[tokio::test]
+async fn keys_of_new_cas_are_made_elsewhere_where_that_is_set() {
+    let keys = Arc::new(KeysElsewhere::default());
+    let mut world = World::founded_by(CaKeys::default(), keys.clone()).await;
+    let mut device = world.device("pump-1").await;
+    let founded = world.engine.issuing_cas().remove(0);
+    let next = world.make(None, true).await;
+    let [made] = &keys.keys()[..] else { panic!("one key") };
+    assert_eq!(world.chain_of(&mut device).await[1], founded.der);
+    assert_eq!(made.given().len(), 0);
+    world.engine.switch_ca(&world.admin, next.id).await.unwrap();
+    world.restart().await;
+    assert_eq!(world.chain_of(&mut device).await[1], next.der);
+    assert_eq!(made.given().len(), 1);
+    assert_eq!(world.engine.cas_without_key(), []);
+
+    // The one that follows a distrusted one is made there, too, in a change of its own.
+    let done = world.engine.distrust_ca(&world.admin, next.id, "it leaked".parse().unwrap()).await.unwrap();
+    assert_eq!(world.chain_of(&mut device).await[1], done.successor.unwrap().der);
+    assert_eq!(keys.keys().len(), 2);
+}
+
+/// A key in a token stays there until somebody removes it: none is made that no CA comes of.
+#[tokio::test]
+async fn no_key_is_made_elsewhere_that_no_ca_comes_of() {
+    let (keys, root) = (Arc::new(KeysElsewhere::default()), Elsewhere::new(KeyAlgorithm::P256));
+    // The root's key is in another process than those of new CAs, and out of reach.
+    let ca_keys = CaKeys { root: CaKeySource::Elsewhere(root), ..CaKeys::default() };
+    let world = World::founded_by(ca_keys, keys.clone()).await;
+    let refused = world.engine.create_ca(&world.admin, crate::cas::of(None, true)).await.unwrap_err();
+    assert_eq!((refused.code, keys.keys().len()), (ErrorCode::RootUnavailable, 0));
+
+    let world = World::founded_by(CaKeys::default(), keys.clone()).await;
+    keys.set_full(true);
+    let refused = world.engine.create_ca(&world.admin, crate::cas::of(None, true)).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::SignerUnavailable);
+    assert!(refused.message.contains("it is full"), "{}", refused.message);
+    keys.set_full(false);
+    // A root in the same store, which does not sign.
+    let root = keys.make(KeyAlgorithm::P256).unwrap();
+    let ca_keys = CaKeys { root: CaKeySource::Elsewhere(root), ..CaKeys::default() };
+    let world = World::founded_by(ca_keys, keys.clone()).await;
+    keys.keys()[0].set_down(true);
+    let refused = world.engine.create_ca(&world.admin, crate::cas::of(None, true)).await.unwrap_err();
+    assert_eq!((refused.code, keys.keys().len()), (ErrorCode::SignerUnavailable, 1));
+    keys.keys()[0].set_down(false);
+    world.make(None, true).await;
+    assert_eq!(keys.keys().len(), 2);
+}
+
+#[tokio::test]
+async fn a_ca_whose_key_is_gone_signs_nothing_and_is_followed_by_another() {
+    let signer = Elsewhere::new(KeyAlgorithm::P256);
+    let keys = CaKeys { issuing: CaKeySource::Elsewhere(signer.clone()), ..CaKeys::default() };
+    let mut world = World::founded(keys, vec![signer]).await;
+    let mut device = world.device("pump-1").await;
+    let before = world.certify(&mut device).await.unwrap();
+    let lost = world.engine.issuing_cas().remove(0);
+    world.signers = Arc::new(Vec::new());
+    world.restart().await;
+    assert_eq!(world.engine.cas_without_key(), [lost.id]);
+    assert_eq!(world.certify(&mut device).await, Err(ErrorCode::SignerUnavailable));
+    let answer = world.engine.check(&world.platform, Subject::Certificate(before[0].clone())).await.unwrap();
+    assert_eq!(answer.verdict, Verdict::Trusted);
+    let next = world.make(None, true).await;
+    world.engine.switch_ca(&world.admin, next.id).await.unwrap();
+    assert_eq!(world.certify(&mut device).await.unwrap()[1], next.der);
+    let done = world.engine.distrust_ca(&world.admin, lost.id, "it is lost".parse().unwrap()).await.unwrap();
+    assert_eq!(done.ca.state, CaState::Distrusted);
+}
+
+#[tokio::test]
+async fn a_key_that_another_node_made_is_looked_for_when_it_is_to_sign() {
+    let keys = Arc::new(KeysElsewhere::default());
+    let mut world = World::founded_by(CaKeys::default(), keys.clone()).await;
+    let mut device = world.device("pump-1").await;
+    let next = world.make(None, true).await;
+    world.engine.switch_ca(&world.admin, next.id).await.unwrap();
+    keys.forget();
+    world.restart().await;
+    assert_eq!(world.engine.cas_without_key(), [next.id], "not known");
+    assert_eq!(world.certify(&mut device).await.unwrap()[1], next.der);
+}
+
+#[tokio::test]
+async fn a_root_elsewhere_is_followed_by_one_that_is_made_there() {
+    let keys = Arc::new(KeysElsewhere::default());
+    let root = keys.make(KeyAlgorithm::P256).unwrap();
+    let ca_keys = CaKeys { root: CaKeySource::Elsewhere(root), ..CaKeys::default() };
+    let mut world = World::founded_by(ca_keys, keys.clone()).await;
+    let mut device = world.device("pump-1").await;
+    let old = world.bundle().remove(0);
+    world.clock.pass(1);
+    let ports = Ports { signers: keys.clone(), ..crate::world::ports(&world.store, &world.clock) };
+    let root_keys = || wardein_testkit::MemoryCustody::of(crate::world::ROOT_KEY).root_keys();
+    let Err(refused) = wardein_engine::RootExport::begin(&ports, root_keys(), 30 * 86_400).await else {
+        panic!("it left");
+    };
+    assert!(refused.message.contains("never leaves"), "{}", refused.message);
+    let (store, recorded) = (world.store.clone(), Arc::new(Mutex::new(Vec::new())));
+    let seen = recorded.clone();
+    keys.keys()[0].before(move |tbs| {
+        let look = || block_on(store.scan(Table::Prepared, b"", None, 100)).unwrap();
+        let rows = thread::scope(|scope| scope.spawn(look).join().unwrap());
+        seen.lock().unwrap().push(rows.iter().any(|(_, row)| row.value.ends_with(tbs)));
+    });
+    // What does not sign leaves no key behind.
+    keys.keys()[0].set_down(true);
+    rotate_root(&ports, root_keys(), KeyAlgorithm::P384).await.unwrap_err();
+    assert_eq!(keys.keys().len(), 1);
+    keys.keys()[0].set_down(false);
+    rotate_root(&ports, root_keys(), KeyAlgorithm::P384).await.unwrap();
+    assert_eq!(keys.keys().len(), 2);
+    // The new root under the old one, twice, and the old one's last list, which is not a certificate.
+    assert_eq!(*recorded.lock().unwrap(), [true, true, false]);
+    world.restart().await;
+    assert_eq!(world.bundle()[1], old);
+    world.clock.pass(1);
+    let next = world.make(None, true).await;
+    world.engine.switch_ca(&world.admin, next.id).await.unwrap();
+    let chain = world.certify(&mut device).await.unwrap();
+    let ders: Vec<_> = chain.iter().map(Vec::as_slice).collect();
+    for root in [&world.bundle()[0], &old] {
+        verify_device_chain(&ders, &[root.as_slice()]).unwrap();
+    }
 }

@@ -13,7 +13,7 @@ use wardein_engine::{
     found_with,
 };
 use wardein_pki::Csr;
-use wardein_port::{Clock as _, Row, Store, Table};
+use wardein_port::{Clock as _, Row, Signers, Store, Table};
 use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, TestClock};
 
 pub(crate) const START: u64 = 1_790_000_000;
@@ -26,7 +26,7 @@ pub(crate) struct World {
     pub(crate) store: MemoryStore,
     pub(crate) clock: TestClock,
     /// The CAs' keys that are in another process.
-    pub(crate) signers: Vec<Arc<dyn Signer>>,
+    pub(crate) signers: Arc<dyn Signers>,
     pub(crate) engine: Engine,
     pub(crate) admin: Caller,
     pub(crate) station: Caller,
@@ -73,6 +73,11 @@ impl World {
 
     /// The same with these keys of its CAs.
     pub(crate) async fn founded(ca_keys: CaKeys, signers: Vec<Arc<dyn Signer>>) -> Self {
+        Self::founded_by(ca_keys, Arc::new(signers)).await
+    }
+
+    /// The same with a store of keys in another process.
+    pub(crate) async fn founded_by(ca_keys: CaKeys, signers: Arc<dyn Signers>) -> Self {
         let (store, clock) = (MemoryStore::new(), TestClock::at(START));
         let (ports, key) = (ports(&store, &clock), Secret::copied_from(&ROOT_KEY));
         let domain = "wardein.example".parse().unwrap();
@@ -103,7 +108,7 @@ impl World {
 
     /// Another engine over the same store, with these keys of CAs.
     pub(crate) async fn reopened(&self, signers: Vec<Arc<dyn Signer>>) -> Result<Engine, Error> {
-        reopened(&self.store.restart(), &self.clock, &signers).await
+        reopened(&self.store.restart(), &self.clock, &(Arc::new(signers) as Arc<dyn Signers>)).await
     }
 
     pub(crate) fn tenant(&self) -> TenantId {
@@ -149,19 +154,20 @@ impl World {
 
 /// An engine over these, without custody.
 pub(crate) async fn open(store: &MemoryStore, clock: &TestClock) -> Engine {
-    opened(store, clock, &[]).await
+    let none: Arc<dyn Signers> = Arc::new(Vec::new());
+    opened(store, clock, &none).await
 }
 
-async fn opened(store: &MemoryStore, clock: &TestClock, signers: &[Arc<dyn Signer>]) -> Engine {
+async fn opened(store: &MemoryStore, clock: &TestClock, signers: &Arc<dyn Signers>) -> Engine {
     reopened(store, clock, signers).await.unwrap()
 }
 
 async fn reopened(
     store: &MemoryStore,
     clock: &TestClock,
-    signers: &[Arc<dyn Signer>],
+    signers: &Arc<dyn Signers>,
 ) -> Result<Engine, Error> {
-    let ports = Ports { signers: signers.to_vec(), ..ports(store, clock) };
+    let ports = Ports { signers: signers.clone(), ..ports(store, clock) };
     Engine::open(ports, MemoryCustody::of(ROOT_KEY).root_keys()).await
 }
 
