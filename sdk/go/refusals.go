@@ -40,8 +40,8 @@ var codes = map[Action]string{
 	Rekey:     "rekey-required",
 	TakeSuite: "suite-not-allowed",
 	Wait: `
-		broken-off clock-held contended issuance-revoked overloaded rate-limited request-timeout signatures-exhausted
-		signer-unavailable stopping store-unavailable
+		broken-off clock-held contended issuance-revoked made-key-quota overloaded rate-limited request-timeout
+		signatures-exhausted signer-unavailable stopping store-unavailable
 	`,
 	SeekHelp: `
 		already-enrolled attest-magic attest-nonce attest-signature attribute-dropped ca-missing certificate-name-unfit

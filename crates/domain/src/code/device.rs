@@ -185,6 +185,7 @@ impl ErrorCode {
                 | Self::CsrSignature
                 | Self::CsrKeyOfAnother
                 | Self::SignaturesExhausted
+                | Self::MadeKeyQuota
                 | Self::SignerUnavailable
                 | Self::IssuanceRevoked
                 | Self::CertificateNameUnfit

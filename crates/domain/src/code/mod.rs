@@ -79,6 +79,7 @@ macro_rules! codes {
                     ErrorKind::Unavailable | ErrorKind::Exhausted => Some(match self {
                         Self::Contended => 100,
                         Self::SignaturesExhausted | Self::ClockHeld => 60_000,
+                        Self::MadeKeyQuota => 600_000,
                         Self::UnderWay => 10_000,
                         _ => 1_000,
                     }),

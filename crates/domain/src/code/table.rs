@@ -76,6 +76,8 @@ codes! {
     EtagMismatch = "etag-mismatch", Precondition, "Read it again, and make the change to what it is now.";
     /// The station has enrolled as many devices as it may.
     QuotaExhausted = "quota-exhausted", Precondition, "Have another station identity issued with a new quota.";
+    /// As many keys were made for the device as it may have within an hour.
+    MadeKeyQuota = "made-key-quota", Exhausted, "Wait up to an hour; find out why the device asks for a key again and again.";
     /// There is no such tenant, or the caller may not see it.
     TenantUnknown = "tenant-unknown", NotFound, "Correct the name; `wardein tenant list` shows which there are.";
     /// A tenant of this name exists.

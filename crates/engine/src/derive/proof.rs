@@ -150,7 +150,7 @@ impl Engine {
             self.may_certify()?;
             Ok(require_accepted(kind, proof.rules.profile.certificate_keys())?)
         });
-        may.await.is_ok().then(|| self.make_key(kind)).transpose()
+        may.await.is_ok().then(|| self.make_key(kind, &request.device)).transpose()
     }
 
     /// A request whose challenge is good and whose device is on record.

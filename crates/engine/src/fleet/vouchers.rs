@@ -217,7 +217,7 @@ impl Engine {
                 self.require_free_key(tx, device)
             });
             if may.await.is_ok() {
-                made = Some(self.make_key(*kind)?);
+                made = Some(self.make_key(*kind, device)?);
             }
         }
         let decide =

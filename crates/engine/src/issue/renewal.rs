@@ -86,7 +86,7 @@ impl Engine {
             // What would be refused uses no key up; it is refused, and recorded, below.
             let may = self.look(|tx| self.judge_renewal(tx, &renewal, self.time())).await;
             if may.is_ok() {
-                renewal.made = Some(self.make_key(*kind)?);
+                renewal.made = Some(self.make_key(*kind, &name)?);
             }
         }
         let judge = |tx: &mut Tx<'_>| self.holder(tx, &renewal).map(|_| ());

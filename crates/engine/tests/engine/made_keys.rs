@@ -156,6 +156,25 @@ async fn what_is_refused_uses_no_key_up() {
     assert_eq!((maker.count(), issued(&world).await), (2, 2));
 }
 
+#[tokio::test]
+async fn a_device_has_so_many_keys_made_within_an_hour() {
+    let world = World::new().await;
+    let maker = with_maker(&world).await;
+    let (mut device, mut other) = (world.proven("pump-1").await, world.proven("pump-2").await);
+    for _ in 0..30 {
+        ask(&world, &mut device, "p256").await.unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(ask(&world, &mut device, "p256").await.err(), Some("made-key-quota"));
+    }
+    assert_eq!((maker.count(), issued(&world).await), (30, 30));
+    // The device goes on, and others have their own.
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    ask(&world, &mut other, "p256").await.unwrap();
+    world.clock.pass(3_600);
+    ask(&world, &mut device, "p256").await.unwrap();
+}
+
 /// The CA's key in another process signs once the certificate is on record; the sealed key stands in front of the chain all the same.
 #[tokio::test]
 async fn a_made_key_is_certified_by_a_signer_elsewhere() {

@@ -38,8 +38,8 @@ _CODES: Final[Mapping[Action, str]] = {
     Action.REKEY: "rekey-required",
     Action.TAKE_SUITE: "suite-not-allowed",
     Action.WAIT: """
-        broken-off clock-held contended issuance-revoked overloaded rate-limited request-timeout signatures-exhausted
-        signer-unavailable stopping store-unavailable
+        broken-off clock-held contended issuance-revoked made-key-quota overloaded rate-limited request-timeout
+        signatures-exhausted signer-unavailable stopping store-unavailable
     """,
     Action.SEEK_HELP: """
         already-enrolled attest-magic attest-nonce attest-signature attribute-dropped ca-missing
