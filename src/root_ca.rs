@@ -8,9 +8,10 @@ use crate::home::{Home, MARKER, failed};
 use serde::Serialize;
 use std::path::Path;
 use wardein_cli::config::Config;
+use wardein_cli::files::Reserved;
 use wardein_cli::{
     DropFormerRootArgs, ExportRootArgs, Failure, ImportRootArgs, Output, PassphraseArgs, RotateRootArgs,
-    files, write_root,
+    write_root,
 };
 use wardein_engine::{Ports, RootExport, drop_former_root, import_root, rotate_root};
 use wardein_port::SystemClock;
@@ -77,14 +78,16 @@ struct Dropped {
 pub(crate) fn rotate(args: RotateRootArgs, out: Output) -> Result<(), Failure> {
     let algorithm = args.algorithm();
     args.confirm.ask("replace the root, and erase the former one's key")?;
-    if args.out.symlink_metadata().is_ok() {
-        let words = format!("{} is there already; name another file", args.out.display());
-        return Err(Failure::Failed(words));
-    }
+    // Made now: what comes of a file that cannot be written is known before the root is another one.
+    let out_file = Reserved::new(&args.out)?;
     let (ports, custodian) = open(&args.dir, &args.passphrase)?;
     let rotated = rotate_root(&ports, custodian.root_keys(), algorithm);
     let roots = wardein_cli::block_on(async { rotated.await.map_err(failed) })?;
-    files::write_new(&args.out, roots.as_bytes(), files::PUBLIC)?;
+    out_file.publish(roots.as_bytes()).map_err(|failure| {
+        Failure::Failed(format!(
+            "the root is another one; both are in the trust bundle, /trust-bundle: {failure}"
+        ))
+    })?;
     let words = format!(
         "the root is another one; {} has both.\n\
          \n\

@@ -24,21 +24,30 @@ pub fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> 
 }
 
 /// A new file that its owner alone may read, created before its contents are available. Unless it is filled, it is removed again.
-pub(crate) struct Reserved {
+pub struct Reserved {
     path: PathBuf,
     is_filled: bool,
 }
 
 impl Reserved {
     /// Makes the file; it must not be there yet.
-    pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
+    pub fn new(path: &Path) -> Result<Self, Failure> {
         write_new(path, b"", PRIVATE)?;
         Ok(Self { path: path.to_owned(), is_filled: false })
     }
 
     /// Fills it, durably.
-    pub(crate) fn fill(mut self, secret: &SecretBytes) -> Result<(), Failure> {
-        wardein_durable::replace(&self.path, secret.expose(), PRIVATE)
+    pub(crate) fn fill(self, secret: &SecretBytes) -> Result<(), Failure> {
+        self.put(secret.expose(), PRIVATE)
+    }
+
+    /// Fills it, durably, with what everybody may read.
+    pub fn publish(self, content: &[u8]) -> Result<(), Failure> {
+        self.put(content, PUBLIC)
+    }
+
+    fn put(mut self, content: &[u8], mode: u32) -> Result<(), Failure> {
+        wardein_durable::replace(&self.path, content, mode)
             .map_err(|error| Failure::file("write", &self.path, error))?;
         self.is_filled = true;
         Ok(())
