@@ -102,9 +102,9 @@ if [[ ${CI:-} == true ]]; then export CARGO_INCREMENTAL=0; fi
 
 # ring compiles C and assembly; the features that use a TPM link libtss2.
 step "the Debian packages that the build needs" debian gcc libc6-dev libtss2-dev pkg-config
-# Evidence of TPMs is tested with one in software, clocks that jump with faked ones, and a store in PostgreSQL with a server; without them these tests fail here instead of being left out.
-step "the Debian packages that the tests need" debian libfaketime postgresql python3 swtpm swtpm-tools tpm2-tools
-export WARDEIN_SWTPM=required WARDEIN_FAKETIME=required WARDEIN_POSTGRES=required
+# Evidence of TPMs is tested with one in software, keys of CAs with an HSM in software, clocks that jump with faked ones, and a store in PostgreSQL with a server; without them these tests fail here instead of being left out.
+step "the Debian packages that the tests need" debian libfaketime postgresql python3 softhsm2 swtpm swtpm-tools tpm2-tools
+export WARDEIN_SOFTHSM=required WARDEIN_SWTPM=required WARDEIN_FAKETIME=required WARDEIN_POSTGRES=required
 # Power is cut beneath a store on a file system of its own; where no loop device may be mounted, or strace may not trace, that
 # test says so and is left out.
 step "the Debian packages that cutting the power needs" debian e2fsprogs mount perl-base strace

@@ -2,7 +2,7 @@
 
 use crate::home::{Home, MARKER, failed};
 use crate::memory::{self, Lock};
-use crate::{serve, system};
+use crate::{serve, system, tokens};
 use serde::Serialize;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -63,6 +63,7 @@ pub(crate) fn run(args: DoctorArgs, out: Output) -> Result<(), Failure> {
             let home = Home::new(directory.clone(), config);
             findings.extend(secrets_are_private(&home));
             findings.push(custody(&home));
+            findings.extend(token(&home));
             findings.push(space(&directory));
             findings.push(open_files(&home));
             findings.extend(service_or_store(&args, &home));
@@ -130,6 +131,17 @@ fn custody(home: &Home) -> Finding {
             Err(_) => Finding::bad(CHECK, "under a key file, and none is configured", "set custody.key_file"),
         },
     }
+}
+
+/// The token with keys of CAs, if one is configured.
+fn token(home: &Home) -> Option<Finding> {
+    const CHECK: &str = "token";
+    tokens::is_configured(home).then(|| match tokens::count(home) {
+        Ok(keys) => {
+            Finding::ok(CHECK, format!("{:?} opens, with {keys} keys of CAs", home.config.pkcs11.token))
+        }
+        Err(error) => Finding::bad(CHECK, error, "correct [pkcs11], or what connects to the token"),
+    })
 }
 
 fn key_file(check: &'static str, path: &Path) -> Finding {

@@ -1,12 +1,13 @@
 //! An authority's directory: its layout, and how it is opened.
 
-use crate::database;
+use crate::{database, tokens};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wardein_cli::config::{Config, StoreKind};
 use wardein_cli::{Failure, PassphraseArgs};
 use wardein_custody::{Kind, Opened, PassphraseSource, Protection};
-use wardein_port::Store;
+use wardein_engine::Ports;
+use wardein_port::{Store, SystemClock};
 use wardein_store::postgres::{PostgresStore, Sharing};
 use wardein_store::{OpenError, Options};
 
@@ -86,6 +87,11 @@ impl Home {
         let machine = rustix::system::uname();
         let name = format!("{}, process {}", machine.nodename().to_string_lossy(), std::process::id());
         Ok(PostgresStore::open(&database::configured(self)?, &name, sharing))
+    }
+
+    /// The ports of commands that work on a store which no service has open.
+    pub(crate) fn ports(&self, store: Arc<dyn Store>) -> Result<Ports, Failure> {
+        Ok(Ports { signers: tokens::open_for_command(self)?, ..Ports::new(store, SystemClock) })
     }
 
     /// A path of the configuration: a relative one starts at the directory.

@@ -4,17 +4,18 @@
 
 use crate::founding::{Founding, usage};
 use crate::home::{self, Home, failed};
+use crate::tokens;
 use serde::Serialize;
 use std::path::Path;
 use wardein_cli::config::{Config, StoreKind};
 use wardein_cli::files::{PRIVATE, PUBLIC, write_new};
-use wardein_cli::{Failure, InitArgs, NewDatabaseArgs, Output, PlaceArgs, identity};
-use wardein_crypto::{Entropy, P256VerifyingKey, SystemEntropy};
+use wardein_cli::{CaName, Failure, InitArgs, NewDatabaseArgs, Output, PlaceArgs, TokenArgs, identity};
+use wardein_crypto::{Entropy, KeyAlgorithm, P256VerifyingKey, SystemEntropy, VerifyingKey};
 use wardein_custody::{Protection, TpmProtection, TpmTarget};
 use wardein_domain::{ErrorCode, TrustDomain};
-use wardein_engine::{CaKeys, Founded, Ports};
+use wardein_engine::{CaKeySource, CaKeys, Founded, Ports};
 use wardein_pki::{ServerName, pem};
-use wardein_port::{Clock as _, SystemClock};
+use wardein_port::{Clock as _, Signers, SystemClock};
 
 /// The result of a founding, for scripts.
 #[derive(Serialize)]
@@ -31,10 +32,13 @@ pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
     let mut config = configuration(&args.place, args.key_file.as_deref())?;
     config.custody.tpm = args.tpm.clone().unwrap_or_default();
     let founding = Founding::begin(&args.dir)?;
-    let protection = protection(&args)?;
     let home = Home::new(founding.staging().to_owned(), config);
-    let ca_keys = CaKeys { devices_serve: args.devices_serve, ..CaKeys::default() };
-    let founded = found(&home, &protection, trust_domain.clone(), ca_keys)?;
+    // As with a TPM: whether it is there is known before a person is asked for anything.
+    let signers = tokens::open_for_command(&home)?;
+    let protection = protection(&args)?;
+    let (ca_keys, made) = ca_keys(&args, &*signers)?;
+    let founded = found(&home, &protection, trust_domain.clone(), ca_keys)
+        .inspect_err(|_| made.iter().for_each(|key| signers.discard(key)))?;
     write_files(&home, &founded)?;
     founding.finish()?;
 
@@ -68,6 +72,30 @@ pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
     out.say(&words, &made)
 }
 
+/// The keys of the CAs, with those that were made in the token.
+fn ca_keys(args: &InitArgs, signers: &dyn Signers) -> Result<(CaKeys, Vec<VerifyingKey>), Failure> {
+    let mut keys = CaKeys { devices_serve: args.devices_serve, ..CaKeys::default() };
+    let mut made = Vec::new();
+    if args.place.token.pkcs11_module.is_none() {
+        return Ok((keys, made));
+    }
+    let names = [CaName::Root, CaName::Issuing, CaName::Infrastructure];
+    for name in names.into_iter().filter(|name| args.pkcs11_keys.contains(name)) {
+        let key = signers.make(KeyAlgorithm::default()).map_err(|error| {
+            made.iter().for_each(|key| signers.discard(key));
+            failed(error)
+        })?;
+        made.push(key.verifying_key());
+        let place = match name {
+            CaName::Root => &mut keys.root,
+            CaName::Issuing => &mut keys.issuing,
+            CaName::Infrastructure => &mut keys.infrastructure,
+        };
+        *place = CaKeySource::Elsewhere(key);
+    }
+    Ok((keys, made))
+}
+
 /// The contents of `wardein.toml`.
 pub(crate) fn configuration(place: &PlaceArgs, key_file: Option<&Path>) -> Result<Config, Failure> {
     let mut config = Config::default();
@@ -80,6 +108,15 @@ pub(crate) fn configuration(place: &PlaceArgs, key_file: Option<&Path>) -> Resul
         (postgresql_password_file, &mut config.postgresql.password_file),
         (postgresql_ca_file, &mut config.postgresql.ca_file),
     ] {
+        if let Some(file) = file {
+            *configured = std::path::absolute(file).map_err(failed)?;
+        }
+    }
+    let TokenArgs { pkcs11_module, pkcs11_token, pkcs11_pin_file } = &place.token;
+    config.pkcs11.token = pkcs11_token.clone().unwrap_or_default();
+    for (file, configured) in
+        [(pkcs11_module, &mut config.pkcs11.module), (pkcs11_pin_file, &mut config.pkcs11.pin_file)]
+    {
         if let Some(file) = file {
             *configured = std::path::absolute(file).map_err(failed)?;
         }

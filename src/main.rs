@@ -16,6 +16,7 @@ mod restore;
 mod root_ca;
 mod serve;
 mod system;
+mod tokens;
 
 use std::process::ExitCode;
 use wardein_cli::Inside;

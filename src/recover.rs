@@ -5,15 +5,16 @@
 
 use crate::custody::Custodian;
 use crate::home::{Home, MARKER, failed};
+use crate::tokens;
 use serde::Serialize;
 use std::path::Path;
 use wardein_cli::config::Config;
 use wardein_cli::identity::{self, Contents, Description};
 use wardein_cli::{Failure, Output, RecoverArgs, files};
 use wardein_crypto::P256VerifyingKey;
-use wardein_engine::{Ports, Recovery};
+use wardein_engine::Recovery;
 use wardein_pki::pem;
-use wardein_port::{CommitError, SystemClock};
+use wardein_port::CommitError;
 
 /// The result, for scripts.
 #[derive(Serialize)]
@@ -43,10 +44,11 @@ pub(crate) fn run(args: RecoverArgs, out: Output) -> Result<(), Failure> {
         return Err(Failure::Failed(words));
     }
     // Before a person is asked for a passphrase: a service that runs has the store open.
-    let ports = Ports::new(home.open_store()?, SystemClock);
+    let ports = home.ports(home.open_store()?)?;
     let custodian = Custodian::new(home.open_custody(&args.passphrase)?);
     let recovery = wardein_cli::block_on(async {
-        Recovery::begin(&ports, custodian.root_keys(), args.validity).await.map_err(failed)
+        let begun = Recovery::begin(&ports, custodian.root_keys(), args.validity).await;
+        begun.map_err(|error| tokens::explained(&home, error))
     })?;
     let (admin, not_after) = (&recovery.files.admin, recovery.files.admin_not_after);
     let description = Description {

@@ -4,6 +4,7 @@ use crate::custody::Custodian;
 use crate::founding::{Founding, usage};
 use crate::home::{self, Home, failed};
 use crate::init::{configuration, write_files};
+use crate::tokens;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -11,8 +12,8 @@ use std::path::{Path, PathBuf};
 use wardein_cli::config::Config;
 use wardein_cli::{Failure, Output, RestoreArgs};
 use wardein_custody::{Kind, Opened, Protection};
-use wardein_engine::{Engine, Ports, Restored, Restoring};
-use wardein_port::SystemClock;
+use wardein_domain::CaId;
+use wardein_engine::{Engine, Restored, Restoring};
 
 /// The result, for scripts.
 #[derive(Serialize)]
@@ -23,6 +24,9 @@ struct Made<'a> {
     rows: u64,
     audit_entries: u64,
     administrator_serial: String,
+    /// The CAs whose keys are in a token, and in no backup.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cas_in_token: Vec<String>,
 }
 
 pub(crate) fn run(args: RestoreArgs, out: Output) -> Result<(), Failure> {
@@ -36,7 +40,7 @@ pub(crate) fn run(args: RestoreArgs, out: Output) -> Result<(), Failure> {
     wardein_custody::put(&custody, restoring.custody()).map_err(failed)?;
     let custodian = Custodian::new(open(&custody, &args)?);
     let taken_at = restoring.taken_ms() / 1000;
-    let restored = apply(&home, restoring, custodian).map_err(|error| told(&error))?;
+    let (restored, elsewhere) = apply(&home, restoring, custodian).map_err(|error| told(&error))?;
     write_files(&home, &restored.founded)?;
     founding.finish()?;
 
@@ -50,19 +54,38 @@ pub(crate) fn run(args: RestoreArgs, out: Output) -> Result<(), Failure> {
         rows,
         audit_entries,
         administrator_serial: serial.to_string(),
+        cas_in_token: elsewhere.iter().map(ToString::to_string).collect(),
     };
+    let keys = in_token(&home, &made.cas_in_token);
     let words = format!(
         "Restored the authority in {directory} from a backup of Unix second {taken_at}: {rows} rows, {audit_entries} audit entries.\n\
          \n\
          It knows nothing of later changes: repeat every revocation and suspension made since then.\n\
          Devices rekey by themselves when they next call; those that rekeyed since get `keys-after-backup`.\n\
          Administrator {name} ({serial}) is new: admin.pem and admin.key.\n\
+         {keys}\
          \n\
          Next: review {directory}/{config}, then start it, and make sure that the original authority never runs again:\n\
          \x20 wardein serve --config {directory}/{config}",
         name = founded.admin.name,
     );
     out.say(&words, &made)
+}
+
+/// What a backup does not have.
+fn in_token(home: &Home, cas: &[String]) -> String {
+    if cas.is_empty() {
+        return String::new();
+    }
+    let cas = cas.join(", ");
+    match home.config.pkcs11.token.as_str() {
+        "" => format!(
+            "The keys of CAs {cas} are in a token, and in no backup: name it in [pkcs11] before the start.\n"
+        ),
+        token => format!(
+            "The keys of CAs {cas} are not in the backup, which only refers to them: they are to be in token {token:?}.\n"
+        ),
+    }
 }
 
 fn open(custody: &Path, args: &RestoreArgs) -> Result<Opened, Failure> {
@@ -86,8 +109,14 @@ fn open(custody: &Path, args: &RestoreArgs) -> Result<Opened, Failure> {
 }
 
 /// Fills the store and looks whether it opens. When this returns, it is closed and durable.
-fn apply(home: &Home, restoring: Restoring<impl Read>, custodian: Custodian) -> Result<Restored, Failure> {
-    let ports = Ports::new(home.open_store()?, SystemClock);
+///
+/// Gives the CAs, too, whose keys are in a token.
+fn apply(
+    home: &Home,
+    restoring: Restoring<impl Read>,
+    custodian: Custodian,
+) -> Result<(Restored, Vec<CaId>), Failure> {
+    let ports = home.ports(home.open_store()?)?;
     let progress = wardein_cli::progress("{spinner} {pos} rows, {per_sec}; {msg}", None);
     let tell = |rows, entries| {
         progress.set_position(rows);
@@ -95,9 +124,10 @@ fn apply(home: &Home, restoring: Restoring<impl Read>, custodian: Custodian) -> 
     };
     wardein_cli::block_on(async {
         let applied = restoring.apply(&ports, custodian.root_keys(), tell).await;
-        let restored = applied.map_err(failed)?;
+        let restored = applied.map_err(|error| tokens::explained(home, error))?;
         progress.finish_and_clear();
-        drop(Engine::open(ports, custodian.root_keys()).await.map_err(failed)?);
-        Ok(restored)
+        let engine = Engine::open(ports, custodian.root_keys()).await;
+        let engine = engine.map_err(|error| tokens::explained(home, error))?;
+        Ok((restored, engine.cas_elsewhere()))
     })
 }

@@ -14,7 +14,6 @@ use wardein_cli::{
     write_root,
 };
 use wardein_engine::{Ports, RootExport, drop_former_root, import_root, rotate_root};
-use wardein_port::SystemClock;
 
 /// The result, for scripts.
 #[derive(Serialize)]
@@ -118,6 +117,6 @@ fn open(dir: &Path, passphrase: &PassphraseArgs) -> Result<(Ports, Custodian), F
         );
         return Err(Failure::Failed(words));
     }
-    let ports = Ports::new(home.open_store()?, SystemClock);
+    let ports = home.ports(home.open_store()?)?;
     Ok((ports, Custodian::new(home.open_custody(passphrase)?)))
 }

@@ -2,9 +2,9 @@
 
 use crate::custody::Custodian;
 use crate::home::{Home, failed, store_name};
-use crate::{logging, memory, system};
-use std::sync::Arc;
-use std::time::Duration;
+use crate::{logging, memory, system, tokens};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use wardein_cli::config::{Config, Network};
 use wardein_cli::{Failure, ServeArgs};
 use wardein_domain::Event;
@@ -22,6 +22,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     wardein_cli::block_on(async { system::outlive_signals().map_err(failed) })?;
     system::raise_open_files(server_config.limits.open_files())?;
     system::use_small_pages();
+    let signers = tokens::open(&home, logged())?;
     let custodian = Custodian::new(home.open_custody(&args.passphrase)?);
     let metrics = Arc::new(Metrics::new().map_err(failed)?);
     let counted = metrics.clone();
@@ -31,6 +32,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         custody: Some(Arc::new(custodian)),
         meter: Some(Arc::new(move |took, is_applied| metered.committed(took, is_applied))),
         revocation_url: revocation_url(&home.config)?,
+        signers,
         ..Ports::new(
             home.take_store(|| {
                 tracing::warn!(
@@ -45,8 +47,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
             tracing::info!("the store is in the format of this release");
         }
         // Deeds that a crash cut short continue while it serves.
-        Engine::open(ports, root_keys).await.map(Arc::new).map_err(failed)
+        let engine = Engine::open(ports, root_keys).await;
+        engine.map(Arc::new).map_err(|error| tokens::explained(&home, error))
     })?;
+    tokens::require_keys(&home, &engine, |words| tracing::error!("{words}"))?;
     let server = Server::bind(server_config, engine.clone(), metrics).map_err(failed)?;
     let (grpc, http) = (server.grpc_address().map_err(failed)?, server.http_address().map_err(failed)?);
     let est = server.est_address().map_err(failed)?.map(tracing::field::display);
@@ -59,6 +63,24 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     tracing::info!("stopped");
     Ok(())
 }
+
+/// Writes why a key in a token did not sign: with devices that ask again and again, once in a while, with how often that was.
+fn logged() -> impl Fn(&str) + Send + Sync + 'static {
+    let last: Mutex<(Option<Instant>, u64)> = Mutex::default();
+    move |fault| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, unsaid) = &mut *last;
+        if since.is_some_and(|since| since.elapsed() < FAULTS_APART) {
+            *unsaid += 1;
+            return;
+        }
+        tracing::error!(before = *unsaid, "the token that has keys of CAs: {fault}");
+        (*since, *unsaid) = (Some(Instant::now()), 0);
+    }
+}
+
+/// The least time between two lines about the token.
+const FAULTS_APART: Duration = Duration::from_secs(10);
 
 /// A store of a million devices takes minutes.
 fn migrating(so_far: Migrating) {

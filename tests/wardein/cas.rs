@@ -8,18 +8,18 @@ use std::process::{Command, Output};
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, SystemEntropy};
 use wardein_ddkg::device::{DeviceState, Enrolling};
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
-use wardein_device::{Authority, RemoteStation, Station, Vouched};
+use wardein_device::{Authority, CallError, RemoteStation, Station, Vouched};
 use wardein_pki::{Csr, pem};
 
-struct Place {
-    served: Served,
+pub(crate) struct Place {
+    pub(crate) served: Served,
     factory: RemoteStation,
     home: String,
     platform: String,
 }
 
 /// A device that gets certificates.
-struct Device {
+pub(crate) struct Device {
     name: DeviceName,
     state: DeviceState,
     measured: AttributeDigests,
@@ -27,7 +27,10 @@ struct Device {
 
 impl Place {
     async fn new() -> Self {
-        let served = Served::found().await;
+        Self::over(Served::found().await).await
+    }
+
+    pub(crate) async fn over(served: Served) -> Self {
         let home = served.home().to_str().unwrap().to_owned();
         let platform = served.directory.path().join("platform").to_str().unwrap().to_owned();
         let order = ["--role", "platform", "--tenant", "klinik", "--name", "iot", "--validity", "30d"];
@@ -38,7 +41,7 @@ impl Place {
     }
 
     /// What `wardein ca` prints for scripts.
-    fn ca(&self, args: &[&str]) -> Value {
+    pub(crate) fn ca(&self, args: &[&str]) -> Value {
         let output = wardein(&[&["--json", "ca"][..], args, &["--dir", &self.home]].concat());
         done(&output);
         serde_json::from_slice(&output.stdout).unwrap()
@@ -58,7 +61,7 @@ impl Place {
     }
 
     /// Writes a chain, and has OpenSSL judge it by the root alone, with each certificate as strictly as it can.
-    fn verify(&self, name: &str, chain: &[Vec<u8>]) -> String {
+    pub(crate) fn verify(&self, name: &str, chain: &[Vec<u8>]) -> String {
         let file = self.served.directory.path().join(name).to_str().unwrap().to_owned();
         fs::write(&file, pem::encode_certificates(chain.iter().map(Vec::as_slice)).unwrap()).unwrap();
         let root = format!("{}/root-ca.pem", self.home);
@@ -81,7 +84,7 @@ impl Place {
     }
 
     /// The same with a revocation list of every CA of the chain, as the authority serves them.
-    async fn verify_by_lists(&self, file: &str) {
+    pub(crate) async fn verify_by_lists(&self, file: &str) {
         let lists = self.served.directory.path().join("lists.pem").to_str().unwrap().to_owned();
         fs::write(&lists, self.lists(2).await).unwrap();
         let root = format!("{}/root-ca.pem", self.home);
@@ -89,14 +92,14 @@ impl Place {
         done(&Command::new("openssl").args(verify).arg(file).output().unwrap());
     }
 
-    fn check(&self, certificate: &str) -> String {
+    pub(crate) fn check(&self, certificate: &str) -> String {
         let check = ["--json", "trust", "check", "--identity", &self.platform, "--certificate", certificate];
         let output = wardein(&check);
         let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
         answer["verdict"].as_str().unwrap().to_owned()
     }
 
-    async fn device(&mut self, id: &str) -> Device {
+    pub(crate) async fn device(&mut self, id: &str) -> Device {
         let name = DeviceName { tenant: "klinik".parse().unwrap(), device: id.parse().unwrap() };
         let attributes = Attributes::new();
         let (measured, entropy) = (attributes.digests(), &mut SystemEntropy::default());
@@ -110,7 +113,11 @@ impl Place {
     }
 
     /// The chain of a fresh certificate, leaf first.
-    async fn certify(&self, device: &mut Device) -> Vec<Vec<u8>> {
+    pub(crate) async fn certify(&self, device: &mut Device) -> Vec<Vec<u8>> {
+        self.try_to_certify(device).await.unwrap()
+    }
+
+    pub(crate) async fn try_to_certify(&self, device: &mut Device) -> Result<Vec<Vec<u8>>, CallError> {
         let key = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
         let (csr, entropy) = (Csr::create(&key).unwrap(), &mut SystemEntropy::default());
         let mut authority = self.served.remote();
@@ -120,7 +127,7 @@ impl Place {
         let proof =
             state.prove(ask, &offer, measured, "certificate".parse().unwrap(), &csr, entropy).unwrap();
         let (request, in_flight) = proof.save(|_| Ok::<_, ()>(())).unwrap();
-        let reply = authority.prove(&request, &csr).await.unwrap();
+        let reply = authority.prove(&request, &csr).await?;
         let body = reply.acked.body.clone();
         state.acknowledge(in_flight, reply.acked).unwrap().save(|_| Ok::<_, ()>(())).unwrap();
         let (mut rest, mut chain) = (&body[..], Vec::new());
@@ -129,7 +136,7 @@ impl Place {
             chain.push(der.to_vec());
             rest = after;
         }
-        chain
+        Ok(chain)
     }
 
     async fn bundle(&self) -> Vec<Vec<u8>> {
@@ -137,15 +144,15 @@ impl Place {
     }
 }
 
-fn done(output: &Output) {
+pub(crate) fn done(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn id(ca: &Value) -> &str {
+pub(crate) fn id(ca: &Value) -> &str {
     ca["id"].as_str().unwrap()
 }
 
-fn der(ca: &Value) -> Vec<u8> {
+pub(crate) fn der(ca: &Value) -> Vec<u8> {
     pem::decode_certificates(ca["pem"].as_str().unwrap()).unwrap().remove(0)
 }
 
@@ -327,6 +334,10 @@ async fn a_root_is_followed_by_another_and_who_trusts_either_goes_on() {
     let busy = rotate();
     assert!(!busy.status.success() && !std::path::Path::new(&both).exists(), "a service has the store");
     place.served.terminate();
+    // A file that cannot be written is known before anything changes: a second change would be refused.
+    let nowhere = path("nowhere/both.pem");
+    let refused = wardein(&["ca", "rotate-root", "--dir", &home, "--out", &nowhere, "--yes"]);
+    assert!(!refused.status.success(), "{refused:?}");
     done(&rotate());
     let roots = pem::decode_certificates(&fs::read_to_string(&both).unwrap()).unwrap();
     for (file, der) in [(&new, &roots[0]), (&old, &roots[1])] {

@@ -17,8 +17,10 @@ pub(crate) struct Served {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) home: PathBuf,
     pub(crate) endpoint: String,
-    http: String,
+    pub(crate) http: String,
     pub(crate) identity_key: [u8; 65],
+    /// A variable of its processes.
+    env: Option<(&'static str, PathBuf)>,
     child: Option<Child>,
 }
 
@@ -29,6 +31,11 @@ impl Served {
 
     /// With more options for `wardein init`.
     pub(crate) async fn found_with(options: &[&str]) -> Self {
+        Self::found_in(options, None).await
+    }
+
+    /// The same with a variable in the environment of its processes.
+    pub(crate) async fn found_in(options: &[&str], env: Option<(&'static str, PathBuf)>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let [listen, http] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
         let home = directory.path().join("authority");
@@ -39,12 +46,13 @@ impl Served {
             .arg("--key-file")
             .arg(directory.path().join("root.key"))
             .args(options)
+            .envs(env.clone())
             .stdout(Stdio::null())
             .status();
         assert!(status.unwrap().success());
         let identity_key = pem::read_public_key(&read(&home.join("identity.pub"))).unwrap().verifying_key().0;
         let endpoint = format!("https://{listen}");
-        let mut served = Self { directory, home, endpoint, http, identity_key, child: None };
+        let mut served = Self { directory, home, endpoint, http, identity_key, env, child: None };
         served.start().await;
         let tenant = v1::CreateTenantRequest { tenant: "klinik".into() };
         served.admin().await.admin().create_tenant(tenant).await.unwrap();
@@ -70,6 +78,7 @@ impl Served {
             .arg("serve")
             .arg("--config")
             .arg(self.home().join("wardein.toml"))
+            .envs(self.env.clone())
             .stdout(Stdio::null())
             .stderr(stderr)
             .spawn();

@@ -16,6 +16,8 @@ mod logging;
 mod lost;
 mod made_keys;
 mod memory;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod platform;
 mod postgresql;
 mod recover;

@@ -130,6 +130,16 @@ pub struct InitArgs {
     /// The TPM gives the key while these registers are as they are now
     #[arg(long, value_name = "N,N", default_value = DEFAULT_PCRS, requires = "tpm")]
     pub pcrs: String,
+    /// Which CAs' keys are made in the token, and never leave it
+    #[arg(
+        long,
+        value_enum,
+        value_name = "CA,CA",
+        value_delimiter = ',',
+        default_value = "root,issuing,infrastructure",
+        requires = "pkcs11_module"
+    )]
+    pub pkcs11_keys: Vec<CaName>,
     /// Where it is to be found
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -144,6 +154,9 @@ pub struct PlaceArgs {
     /// Its database
     #[command(flatten)]
     pub database: NewDatabaseArgs,
+    /// Its token
+    #[command(flatten)]
+    pub token: TokenArgs,
     /// Where gRPC is to listen
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7443")]
     pub listen: SocketAddr,
@@ -168,6 +181,31 @@ pub struct NewDatabaseArgs {
     /// PEM of the CAs that certify the database's server
     #[arg(long, value_name = "FILE", requires = "postgresql_url")]
     pub postgresql_ca_file: Option<PathBuf>,
+}
+
+/// The token of an authority whose CAs have keys in one.
+#[derive(Debug, Default, Args)]
+pub struct TokenArgs {
+    /// Have keys of CAs in a token behind PKCS#11, an HSM, whose library this is
+    #[arg(long, value_name = "FILE", requires_all = ["pkcs11_token", "pkcs11_pin_file"])]
+    pub pkcs11_module: Option<PathBuf>,
+    /// The token's label
+    #[arg(long, value_name = "LABEL", requires = "pkcs11_module")]
+    pub pkcs11_token: Option<String>,
+    /// A file with the token's PIN, mode 600; the service reads it at each start
+    #[arg(long, value_name = "FILE", requires = "pkcs11_module")]
+    pub pkcs11_pin_file: Option<PathBuf>,
+}
+
+/// A CA of an authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CaName {
+    /// The root, which certifies the others
+    Root,
+    /// The one that certifies devices
+    Issuing,
+    /// The one that certifies operators and servers
+    Infrastructure,
 }
 
 /// Firmware, its extensions, the boot loader, and the state of Secure Boot (TCG PC Client Platform Firmware Profile, §3.3.4).

@@ -85,6 +85,22 @@ section! {
 }
 
 section! {
+    /// The token behind PKCS#11 that has keys of CAs: an HSM. Without one they are in the store, sealed under the root key.
+    Pkcs11Section {
+        /// The library of the token, such as "/usr/lib/softhsm/libsofthsm2.so". It is loaded into the process. Empty: there is no token.
+        module: PathBuf = PathBuf::new(),
+        /// The token's label.
+        token: String = String::new(),
+        /// A file with the token's PIN, for its owner alone (mode 600). A relative path starts at this directory.
+        pin_file: PathBuf = PathBuf::new(),
+        /// Sessions with the token, and so signatures of it, at one time: 1 to 64.
+        sessions: u32 = 4,
+        /// Whether the keys of new CAs are made in the token. What is in it is used either way.
+        new_keys: bool = true,
+    }
+}
+
+section! {
     /// What the service may take of the machine.
     LimitsSection {
         /// Threads that serve devices, and as many that serve operators; 0 for one of each per core.
@@ -130,6 +146,8 @@ pub struct Config {
     pub postgresql: PostgresqlSection,
     /// What opens the root key.
     pub custody: CustodySection,
+    /// The token that has keys of CAs, where there is one.
+    pub pkcs11: Pkcs11Section,
     /// What it may take.
     pub limits: LimitsSection,
     /// What is logged.
@@ -197,6 +215,7 @@ impl Config {
         section("network", &self.network, &mut out);
         section("postgresql", &self.postgresql, &mut out);
         section("custody", &self.custody, &mut out);
+        section("pkcs11", &self.pkcs11, &mut out);
         section("limits", &self.limits, &mut out);
         section("log", &self.log, &mut out);
         out

@@ -41,7 +41,7 @@ pub mod files;
 pub mod identity;
 pub mod time;
 
-pub use args::{DoctorArgs, InitArgs, NewDatabaseArgs, PlaceArgs, ServeArgs};
+pub use args::{CaName, DoctorArgs, InitArgs, NewDatabaseArgs, PlaceArgs, ServeArgs, TokenArgs};
 pub use backup::RestoreArgs;
 pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
