@@ -25,7 +25,7 @@ pub(crate) enum CaCommand {
     Next(CreateArgs),
     /// Have the next CA certify devices; what the active one issued stays good
     Switch(NamedArgs),
-    /// End a CA once all that it issued has expired, or the next one; its key is erased
+    /// End a CA once all that it issued has expired, or the next one; its key is erased, but in an HSM
     Retire(NamedArgs),
     /// For a CA's key that leaked: revoke everything that it signed, and have another CA issue at once
     Distrust(DistrustArgs),

@@ -52,8 +52,8 @@ pub struct ImportRootArgs {
 
 /// `wardein ca rotate-root`.
 ///
-/// The service must be stopped. The former root stays trusted, and its key is erased. The infrastructure CA is certified again by the new
-/// root; issuing CAs go on under the former one until others follow them.
+/// The service must be stopped. The former root stays trusted, and its key is erased, but in an HSM. The infrastructure CA is certified again by
+/// the new root; issuing CAs go on under the former one until others follow them.
 #[derive(Debug, Args)]
 pub struct RotateRootArgs {
     /// The authority's directory
