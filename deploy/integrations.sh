@@ -148,9 +148,10 @@ stand_ins() {
 	to resume p-1
 }
 
+json_by_token() { bearer "$1" -H 'Content-Type: application/json' --data "$2"; }
+
 by_token() {
 	local login='{"clientid":"p-1.klinik","username":"undefined","password":"","cert_common_name":"p-1.klinik"}' id
-	json_by_token() { bearer "$1" -H 'Content-Type: application/json' --data "$2"; }
 	holds "a call of JSON" says '"verdict":"VERDICT_TRUSTED".* 200 ok' json_by_token wardein.v1.TrustService/Check '{"deviceId":"p-1"}'
 	holds "EMQX: a login" says '"result":"allow".* 200 ok' json_by_token hooks/emqx/authn "$login"
 	holds "a proxy: a request" says ' 200 ok' bearer hooks/request -H "x-client-cert: $(escaped p-1)"
@@ -181,7 +182,7 @@ log_in() {
 }
 
 # refused WHAT command...: the broker says so.
-refused() { says 'Not authorized\|not authorised\|Connection Refused' "$@"; }
+refused() { says '[Nn]ot authori[sz]ed\|Connection Refused' "$@"; }
 
 with_mosquitto() {
 	debian mosquitto mosquitto-clients mosquitto-dev libmosquitto-dev gcc libc6-dev
