@@ -14,12 +14,14 @@ use std::time::{Duration, Instant};
 #[test]
 fn killed_at_any_time_it_is_finished_by_the_same_command() {
     let kills: u32 = std::env::var("WARDEIN_INIT_KILLS").map_or(60, |kills| kills.parse().unwrap());
-    let whole = {
+    let founding = |_| {
         let place = Place::new();
         let started = Instant::now();
         assert!(place.init().output().unwrap().status.success());
         started.elapsed()
     };
+    // The quickest: one that others hold up would have most kills come too late.
+    let whole = (0..5).map(founding).min().unwrap();
     let (mut cut_short, mut went_on_with_the_key, mut served) = (0, 0, 0);
     for kill in 0..kills {
         // Every other one into a directory that is there.

@@ -80,7 +80,12 @@ pub trait Store: Send + Sync + 'static {
         0
     }
 
-    /// Whether no other process uses the store at the same time.
+    /// Whether other processes may use the store at the same time.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Whether no other process uses the store at the same time, as of the last look.
     fn is_alone(&self) -> bool {
         true
     }

@@ -37,7 +37,7 @@ impl Engine {
         per_second: u32,
     ) -> Result<Shredding, Error> {
         self.require_tenant(caller, &name.tenant)?;
-        self.hear().await?;
+        self.look_for_nodes().await?;
         let (key, deed_key) = (rows::device_key(name), deeds::shred_key(name));
         let actor = Actor::from(&caller.principal);
         let decide = |tx: &mut Tx<'_>| {

@@ -39,8 +39,7 @@ impl Engine {
 
     async fn begin_root_key(&self, caller: &Caller) -> Result<DeedWatch, Error> {
         self.custody()?;
-        // A node may have joined since the last look.
-        self.hear().await?;
+        self.look_for_nodes().await?;
         let actor = Actor::from(&caller.principal);
         let watch = self
             .transact_by(caller, |tx| {

@@ -136,6 +136,11 @@ impl Engine {
         Ok(self.commit_alone(Change::default()).await.map(|_| ())?)
     }
 
+    /// Has [`Engine::alone`] know of a node that joined since the last look.
+    pub(crate) async fn look_for_nodes(&self) -> Result<(), Error> {
+        if self.store.is_shared() { self.hear().await } else { Ok(()) }
+    }
+
     async fn hear_for(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         self.hear().await?;
         tx.forget();

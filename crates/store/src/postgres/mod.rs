@@ -307,6 +307,10 @@ impl Store for PostgresStore {
         self.node.others.load(Ordering::Acquire)
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn is_alone(&self) -> bool {
         self.node.is_alone()
     }
