@@ -85,7 +85,9 @@ impl Home {
 
     fn open_database(&self, sharing: Sharing) -> Result<Result<PostgresStore, OpenError>, Failure> {
         let machine = rustix::system::uname();
-        let name = format!("{}, process {}", machine.nodename().to_string_lossy(), std::process::id());
+        let (host, directory) = (machine.nodename().to_string_lossy(), self.directory.canonicalize());
+        let directory = directory.unwrap_or_else(|_| self.directory.clone());
+        let name = format!("{host}:{}, process {}", directory.display(), std::process::id());
         Ok(PostgresStore::open(&database::configured(self)?, &name, sharing))
     }
 

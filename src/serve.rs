@@ -36,7 +36,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         ..Ports::new(
             home.take_store(|| {
                 tracing::warn!(
-                    "another process must be alone with the database; this one waits until it has ended"
+                    "another process serves from this directory, or has the database to itself; this one waits until it has ended"
                 )
             })?,
             SystemClock,

@@ -143,7 +143,8 @@ fn node_of(record: &tokio_postgres::Row) -> Result<NodeStatus, tokio_postgres::E
 }
 
 impl PostgresStore {
-    /// Opens the store in a database that has the tables. `name` is how this process is shown to others. Where it must be alone, or another
+    /// Opens the store in a database that has the tables. `name` is how this process is shown to others. One that
+    /// differs only in what follows `, process ` is of a former process of the same node, whose place it takes. Where it must be alone, or another
     /// is, it waits for as long as one that crashed could still live; where one does, the store is [`OpenError::Locked`].
     pub fn open(address: &Address, name: &str, sharing: Sharing) -> Result<Self, OpenError> {
         let at = address.shown();

@@ -80,6 +80,9 @@ impl Node {
         let all = client.transaction().await?;
         all.query_typed("SELECT FROM wardein.head FOR UPDATE", &[]).await?;
         let (release, live) = (env!("CARGO_PKG_VERSION"), LIVE.as_secs_f64());
+        // What starts again takes the place of its former process, which a crash left there: one that lives was seen since.
+        let beaten = BEATEN.as_secs_f64();
+        all.execute_typed(REPLACE, &[(&name, Type::TEXT), (&beaten, Type::FLOAT8)]).await?;
         let joined = all
             .query_typed_opt(
                 JOIN,
@@ -200,6 +203,9 @@ const KEPT: Duration = Duration::from_secs(8);
 /// A node that was not seen for so long is removed, and has to join again.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
+/// A node beats each second: one that was not seen for so long is not another process of the same directory that serves.
+const BEATEN: Duration = Duration::from_millis(2_500);
+
 /// How far a machine's clock may be from the database's: half of what DDKG-1 allows for between two clocks of an authority.
 const SKEW: Duration = Duration::from_secs(1);
 
@@ -211,8 +217,13 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 const JOIN: &str = "INSERT INTO wardein.nodes (name, release, is_alone)
                     SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM wardein.nodes
-                        WHERE seen > clock_timestamp() - make_interval(secs => $4) AND (is_alone OR $3))
+                        WHERE seen > clock_timestamp() - make_interval(secs => $4) AND (is_alone OR $3
+                            OR name <> $1 AND split_part(name, ', process ', 1) = split_part($1, ', process ', 1)))
                     RETURNING id::text";
+
+const REPLACE: &str = "DELETE FROM wardein.nodes WHERE name <> $1
+                       AND split_part(name, ', process ', 1) = split_part($1, ', process ', 1)
+                       AND seen < clock_timestamp() - make_interval(secs => $2)";
 
 const LEAVE: &str = "DELETE FROM wardein.nodes WHERE id = $1::text::uuid";
 
