@@ -18,8 +18,8 @@ pub(crate) fn read(path: &Path) -> Result<AuthPin, Pkcs11Error> {
     if !facts.is_file() {
         return Err(wrong("it is not a file".to_owned()));
     }
-    let mode = facts.mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    if !wardein_durable::is_private(&facts) {
+        let mode = facts.mode() & 0o7777;
         return Err(wrong(format!("others can read it (mode {mode:o}); chmod 600 it")));
     }
     let bytes = SecretBytes::try_filled(MOST + 3, |room| fill(&mut file, room)).map_err(failed)?;

@@ -51,6 +51,7 @@ struct State {
     plan: Option<(u64, CrashPoint)>,
     crashed: bool,
     is_held: bool,
+    has_nodes: bool,
     waiting: VecDeque<(Change, Told)>,
 }
 
@@ -106,6 +107,11 @@ impl MemoryStore {
         for (change, told) in waiting {
             told(self.apply(change));
         }
+    }
+
+    /// Says from now on whether other nodes use it.
+    pub fn has_nodes(&self, has_nodes: bool) {
+        self.state().has_nodes = has_nodes;
     }
 
     /// How many commits wait.
@@ -261,6 +267,10 @@ impl Store for MemoryStore {
 
     fn writable(&self) -> Result<(), String> {
         self.read(|_| ()).map_err(|error| error.0)
+    }
+
+    fn is_alone(&self) -> bool {
+        !self.state().has_nodes
     }
 }
 

@@ -345,5 +345,13 @@ fn a_suspension_on_one_node_holds_on_all() {
         let request = v1::RotateStorageKeyRequest { scope: Some(Scope::RootKey(v1::RootKey {})) };
         let refusal = admin.operator().rotate_storage_key(request).await.unwrap_err();
         assert_eq!(refusal.code, "nodes-running");
+        let shred = v1::ShredDeviceRequest {
+            tenant: world.tenant.clone(),
+            device_id: "pump-1".into(),
+            reason: "a test".into(),
+            per_second: 1000,
+        };
+        let shredding = async { admin.operator().shred_device(shred).await?.next().await.map(|_| ()) };
+        assert_eq!(shredding.await.unwrap_err().code, "nodes-running");
     });
 }

@@ -88,10 +88,8 @@ impl Engine {
         let known = match self.memory.operator(&claimed.serial) {
             Some(known) => known,
             None => {
-                if !self.store.is_alone() {
-                    // It is new, and so may be what it asks about, which another node made.
-                    self.hear().await?;
-                }
+                // It is new, and so may be what it asks about, which another node made.
+                self.hear_others().await?;
                 let row = rows::load(&*self.store, Table::Operator, claimed.serial.as_bytes()).await?;
                 unrevoked(claimed, row)?
             }

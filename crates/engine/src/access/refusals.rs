@@ -3,7 +3,7 @@
 //! and bury everybody else's entries.
 
 use crate::kernel::record::{self, listed};
-use crate::kernel::{Caller, Engine, Error};
+use crate::kernel::{Caller, Engine, Error, Tx};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use wardein_ddkg::DeviceName;
@@ -134,6 +134,7 @@ impl Engine {
     /// The same for a device that proved who it is.
     pub(crate) fn records_refusal_of(
         &self,
+        tx: &Tx<'_>,
         device: &DeviceName,
         called: Target,
         code: ErrorCode,
@@ -141,7 +142,9 @@ impl Engine {
     ) -> bool {
         let actor = || Actor::Device(device.tenant.clone(), device.device.clone());
         let refused = Refused { code, called, call };
-        self.refusals.is_recorded(&Who::Device(device.clone()), actor, refused, self.clock.now_ms())
+        // It is counted once.
+        tx.is_final()
+            && self.refusals.is_recorded(&Who::Device(device.clone()), actor, refused, self.clock.now_ms())
     }
 
     /// Records the numbers of refusals that had no entry of their own, of minutes that are over, or of all. It is called each

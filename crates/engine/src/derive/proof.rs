@@ -76,10 +76,10 @@ struct Proof<'a> {
 impl Engine {
     /// Waits, where a device is not known, until everything is known that other nodes acknowledged: one of them may have enrolled it.
     pub async fn hear_of(&self, device: &DeviceName) -> Result<(), Error> {
-        if self.store.is_alone() || self.memory.device(device).is_some() {
+        if self.memory.device(device).is_some() {
             return Ok(());
         }
-        self.hear().await
+        self.hear_others().await
     }
 
     /// A challenge for the next proof of a device. It changes nothing. One that is not enrolled gets one all the same.
@@ -117,7 +117,13 @@ impl Engine {
             // A refusal of one who proved who it is, or an alarm. One that alters nothing is only counted where it comes too often.
             if let Err(error) = &decision.answer
                 && decision.change.writes.is_empty()
-                && !self.records_refusal_of(&request.device, Target::Method(Method::Prove), error.code, call)
+                && !self.records_refusal_of(
+                    tx,
+                    &request.device,
+                    Target::Method(Method::Prove),
+                    error.code,
+                    call,
+                )
             {
                 decision.change = Change::default();
             }

@@ -40,7 +40,7 @@ impl Engine {
     /// enrollment that was not confirmed.
     pub async fn enroll(&self, caller: &Caller, order: EnrollOrder) -> Result<EnrollReply, Error> {
         let tenant = self.stations_tenant(caller)?;
-        let profile = self.heard_rules_of(tenant, &order.profile).await?.profile;
+        let profile = self.rules_of(tenant, &order.profile)?.profile;
         let request = enroll_request(tenant, &order, &profile)?;
         let enrollment = Enrollment { order: &order, request: &request, profile };
         let decide = |tx: &mut Tx<'_>| self.decide_enrollment(tx, caller, &enrollment);

@@ -144,14 +144,6 @@ impl Engine {
             .collect()
     }
 
-    /// The same, where another node may just have made the profile.
-    pub(crate) async fn heard_rules_of(&self, tenant: &TenantId, name: &ProfileName) -> Result<Rules, Error> {
-        if self.memory.rules(tenant, name).is_none() && !self.store.is_alone() {
-            self.hear().await?;
-        }
-        self.rules_of(tenant, name)
-    }
-
     /// The rules for the devices of an existing profile.
     pub(crate) fn rules_of(&self, tenant: &TenantId, name: &ProfileName) -> Result<Rules, Error> {
         self.memory.rules(tenant, name).ok_or_else(|| Error::no_profile(tenant, name))

@@ -250,7 +250,7 @@ impl Engine {
         match self.redeem(tx, asked, name, found, wanted) {
             // It has the secret, and may not.
             Err(Stop::Refuse(error)) if error.kind() != ErrorKind::Internal => {
-                self.refused_by_est(asked, name, error).map_err(Stop::from)
+                self.refused_by_est(tx, asked, name, error).map_err(Stop::from)
             }
             decided => decided,
         }

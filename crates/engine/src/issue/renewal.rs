@@ -135,7 +135,7 @@ impl Engine {
                 Ok(Decision::new(change, done.body))
             }
             Err(Stop::Refuse(error)) if error.kind() != ErrorKind::Internal => {
-                self.refused_by_est(asked, name, error).map_err(Stop::from)
+                self.refused_by_est(tx, asked, name, error).map_err(Stop::from)
             }
             Err(stop) => Err(stop),
         }
@@ -220,13 +220,14 @@ impl Engine {
     /// A device that showed who it is, and may not: like every refusal of an authenticated caller it is on record.
     pub(crate) fn refused_by_est<T>(
         &self,
+        tx: &Tx<'_>,
         EstCall { call, operation }: EstCall<'_>,
         name: &DeviceName,
         error: Error,
     ) -> Result<Decision<T>, Error> {
         let mut change = Change::default();
         let called = Target::Est(operation);
-        if self.records_refusal_of(name, called.clone(), error.code, call) {
+        if self.records_refusal_of(tx, name, called.clone(), error.code, call) {
             let actor = Actor::Device(name.tenant.clone(), name.device.clone());
             let (now_ms, outcome) = (self.clock.now_ms(), Outcome::refused(error.code));
             let entry = record::entry(now_ms, actor, Event::CallRefused, called, outcome, call);

@@ -1,6 +1,6 @@
 //! The root key is changed while the authority serves: custody keeps the new version beside the old one, everything sealed under
-//! the root key is sealed again (the authority's own keys, those of issuing CAs, of verdicts, of webhooks and of tenants, and nothing below), and custody destroys the old
-//! one.
+//! the root key is sealed again (the authority's own keys, those of issuing CAs, of verdicts, of webhooks and of tenants, and nothing
+//! below), and custody destroys the old one.
 //!
 //! Until the last step both versions open, so that a crash at any point loses nothing. These are the steps of a deed
 //! ([`crate::keep::deeds`]), of one that changes the root key alone or of one that shreds a device. Which rows are done is shown

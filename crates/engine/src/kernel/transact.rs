@@ -44,10 +44,10 @@ impl Engine {
         if let Some(guard) = self.records.try_hold(device) {
             let mut tx = self.tx(Some(guard));
             match decide(&mut tx) {
-                Ok(first) if first.answer.is_ok() || self.store.is_alone() => {
+                Ok(first) if first.answer.is_ok() || tx.is_final() => {
                     return self.carry_out(tx, first, decide).await;
                 }
-                Err(Stop::Refuse(error)) if self.store.is_alone() => return Err(error),
+                Err(Stop::Refuse(error)) if tx.is_final() => return Err(error),
                 // The record is released while rows are loaded, or other nodes are heard, for callers who need neither.
                 Ok(_) | Err(Stop::Refuse(_) | Stop::Need(_)) => {}
             }
@@ -122,7 +122,7 @@ impl Engine {
         for _ in 0..NEEDS {
             match decide(tx) {
                 Ok(decision) => return Ok(decision),
-                Err(Stop::Refuse(error)) if tx.has_heard || self.store.is_alone() => return Err(error),
+                Err(Stop::Refuse(error)) if tx.is_final() => return Err(error),
                 // What another node acknowledged may not be known here yet: nothing is refused for that.
                 Err(Stop::Refuse(_)) => self.hear_for(tx).await?,
                 Err(Stop::Need(key)) => self.load(tx, key).await?,
@@ -131,8 +131,13 @@ impl Engine {
         Err(Error::internal("a decision asks for rows without end"))
     }
 
+    /// Waits until all is projected that other nodes acknowledged before, where there are any.
+    pub async fn hear_others(&self) -> Result<(), Error> {
+        if self.store.is_alone() { Ok(()) } else { self.hear().await }
+    }
+
     /// Waits until all is projected that was committed before, on whichever node.
-    pub(crate) async fn hear(&self) -> Result<(), Error> {
+    async fn hear(&self) -> Result<(), Error> {
         Ok(self.commit_alone(Change::default()).await.map(|_| ())?)
     }
 
@@ -169,7 +174,7 @@ impl Engine {
         let Decision { mut change, mut answer, mut keys } = first;
         let mut turn = None;
         for _ in 0..ATTEMPTS {
-            if answer.is_err() && !tx.has_heard && !self.store.is_alone() {
+            if answer.is_err() && !tx.is_final() {
                 self.hear_for(&mut tx).await?;
                 Decision { change, answer, keys } = self.reach(&mut tx, &mut decide).await?;
             }
@@ -199,6 +204,8 @@ impl Engine {
         tx: &mut Tx<'_>,
         keys: Option<Kept>,
     ) -> Result<u64, CommitError> {
+        // A look at what others did is not what the meter is about.
+        let meter = self.meter.as_ref().filter(|_| !change.is_empty());
         change.at_ms = self.clock.now_ms();
         change.others = tx.others.take();
         let (tell, told) = oneshot::channel();
@@ -226,7 +233,7 @@ impl Engine {
         let unknown = || CommitError::Unknown("the store ended without an answer".into());
         let outcome;
         (outcome, tx.guard, tx.place) = told.await.unwrap_or_else(|_| (Err(unknown()), None, None));
-        if let Some(meter) = &self.meter {
+        if let Some(meter) = meter {
             meter(started.elapsed(), outcome.is_ok());
         }
         outcome

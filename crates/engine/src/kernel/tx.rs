@@ -124,6 +124,11 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
+    /// Whether a refusal would be the answer. One that another node may have made wrong is decided once more, and leaves no trace before.
+    pub(crate) fn is_final(&self) -> bool {
+        self.has_heard || self.store.is_alone()
+    }
+
     /// Adds the missing rows, and starts over.
     pub(super) fn take_in(&mut self, key: RowKey, row: Option<Row>) {
         self.loaded.insert(key, row);

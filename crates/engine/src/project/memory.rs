@@ -5,6 +5,7 @@ use super::cas::Cas;
 use super::changes::{Changed, Changes, Cursor, Read, Subscription};
 use super::devices::Devices;
 use super::operators::Operators;
+use super::own::Own;
 use super::revocations::Revocations;
 use super::revoked::{Place, RevokedCertificates};
 use super::rules::TenantRules;
@@ -24,8 +25,8 @@ use crate::rows::{
     RuleScope, TenantRow, VERDICT_KEYS,
 };
 use crate::trust::policy::SetTrustPolicy;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::OnceCell;
 use wardein_ddkg::{ChallengeKey, DeviceName};
 use wardein_domain::{
@@ -57,18 +58,9 @@ pub(crate) struct Memory {
     /// The highest revision that was taken in.
     revision: AtomicU64,
     /// Of the authority's row.
-    own: RwLock<Option<Own>>,
+    own: Own,
     /// The CAs' keys that are in another process.
     signers: Arc<dyn Signers>,
-}
-
-/// What changes of the authority itself.
-struct Own {
-    /// The version of its row.
-    version: u64,
-    challenges: Arc<ChallengeKey>,
-    /// The CA of operators and servers.
-    infrastructure: Arc<InfrastructureCa>,
 }
 
 /// How many rows are read at a time when memory is loaded.
@@ -87,7 +79,7 @@ impl Memory {
         let (tenants, rules) = (TenantKeys::default(), TenantRules::default());
         let (operators, devices, revocations) =
             (Operators::default(), Devices::new(), Revocations::default());
-        let (own, revision, cas) = (RwLock::default(), AtomicU64::default(), Cas::new(revocation_url));
+        let (own, revision, cas) = (Own::default(), AtomicU64::default(), Cas::new(revocation_url));
         let (transfers, revoked, changes) =
             (Transfers::default(), RevokedCertificates::default(), Changes::by(clock.clone()));
         let (wants_signs, has_signs) = (AtomicBool::default(), OnceCell::new());
@@ -290,13 +282,7 @@ impl Memory {
             }
         } else if key == AUTHORITY {
             let row: AuthorityRow = rows::decode(Table::Authority, value)?;
-            let mut known = self.own.write().unwrap_or_else(PoisonError::into_inner);
-            if known.as_ref().is_none_or(|known| known.version < revision) {
-                let root = self.root.ring();
-                let challenges = Arc::new(row.open_challenge_key(&root)?);
-                let infrastructure = Arc::new(row.open_infrastructure(&root, &*self.signers)?);
-                *known = Some(Own { version: revision, challenges, infrastructure });
-            }
+            self.own.put(revision, &row, (&self.root.ring(), &*self.signers))?;
         } else if key == VERDICT_KEYS {
             self.verdict_keys.put(revision, &self.root.ring(), value)?;
         }
@@ -305,20 +291,17 @@ impl Memory {
 
     /// The key that challenges are made and checked with in the present era.
     pub(crate) fn challenges(&self) -> Result<Arc<ChallengeKey>, Error> {
-        let known = self.own.read().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().map(|known| known.challenges.clone()).ok_or_else(Error::not_founded)
+        self.own.challenges()
     }
 
     /// The CA that certifies operators and servers.
     pub(crate) fn infrastructure(&self) -> Result<Arc<InfrastructureCa>, Error> {
-        let known = self.own.read().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().map(|known| known.infrastructure.clone()).ok_or_else(Error::not_founded)
+        self.own.infrastructure()
     }
 
     /// The version of the authority's row that was taken in.
     pub(crate) fn authority_version(&self) -> u64 {
-        let known = self.own.read().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().map_or(0, |known| known.version)
+        self.own.version()
     }
 
     /// The CA that certifies devices of a tenant: its own, or the authority's.

@@ -9,6 +9,7 @@ mod devices;
 mod expand;
 mod memory;
 mod operators;
+mod own;
 mod revocations;
 mod revoked;
 mod rules;

@@ -137,7 +137,7 @@ impl Engine {
         change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
         match &answer {
             Ok(_) => change.record(&entry)?,
-            Err(error) if self.records_refusal_of(name, prove_by_signature(), error.code, call) => {
+            Err(error) if self.records_refusal_of(tx, name, prove_by_signature(), error.code, call) => {
                 change.record(&entry)?;
             }
             Err(_) => {}

@@ -74,6 +74,10 @@ async fn a_store_of_the_second_format_is_migrated_whatever_dies_in_between() {
     let expected = lists(&world, &world.engine).await;
     let early = Engine::open(ports(&store, &world.clock), root_keys()).await.err().unwrap();
     assert_eq!(early.code, ErrorCode::StoreFormatOlder);
+    store.has_nodes(true);
+    let beside = migrate(&ports(&store, &world.clock), root_keys(), |_| {}).await.unwrap_err();
+    assert_eq!(beside.code, ErrorCode::NodesRunning);
+    store.has_nodes(false);
     let mut crashes = 0;
     loop {
         let point = [CrashPoint::BeforeApply, CrashPoint::AfterApply][crashes as usize % 2];

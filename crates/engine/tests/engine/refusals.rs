@@ -53,7 +53,18 @@ async fn an_operator_that_is_refused_all_the_time_leaves_a_bounded_number_of_ent
 
 #[tokio::test]
 async fn a_device_that_is_refused_all_the_time_leaves_a_bounded_number_of_entries() {
+    a_device_is_refused_all_the_time(&World::new().await).await;
+}
+
+/// Each refusal is decided twice there, and counted once.
+#[tokio::test]
+async fn nor_more_where_other_nodes_are_heard_before_it_is_refused() {
     let world = World::new().await;
+    world.store.has_nodes(true);
+    a_device_is_refused_all_the_time(&world).await;
+}
+
+async fn a_device_is_refused_all_the_time(world: &World) {
     let mut device = world.device("pump-1").await;
     let reason = || "maintenance".parse().unwrap();
     world

@@ -8,6 +8,7 @@
 //! transactions may stand between.
 
 mod address;
+mod following;
 mod group;
 mod node;
 mod read;

@@ -237,3 +237,25 @@ const BEAT: &str = "WITH gone AS (DELETE FROM wardein.nodes WHERE seen < clock_t
                     UPDATE wardein.nodes SET seen = clock_timestamp(), revision = $2, ahead_ms = $3
                     WHERE id = $1::text::uuid
                     RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::int8, EXISTS (SELECT FROM kept)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_a_second_off_will_not_do() {
+        let node = |ahead| Node {
+            id: String::new(),
+            begun_at: AtomicU64::default(),
+            keeps_until: AtomicU64::default(),
+            ahead: AtomicI64::new(ahead),
+            live: AtomicU64::default(),
+            others: AtomicU64::default(),
+        };
+        for near in [0, 1_000, -1_000] {
+            assert_eq!(node(near).clock(), Ok(()));
+        }
+        assert!(node(1_001).clock().unwrap_err().contains("1001 ms ahead of the database's"));
+        assert!(node(-60_000).clock().unwrap_err().contains("60000 ms behind the database's"));
+    }
+}

@@ -6,21 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row as Record};
 use wardein_port::{Change, Head, Outcome, Projections, StoreError};
 
 use super::address::Address;
 use super::group::{Found, Judged, Named, names};
-use super::node::{self, Beat, Node, Sharing, booted_ms};
-use super::read::Followed;
-use super::statements::{BEGIN, ENDS, LOCK, OLDEST, OWN, Param, TRUNCATE, VERSIONS, write};
+use super::node::{Beat, Node, Sharing, booted_ms};
+use super::statements::{BEGIN, ENDS, LOCK, OWN, Param, VERSIONS, write};
 use super::{read, schema, words};
-use crate::age::{self, Age};
+use crate::age::Age;
 use crate::open::OpenError;
 use crate::postings::{Posting, Tails};
-use crate::queue::{self, Fault, Writer, end_process};
+use crate::queue::{Fault, Writer, end_process};
 
 /// What the writer shares with the store.
 #[derive(Clone, Default)]
@@ -35,36 +34,36 @@ impl Shared {
         self.down.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, why: Option<String>) {
+    pub(super) fn set(&self, why: Option<String>) {
         *self.down.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 }
 
 pub(super) struct PostgresWriter {
-    address: Address,
-    runtime: Handle,
-    shared: Shared,
-    node: Arc<Node>,
+    pub(super) address: Address,
+    pub(super) runtime: Handle,
+    pub(super) shared: Shared,
+    pub(super) node: Arc<Node>,
     /// None after a failure, until it was opened again.
-    client: Option<Client>,
-    head: Head,
+    pub(super) client: Option<Client>,
+    pub(super) head: Head,
     /// The revision up to which the feed was projected.
-    followed: u64,
-    age: Age,
-    tails: Tails,
+    pub(super) followed: u64,
+    pub(super) age: Age,
+    pub(super) tails: Tails,
     /// Whether other nodes may have written what `tails` has.
-    has_others: bool,
+    pub(super) has_others: bool,
     /// The number of the last group of this node that came to be.
-    group: i64,
+    pub(super) group: i64,
     /// When the last beat was begun, in milliseconds since the machine booted.
-    beaten: u64,
-    tried: Instant,
+    pub(super) beaten: u64,
+    pub(super) tried: Instant,
     /// Why it is of no use any more: something that was acknowledged is not there.
-    lost: Option<String>,
+    pub(super) lost: Option<String>,
 }
 
 /// Why a group did not come to be, or is not known to.
-enum Failed {
+pub(super) enum Failed {
     /// The server refused: nothing of it was applied.
     Refused(Error),
     /// The connection broke. Whether the group that was written, if one was, came to be is not known.
@@ -78,7 +77,7 @@ enum Failed {
 }
 
 /// What holds once a group has come to be.
-struct Written {
+pub(super) struct Written {
     outcomes: Vec<Outcome>,
     head: Head,
     age: Age,
@@ -196,9 +195,7 @@ impl PostgresWriter {
 
     /// Applies a group in one transaction. The lock on `head` makes it the only one: what is read under it stays so.
     async fn attempt(&mut self, group: &[Change]) -> Result<Written, Failed> {
-        let Some(client) = self.client.take() else {
-            return Err(Failed::Damaged("it is not connected".into()));
-        };
+        let client = self.client.take().ok_or_else(not_connected)?;
         let attempted = self.attempt_by(&client, group).await;
         self.client = Some(client);
         attempted
@@ -302,160 +299,24 @@ impl PostgresWriter {
         Ok((found, last))
     }
 
-    /// Projects what other nodes committed, in order, before anything of this node that came after it. Whether that is all.
-    fn take_in_feed(&mut self, followed: Followed) -> Result<bool, Failed> {
-        let Followed { head, truncated, commits, is_all, newest, live } = followed;
-        self.node.saw(live);
-        if head.revision < self.head.revision || head.last_audit < self.head.last_audit {
-            let why = format!("{:?} was acknowledged, and {head:?} was found", self.head);
-            self.lost = Some(why.clone());
-            return Err(Failed::Damaged(why));
-        }
-        if truncated > self.followed {
-            end_process(TOO_FAR_BEHIND);
-        }
-        queue::project(commits.iter(), &self.shared.projections);
-        // After it: a decision may have heard of more than it counts, never of less.
-        self.node.others.fetch_add(commits.len() as u64, Ordering::Release);
-        self.age.pass(newest);
-        if is_all {
-            (self.followed, self.head) = (head.revision, head);
-        } else if let Some(last) = commits.last() {
-            self.followed = last.revision;
-        }
-        Ok(is_all)
-    }
-
-    /// Reads what other nodes committed until nothing is left.
-    async fn follow(&mut self) -> Result<(), Failed> {
-        loop {
-            let Some(client) = &self.client else {
-                return Err(Failed::Damaged("it is not connected".into()));
-            };
-            let followed = read::follow(client, self.followed, FEED_PAGE).await.map_err(of_fault)?;
-            if self.take_in_feed(followed)? {
-                return Ok(());
-            }
-        }
-    }
-
-    fn is_due(&self, now: u64) -> bool {
-        now.saturating_sub(self.beaten) >= node::BEAT_EVERY.as_millis() as u64
-    }
-
-    /// Looks at what other nodes did, and says that this one is there.
-    async fn keep_up(&mut self) -> Result<(), Failed> {
-        let begun = booted_ms();
-        let is_due = self.is_due(begun);
-        if is_due {
-            let Some(client) = &self.client else {
-                return Err(Failed::Damaged("it is not connected".into()));
-            };
-            match self.node.beat(client, begun, self.followed).await.map_err(sorted)? {
-                Beat::Done => self.beaten = begun,
-                Beat::Removed => return Err(Failed::Removed),
-            }
-        }
-        let before = self.head;
-        self.follow().await?;
-        if self.head != before {
-            self.has_others = true;
-        }
-        // A database that still reads may have been cut off from those that write. One that still commits was not.
-        if is_due {
-            self.node.known_since(begun);
-        }
-        Ok(())
-    }
-
-    fn given_up(&mut self, failed: Failed) -> String {
-        self.client = None;
-        match failed {
-            Failed::Removed => end_process(REMOVED),
-            other => self.down(&reason(other)),
-        }
-    }
-
-    /// Connects again, and tells which group came to be last. So it is known, and final, whether the one that was under way did.
-    async fn look_up(&mut self, broken: &Error) -> Result<i64, Fault> {
-        let until = Instant::now() + LOOK;
-        let mut why = words(broken);
-        while let Ok(found) = timeout_at(until.into(), self.last_group()).await {
-            match found {
-                Ok((client, last)) => {
-                    self.client = Some(client);
-                    return Ok(last);
-                }
-                Err(failed) => why = reason(failed),
-            }
-            sleep(AGAIN).await;
-        }
-        Err(Fault::Unknown(self.down(&why)))
-    }
-
-    /// A new connection, and the group that came to be last. It waits for a transaction that still holds the row.
-    async fn last_group(&self) -> Result<(Client, i64), Failed> {
-        let client = self.address.connect().await.map_err(sorted)?;
-        client.batch_execute(BEGIN).await.map_err(sorted)?;
-        client.query_typed(LOCK, &[]).await.map_err(sorted)?;
-        let own: [Param<'_>; 1] = [(&self.node.id, Type::TEXT)];
-        let record = client.query_typed_opt(OWN, &own).await.map_err(sorted)?;
-        client.batch_execute("ROLLBACK").await.map_err(sorted)?;
-        let Some(record) = record else { end_process(REMOVED) };
-        Ok((client, record.try_get(0).map_err(sorted)?))
-    }
-
-    /// Connects again after a failure, and goes on only if everything acknowledged is there.
-    async fn recover(&mut self) -> Result<(), String> {
-        if self.tried.elapsed() < PAUSE {
-            return Err(self.shared.why().unwrap_or_default());
-        }
-        self.tried = Instant::now();
-        if let Some(why) = &self.lost {
-            return Err(why.clone());
-        }
-        let (client, last) = match timeout(LOOK, self.last_group()).await {
-            Ok(found) => found.map_err(reason)?,
-            Err(_) => return Err(SILENT.into()),
-        };
-        schema::inspect(&client, self.address.shown()).await.map_err(|error| error.to_string())?;
-        // From here on it is known which of the commits that were answered as unknown were applied.
-        self.shared.projections.recovered();
-        self.client = Some(client);
-        self.tails.clear();
-        if let Err(failed) = self.follow().await {
-            self.client = None;
-            return Err(reason(failed));
-        }
-        self.group = last;
-        self.shared.set(None);
-        Ok(())
-    }
-
-    async fn truncate_feed(&mut self) -> Result<(), Error> {
-        let (Some(before), Some(client)) = (self.age.due(), &self.client) else { return Ok(()) };
-        let (most, before) = (age::AT_A_TIME as i64, before.cast_signed());
-        let sql: [Param<'_>; 3] = [(&most, Type::INT8), (&before, Type::INT8), (&self.node.id, Type::TEXT)];
-        client.execute_typed(TRUNCATE, &sql).await?;
-        let oldest: i64 = client.query_typed_one(OLDEST, &[]).await?.try_get(0)?;
-        self.age.truncated(oldest.cast_unsigned());
-        Ok(())
-    }
-
-    fn said(&self, why: &str) -> String {
+    pub(super) fn said(&self, why: &str) -> String {
         format!("{}: {why}", self.address.shown().display())
     }
 
-    fn down(&self, why: &str) -> String {
+    pub(super) fn down(&self, why: &str) -> String {
         let why = self.said(&format!("{why}; it is being connected to again"));
         self.shared.set(Some(why.clone()));
         why
     }
 
-    fn stay_down(&self, why: String) -> Fault {
+    pub(super) fn stay_down(&self, why: String) -> Fault {
         let why = if self.shared.why().as_ref() == Some(&why) { why } else { self.down(&why) };
         Fault::Unavailable(why)
     }
+}
+
+pub(super) fn not_connected() -> Failed {
+    Failed::Damaged("it is not connected".into())
 }
 
 impl Writer for PostgresWriter {
@@ -468,11 +329,8 @@ impl Writer for PostgresWriter {
             if self.client.is_none() {
                 self.recover().await.map_err(|why| self.stay_down(why))?;
             }
-            match timeout(LOOK, self.keep_up()).await {
-                Ok(Ok(())) => Ok(group.iter().map(|_| Ok(self.head.revision)).collect()),
-                Ok(Err(failed)) => Err(Fault::Unavailable(self.given_up(failed))),
-                Err(_) => Err(Fault::Unavailable(self.given_up(Failed::Damaged(SILENT.into())))),
-            }
+            self.look().await?;
+            Ok(group.iter().map(|_| Ok(self.head.revision)).collect())
         })
     }
 
@@ -487,11 +345,8 @@ impl Writer for PostgresWriter {
             }
             // Where groups never pause, nothing else does it.
             if self.client.is_some() && self.is_due(booted_ms()) {
-                match timeout(LOOK, self.keep_up()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(failed)) => drop(self.given_up(failed)),
-                    Err(_) => drop(self.given_up(Failed::Damaged(SILENT.into()))),
-                }
+                // Who asks next hears why.
+                drop(self.look().await);
             }
         });
     }
@@ -507,7 +362,7 @@ impl Drop for PostgresWriter {
     }
 }
 
-fn reason(failed: Failed) -> String {
+pub(super) fn reason(failed: Failed) -> String {
     match failed {
         Failed::Refused(error) | Failed::Broken(error, _) => words(&error),
         Failed::Damaged(what) => what,
@@ -525,7 +380,7 @@ async fn roll_back(client: &Client, failed: Failed) -> Failed {
 }
 
 /// Whether the server refused, or the connection broke.
-fn sorted(error: Error) -> Failed {
+pub(super) fn sorted(error: Error) -> Failed {
     // An administrator's command ends the connection with a word (class 57P).
     match error.code().map(|code| code.code()) {
         Some(code) if !code.starts_with("57P") => Failed::Refused(error),
@@ -533,7 +388,7 @@ fn sorted(error: Error) -> Failed {
     }
 }
 
-fn of_fault(fault: read::Fault) -> Failed {
+pub(super) fn of_fault(fault: read::Fault) -> Failed {
     match fault {
         read::Fault::Database(error) => sorted(error),
         read::Fault::Damaged(what) => Failed::Damaged(what.to_owned()),
@@ -549,23 +404,13 @@ fn may_run_again(error: &Error) -> bool {
     error.code().is_some_and(|code| ["40001", "40P01"].contains(&code.code()))
 }
 
-const REMOVED: &str = "this node is not among those that use the database any more";
-
-const SILENT: &str = "the database does not answer";
-
-const TOO_FAR_BEHIND: &str = "the feed no longer has what this node has not heard of";
+pub(super) const REMOVED: &str = "this node is not among those that use the database any more";
 
 /// How often a group is tried before its callers hear of it.
 const ATTEMPTS: u32 = 3;
 
 /// How long it may take to learn what became of a group.
-const LOOK: Duration = Duration::from_secs(3);
+pub(super) const LOOK: Duration = Duration::from_secs(3);
 
-/// Between two attempts at that.
-const AGAIN: Duration = Duration::from_millis(50);
-
-/// Between two attempts at recovery.
-const PAUSE: Duration = Duration::from_millis(200);
-
-/// Commits of the feed that are read at once after a failure.
-const FEED_PAGE: usize = 256;
+/// Commits of the feed that are read at once.
+pub(super) const FEED_PAGE: usize = 256;

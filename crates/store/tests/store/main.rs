@@ -10,6 +10,7 @@ mod contract;
 mod cut;
 mod faults;
 mod kill;
+mod nodes;
 mod opening;
 mod postgresql;
 mod power;
