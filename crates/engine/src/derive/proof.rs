@@ -67,7 +67,7 @@ struct Proof<'a> {
     /// The key that was made for it, where it asks for one and may have it.
     made: Option<&'a MadeKey>,
     checked: CheckedChallenge,
-    known: KnownDevice,
+    known: Arc<KnownDevice>,
     rules: Rules,
     /// Unix milliseconds.
     now_ms: u64,
@@ -332,7 +332,7 @@ impl Engine {
     }
 
     fn recipe(&self, name: &DeviceName) -> Arc<Recipe> {
-        self.memory.device(name).map(|known| known.recipe).unwrap_or_default()
+        self.memory.device(name).map(|known| known.recipe.clone()).unwrap_or_default()
     }
 }
 

@@ -126,29 +126,26 @@ impl Drop for Guard {
         if !self.is_armed {
             return;
         }
-        let records = self.records.clone();
-        let mut next = Guard {
-            records: records.clone(),
-            device: self.device.clone(),
-            held: self.held.take(),
-            is_armed: true,
-        };
+        let mut held = self.held.take();
         loop {
-            let mut shard = records.shard(&next.device);
-            let waiting = shard.busy.get_mut(&next.device).and_then(VecDeque::pop_front);
+            let mut shard = self.records.shard(&self.device);
+            let waiting = shard.busy.get_mut(&self.device).and_then(VecDeque::pop_front);
             let Some(waiting) = waiting else {
-                shard.busy.remove(&next.device);
-                if let Some(held) = next.held.take() {
-                    shard.idle.insert(next.device.clone(), held);
+                if let (Some((device, _)), Some(held)) = (shard.busy.remove_entry(&self.device), held) {
+                    shard.idle.insert(device, held);
                 }
-                next.is_armed = false;
                 return;
             };
             drop(shard);
+            let (records, device) = (self.records.clone(), self.device.clone());
+            let next = Guard { records, device, held: held.take(), is_armed: true };
             // One that has gone away gives it back.
             match waiting.send(next) {
                 Ok(()) => return,
-                Err(back) => next = back,
+                Err(mut back) => {
+                    back.is_armed = false;
+                    held = back.held.take();
+                }
             }
         }
     }

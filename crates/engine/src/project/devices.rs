@@ -79,7 +79,8 @@ impl KnownDevice {
 /// Devices in shards, so that readers of one do not wait for a writer of another.
 pub(super) struct Devices {
     hasher: RandomState,
-    shards: Vec<RwLock<HashMap<DeviceName, KnownDevice>>>,
+    /// Each behind a count of its own: a copy would touch the counts of what the fleet shares, over which all threads would contend.
+    shards: Vec<RwLock<HashMap<DeviceName, Arc<KnownDevice>>>>,
     recipes: Mutex<Shared<Vec<AttributeName>, Recipe>>,
     places: Mutex<Shared<Vec<PlaceRow>, Vec<PlaceRow>>>,
     versions: Mutex<Shared<VersionTexts, Vec<Version>>>,
@@ -100,13 +101,17 @@ impl Devices {
         Self { hasher: RandomState::new(), shards, recipes, places, versions }
     }
 
-    pub(super) fn get(&self, name: &DeviceName) -> Option<KnownDevice> {
+    pub(super) fn get(&self, name: &DeviceName) -> Option<Arc<KnownDevice>> {
         self.shard(name).read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// The devices of a tenant in one shard; none where there is no such shard. Its lock is held for as long as it takes to look at
     /// some thousandth of all devices.
-    pub(super) fn of_tenant(&self, tenant: &TenantId, shard: usize) -> Option<Vec<(DeviceId, KnownDevice)>> {
+    pub(super) fn of_tenant(
+        &self,
+        tenant: &TenantId,
+        shard: usize,
+    ) -> Option<Vec<(DeviceId, Arc<KnownDevice>)>> {
         let shard = self.shards.get(shard)?.read().unwrap_or_else(PoisonError::into_inner);
         let own = shard.iter().filter(|(name, _)| name.tenant == *tenant);
         Some(own.map(|(name, known)| (name.device.clone(), known.clone())).collect())
@@ -114,7 +119,7 @@ impl Devices {
 
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<String> {
-        let line = |(name, known): (&DeviceName, &KnownDevice)| {
+        let line = |(name, known): (&DeviceName, &Arc<KnownDevice>)| {
             let KnownDevice {
                 version,
                 state,
@@ -126,7 +131,7 @@ impl Devices {
                 places,
                 versions,
                 ..
-            } = known;
+            } = &**known;
             let (name, profile) = (format!("{}/{}", name.tenant, name.device), profile.as_str());
             let names: Vec<_> = recipe.names().iter().map(|name| name.as_str()).collect();
             format!(
@@ -167,23 +172,22 @@ impl Devices {
                     return Ok(None);
                 }
                 let known = KnownDevice { signs: present.signs, ..known };
-                let before = std::mem::replace(present, known).places;
-                Ok(Some((before, places)))
+                let before = std::mem::replace(present, Arc::new(known));
+                Ok(Some((before.places.clone(), places)))
             }
             None => {
-                shard.insert(name.clone(), known);
+                shard.insert(name.clone(), Arc::new(known));
                 Ok(Some((Arc::default(), places)))
             }
         }
     }
 
     /// Applies when a device was last heard of, unless a later version of that row is known; the device before, if it was applied.
-    pub(super) fn put_signs(&self, name: &DeviceName, signs: KnownSigns) -> Option<KnownDevice> {
+    pub(super) fn put_signs(&self, name: &DeviceName, signs: KnownSigns) -> Option<Arc<KnownDevice>> {
         let mut shard = self.shard(name).write().unwrap_or_else(PoisonError::into_inner);
         let present = shard.get_mut(name).filter(|present| present.signs.version < signs.version)?;
-        let before = present.clone();
-        present.signs = signs;
-        Some(before)
+        let later = Arc::new(present.with_signs(signs));
+        Some(std::mem::replace(present, later))
     }
 
     fn versions_of(&self, row: &[VersionRow]) -> Result<Option<Arc<Vec<Version>>>, Error> {
@@ -195,7 +199,7 @@ impl Devices {
         lock(&self.versions).of(&key, make).map(Some)
     }
 
-    fn shard(&self, name: &DeviceName) -> &RwLock<HashMap<DeviceName, KnownDevice>> {
+    fn shard(&self, name: &DeviceName) -> &RwLock<HashMap<DeviceName, Arc<KnownDevice>>> {
         &self.shards[self.hasher.hash_one(name) as usize % SHARDS]
     }
 }

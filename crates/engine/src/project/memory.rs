@@ -411,7 +411,7 @@ impl Memory {
         self.revision.load(Ordering::Acquire)
     }
 
-    pub(crate) fn device(&self, name: &DeviceName) -> Option<KnownDevice> {
+    pub(crate) fn device(&self, name: &DeviceName) -> Option<Arc<KnownDevice>> {
         self.devices.get(name)
     }
 
@@ -421,7 +421,11 @@ impl Memory {
     }
 
     /// A part of a tenant's devices, by its number from 0 on; none behind the last.
-    pub(crate) fn devices(&self, tenant: &TenantId, part: usize) -> Option<Vec<(DeviceId, KnownDevice)>> {
+    pub(crate) fn devices(
+        &self,
+        tenant: &TenantId,
+        part: usize,
+    ) -> Option<Vec<(DeviceId, Arc<KnownDevice>)>> {
         self.devices.of_tenant(tenant, part)
     }
 

@@ -66,12 +66,12 @@ impl Engine {
         let name = DeviceName { tenant: tenant.clone(), device: device.clone() };
         let revision = self.memory.revision();
         let known = self.memory.device(&name);
-        if known.as_ref().is_some_and(KnownDevice::is_in_tpm) {
+        if known.as_deref().is_some_and(KnownDevice::is_in_tpm) {
             return Ok(None);
         }
         let now = self.now();
-        let judgment = self.judge_by(&name.tenant, known.as_ref(), |facts| Verdict::on_device(facts, now));
-        let state = known.as_ref().map(|known| known.state);
+        let judgment = self.judge_by(&name.tenant, known.as_deref(), |facts| Verdict::on_device(facts, now));
+        let state = known.as_deref().map(|known| known.state);
         let shown = known.map_or((None, None, false), |known| (known.assurance, None, known.is_shared));
         Ok(Some(answer(name.tenant, Some(name.device), state, judgment, shown, (now, revision))))
     }
@@ -89,7 +89,7 @@ impl Engine {
         let verdict = |device| {
             let name = DeviceName { tenant: tenant.clone(), device };
             let known = self.memory.device(&name);
-            self.device_verdict(tenant, name.device, known.as_ref(), now)
+            self.device_verdict(tenant, name.device, known.as_deref(), now)
         };
         Ok((devices.into_iter().map(verdict).collect(), now, revision))
     }
@@ -180,10 +180,10 @@ impl Engine {
             }),
             None => None,
         };
-        let judgment = self.judge_by(&tenant, known.as_ref(), |facts| {
+        let judgment = self.judge_by(&tenant, known.as_deref(), |facts| {
             Verdict::on_certificate(facts, certificate, decided_at)
         });
-        let shown = self.shown(tx, name.as_ref(), known.as_ref())?;
+        let shown = self.shown(tx, name.as_ref(), known.as_deref())?;
         let state = known.map(|known| known.state);
         Ok(answer(tenant, name.map(|name| name.device), state, judgment, shown, (decided_at, revision)))
     }
@@ -192,8 +192,8 @@ impl Engine {
     pub(crate) fn answer_on(&self, tx: &Tx<'_>, name: &DeviceName, now: u64) -> Result<Answer, Stop> {
         let revision = self.memory.revision();
         let known = self.memory.device(name);
-        let shown = self.shown(tx, Some(name), known.as_ref())?;
-        let judgment = self.judge_by(&name.tenant, known.as_ref(), |facts| Verdict::on_device(facts, now));
+        let shown = self.shown(tx, Some(name), known.as_deref())?;
+        let judgment = self.judge_by(&name.tenant, known.as_deref(), |facts| Verdict::on_device(facts, now));
         let (state, at) = (known.map(|known| known.state), (now, revision));
         Ok(answer(name.tenant.clone(), Some(name.device.clone()), state, judgment, shown, at))
     }

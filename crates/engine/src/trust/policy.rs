@@ -198,7 +198,7 @@ impl Engine {
     pub fn device_trust(&self, caller: &Caller, name: &DeviceName) -> Result<DeviceTrust, Error> {
         self.require_tenant(caller, &name.tenant)?;
         let known = self.memory.device(name);
-        let judgment = self.judge_device(&name.tenant, known.as_ref(), self.now());
+        let judgment = self.judge_device(&name.tenant, known.as_deref(), self.now());
         let policy = known.and_then(|known| self.memory.trust(&name.tenant, &known.profile).1);
         Ok(DeviceTrust { judgment, policy })
     }

@@ -237,7 +237,7 @@ impl Engine {
         let name = DeviceName { tenant: tenant.clone(), device };
         let known = self.memory.device(&name);
         let now = self.now();
-        let of = self.device_verdict(tenant, name.device, known.as_ref(), now);
+        let of = self.device_verdict(tenant, name.device, known.as_deref(), now);
         self.hand_out(tenant, std::slice::from_ref(&of), now);
         let list = lists
             .entry(place.list)

@@ -14,6 +14,7 @@ use crate::rows;
 use crate::trust::check::tenant_of;
 use std::collections::HashSet;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use wardein_domain::{
@@ -147,7 +148,7 @@ struct Batch {
 #[derive(Default)]
 struct Walk {
     part: usize,
-    rest: std::vec::IntoIter<(DeviceId, KnownDevice)>,
+    rest: std::vec::IntoIter<(DeviceId, Arc<KnownDevice>)>,
     page: Vec<DeviceVerdict>,
 }
 
@@ -325,7 +326,7 @@ impl Watch {
         let devices = devices.into_iter().map(|device| {
             let name = wardein_ddkg::DeviceName { tenant: self.tenant.clone(), device };
             let known = engine.memory.device(&name);
-            engine.device_verdict(&self.tenant, name.device, known.as_ref(), at)
+            engine.device_verdict(&self.tenant, name.device, known.as_deref(), at)
         });
         let devices: Vec<_> = devices.collect();
         engine.hand_out(&self.tenant, &devices, at);
@@ -408,7 +409,9 @@ impl Walk {
         let now = engine.now();
         for _ in 0..PARTS {
             let own = self.rest.by_ref().filter(|(_, known)| lets_through(known));
-            let verdict = |(device, known)| engine.device_verdict(tenant, device, Some(&known), now);
+            let verdict = |(device, known): (DeviceId, Arc<KnownDevice>)| {
+                engine.device_verdict(tenant, device, Some(&known), now)
+            };
             let before = self.page.len();
             self.page.extend(own.take(BATCH - before).map(verdict));
             engine.hand_out(tenant, self.page.get(before..).unwrap_or_default(), now);
