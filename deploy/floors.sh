@@ -9,7 +9,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 	BEGIN {
 		# Lowest first.
 		floor("crypto proto domain durable", 0)
-		floor("port ddkg pki client tpm", 1)
+		floor("port ddkg pki client tpm tuf", 1)
 		floor("attest", 2)
 		floor("engine", 3)
 		floor("store custody server device pkcs11 testkit", 4)

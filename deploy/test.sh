@@ -97,6 +97,17 @@ advisories() {
 	"$tools/bin/cargo-deny" --locked --offline --all-features check --hide-inclusion-graph advisories
 }
 
+# The reference implementation of TUF, which judges the repositories that our tests write.
+python_tuf() {
+	local venv=$tools/tuf-7.0.1
+	if [[ -e $venv/complete ]]; then return; fi
+	debian python3 python3-venv
+	rm -rf "$venv"
+	python3 -m venv "$venv"
+	"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: tuf==7.0.1 'securesystemslib[crypto]==1.6.0'
+	touch "$venv/complete"
+}
+
 # In a checkout that is built once, what is kept for the next build is only written.
 if [[ ${CI:-} == true ]]; then export CARGO_INCREMENTAL=0; fi
 
@@ -105,6 +116,8 @@ step "the Debian packages that the build needs" debian gcc libc6-dev libtss2-dev
 # Evidence of TPMs is tested with one in software, keys of CAs with an HSM in software, clocks that jump with faked ones, and a store in PostgreSQL with a server; without them these tests fail here instead of being left out.
 step "the Debian packages that the tests need" debian libfaketime postgresql python3 softhsm2 swtpm swtpm-tools tpm2-tools
 export WARDEIN_SOFTHSM=required WARDEIN_SWTPM=required WARDEIN_FAKETIME=required WARDEIN_POSTGRES=required
+step "python-tuf, which the tests of updates need" python_tuf
+export WARDEIN_TUF=required
 # Power is cut beneath a store on a file system of its own; where no loop device may be mounted, or strace may not trace, that
 # test says so and is left out.
 step "the Debian packages that cutting the power needs" debian e2fsprogs mount perl-base strace
