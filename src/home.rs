@@ -8,6 +8,7 @@ use wardein_cli::{Failure, PassphraseArgs};
 use wardein_custody::{Kind, Opened, PassphraseSource, Protection};
 use wardein_engine::Ports;
 use wardein_port::{Store, SystemClock};
+use wardein_store::moving::Place;
 use wardein_store::postgres::{PostgresStore, Sharing};
 use wardein_store::{OpenError, Options};
 
@@ -84,11 +85,25 @@ impl Home {
     }
 
     fn open_database(&self, sharing: Sharing) -> Result<Result<PostgresStore, OpenError>, Failure> {
+        Ok(PostgresStore::open(&database::configured(self)?, &self.node_name(), sharing))
+    }
+
+    /// Where its store of that kind is, or would be.
+    pub(crate) fn place(&self, kind: StoreKind) -> Result<Place, Failure> {
+        Ok(match kind_of(kind) {
+            Some(kind) => Place::Embedded(kind, self.file(kind.file_name())),
+            None => {
+                Place::Postgresql { address: Box::new(database::configured(self)?), name: self.node_name() }
+            }
+        })
+    }
+
+    /// How this process is shown to other nodes.
+    fn node_name(&self) -> String {
         let machine = rustix::system::uname();
         let (host, directory) = (machine.nodename().to_string_lossy(), self.directory.canonicalize());
         let directory = directory.unwrap_or_else(|_| self.directory.clone());
-        let name = format!("{host}:{}, process {}", directory.display(), std::process::id());
-        Ok(PostgresStore::open(&database::configured(self)?, &name, sharing))
+        format!("{host}:{}, process {}", directory.display(), std::process::id())
     }
 
     /// The ports of commands that work on a store which no service has open.
@@ -156,7 +171,12 @@ impl Home {
 
 /// The embedded store that is configured; none where the records are in a database.
 pub(crate) fn embedded(config: &Config) -> Option<wardein_store::Kind> {
-    match config.store {
+    kind_of(config.store)
+}
+
+/// The embedded store of that kind; none of a database.
+pub(crate) fn kind_of(kind: StoreKind) -> Option<wardein_store::Kind> {
+    match kind {
         StoreKind::Sqlite => Some(wardein_store::Kind::Sqlite),
         StoreKind::Sled => Some(wardein_store::Kind::Sled),
         StoreKind::Postgresql => None,

@@ -11,6 +11,7 @@ mod home;
 mod init;
 mod logging;
 mod memory;
+mod moving;
 mod recover;
 mod restore;
 mod root_ca;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Inside::Custody(command) => custody::run(command, out),
         Inside::Db(command) => database::run(command, out),
         Inside::Node(command) => database::run_node(command, out),
+        Inside::MigrateStore(args) => moving::run(args, out),
         Inside::Recover(args) => recover::run(args, out),
         Inside::ExportRoot(args) => root_ca::export(args, out),
         Inside::ImportRoot(args) => root_ca::import(args, out),

@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 /// A served authority with a station, a platform that may verify tokens and open payloads, and devices `pump-1` and on.
-struct Hospital {
-    served: Served,
-    runtime: Runtime,
+pub(crate) struct Hospital {
+    pub(crate) served: Served,
+    pub(crate) runtime: Runtime,
     device: PathBuf,
 }
 
 impl Hospital {
-    fn found(devices: u32) -> Self {
+    pub(crate) fn found(devices: u32) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let served = runtime.block_on(Served::found());
         let hospital = Self { served, runtime, device: wardein_device() };
@@ -58,12 +58,12 @@ impl Hospital {
         hospital
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.served.directory.path().join(name).to_str().unwrap().to_owned()
     }
 
     /// What an administrator is told.
-    fn told(&self, args: &[&str]) -> Value {
+    pub(crate) fn told(&self, args: &[&str]) -> Value {
         let dir = self.served.home();
         let told = wardein(&[&["--json"], args, &["--dir", dir.to_str().unwrap()]].concat());
         assert!(told.status.success(), "{args:?}: {}", words(&told));
@@ -78,7 +78,7 @@ impl Hospital {
     }
 
     /// A device does it.
-    fn does(&self, number: u32, args: &[&str]) -> Vec<u8> {
+    pub(crate) fn does(&self, number: u32, args: &[&str]) -> Vec<u8> {
         let done = self.of_device(number, args).output().unwrap();
         assert!(done.status.success(), "pump-{number} {args:?}: {}", words(&done));
         done.stdout
@@ -92,7 +92,7 @@ impl Hospital {
     }
 
     /// What a device makes, in a file for the platform.
-    fn made(&self, number: u32, name: &str, args: &[&str]) -> String {
+    pub(crate) fn made(&self, number: u32, name: &str, args: &[&str]) -> String {
         let path = self.file(name);
         fs::write(&path, self.does(number, args)).unwrap();
         path
@@ -102,7 +102,7 @@ impl Hospital {
         wardein(&[&["trust"], args, &["--identity", &self.file("platform")]].concat())
     }
 
-    fn login(&self, token: &str) -> Output {
+    pub(crate) fn login(&self, token: &str) -> Output {
         self.platform(&["verify-token", "--token-file", token])
     }
 
@@ -123,7 +123,7 @@ impl Hospital {
     }
 }
 
-fn words(output: &Output) -> String {
+pub(crate) fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

@@ -16,6 +16,7 @@ mod logging;
 mod lost;
 mod made_keys;
 mod memory;
+mod moving;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod platform;

@@ -4,8 +4,8 @@ use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
     attestation, audit, backup, ca, cert, clock, completions, config::StoreKind, connection::ConnectArgs,
-    custody, db, device, grant, key, operator, pcr_policy, platform_cert, platform_pin, profile, tenant,
-    trust, webhook,
+    custody, db, device, grant, key, operator, pcr_policy, platform_cert, platform_pin, profile, store,
+    tenant, trust, webhook,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// The PostgreSQL database of an authority, where its records live in one
     #[command(subcommand)]
     Db(db::DbCommand),
+    /// Where an authority's records live, while its service is stopped
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// The nodes that serve from one database
     #[command(subcommand)]
     Node(db::NodeCommand),

@@ -138,7 +138,7 @@ section! {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where records live. It is chosen at founding and stays.
+    /// Where records live. `wardein store migrate` changes it.
     pub store: StoreKind,
     /// Where it is reached.
     pub network: Network,
@@ -209,7 +209,7 @@ impl Config {
         document_line(&mut out, "");
         document_line(
             &mut out,
-            " Where records live: \"sqlite\", \"sled\" or \"postgresql\". It is chosen at founding and stays.",
+            " Where records live: \"sqlite\", \"sled\" or \"postgresql\". `wardein store migrate` changes it.",
         );
         document_value(&mut out, "store", &self.store);
         section("network", &self.network, &mut out);

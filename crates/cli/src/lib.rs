@@ -32,6 +32,7 @@ mod profile;
 mod progress;
 mod root_key;
 mod secret;
+mod store;
 mod tenant;
 mod trust;
 mod webhook;
@@ -54,6 +55,7 @@ pub use passphrase::PassphraseArgs;
 pub use progress::progress;
 pub use root_key::{DropFormerRootArgs, ExportRootArgs, ImportRootArgs, RotateRootArgs, write_root};
 pub use secret::{KeyPassphraseArgs, NewPassphraseArgs, Passphrase};
+pub use store::MigrateStoreArgs;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
@@ -74,6 +76,8 @@ pub enum Inside {
     Db(DbCommand),
     /// `wardein node`.
     Node(NodeCommand),
+    /// Move its records into another store.
+    MigrateStore(MigrateStoreArgs),
     /// Make an administrator for one that has none.
     Recover(RecoverArgs),
     /// Take the root's key out of one.
@@ -115,6 +119,7 @@ fn dispatch(
         Command::Custody(command) => inside(Inside::Custody(command), out),
         Command::Db(command) => inside(Inside::Db(command), out),
         Command::Node(command) => inside(Inside::Node(command), out),
+        Command::Store(store::StoreCommand::Migrate(args)) => inside(Inside::MigrateStore(args), out),
         Command::Doctor(args) => inside(Inside::Doctor(args), out),
         Command::Backup(args) => block_on(args.run(out)),
         Command::Key(command) => block_on(command.run(out)),

@@ -50,6 +50,7 @@ pub use keep::clock::{Acceptance, ClockStatus, LeftBehind};
 pub use keep::deeds::{Deed, DeedOf, DeedProgress, DeedStep, DeedWatch};
 pub use keep::found::{Founded, found, found_with};
 pub use keep::migrate::{Migrating, migrate};
+pub use keep::opens::require_custody;
 pub use keep::recover::{Recovery, administrators};
 pub use keep::restore::{Restored, Restoring};
 pub use keep::root_ca::{RootExport, import_root};

@@ -7,6 +7,7 @@
 
 mod age;
 mod bounds;
+pub mod moving;
 mod open;
 mod place;
 mod pool;

@@ -105,6 +105,33 @@ pub enum OpenError {
         /// The damage.
         what: String,
     },
+    /// Another store is being moved into it.
+    #[error("{}: {from} is being moved here, and is not done; finish it with `wardein store migrate`", path.display())]
+    Filling {
+        /// The path.
+        path: PathBuf,
+        /// The other store.
+        from: String,
+    },
+    /// What is moved into it is another store, or was changed since that began.
+    #[error("{}: {from} was being moved here as it was at another time, or is another authority's; empty this and begin again", path.display())]
+    OtherMove {
+        /// The path.
+        path: PathBuf,
+        /// The other store.
+        from: String,
+    },
+    /// It was moved.
+    #[error("{}: it was moved to {to}, where the authority is served from now on; name that store in wardein.toml", path.display())]
+    Moved {
+        /// The path.
+        path: PathBuf,
+        /// Where to.
+        to: String,
+    },
+    /// A store is moved to where nothing is.
+    #[error("{}: there is a store already; a store can be moved to an empty place only, so move this one away", .0.display())]
+    NotEmpty(PathBuf),
     /// The operating system or the database refused.
     #[error("{}: {what}", path.display())]
     Failed {

@@ -5,6 +5,7 @@ pub(crate) mod clock;
 pub(crate) mod deeds;
 pub(crate) mod found;
 pub(crate) mod migrate;
+pub(crate) mod opens;
 pub(crate) mod recover;
 pub(crate) mod restore;
 pub(crate) mod root_ca;

@@ -162,7 +162,7 @@ impl Applied {
 }
 
 /// The authority's row, of this release or of the one before.
-fn authority_row(value: &[u8]) -> Result<AuthorityRow, Error> {
+pub(crate) fn authority_row(value: &[u8]) -> Result<AuthorityRow, Error> {
     let table = Table::Authority;
     match value.first() {
         Some(1) => rows::decode(table, &rows::v1::renewed(table, value)?),

@@ -66,7 +66,7 @@ impl Address {
     }
 
     /// As errors name it: without secrets.
-    pub(super) fn shown(&self) -> &Path {
+    pub(crate) fn shown(&self) -> &Path {
         &self.shown
     }
 

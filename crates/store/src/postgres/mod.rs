@@ -15,6 +15,7 @@ mod read;
 mod schema;
 mod snapshot;
 mod statements;
+mod whole;
 mod writer;
 
 use std::future::Future;
@@ -40,6 +41,8 @@ use crate::range::Range;
 use node::Node;
 use snapshot::PostgresSnapshot;
 use writer::{PostgresWriter, Shared};
+
+pub(crate) use whole::PostgresTarget;
 
 pub use address::Address;
 pub use node::Sharing;

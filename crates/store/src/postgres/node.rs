@@ -216,7 +216,7 @@ const PATIENCE: Duration = Duration::from_secs(12);
 const PAUSE: Duration = Duration::from_millis(250);
 
 const JOIN: &str = "INSERT INTO wardein.nodes (name, release, is_alone)
-                    SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM wardein.nodes
+                    SELECT $1, $2, $3 WHERE (SELECT format < 1000000 FROM wardein.head) AND NOT EXISTS (SELECT FROM wardein.nodes
                         WHERE seen > clock_timestamp() - make_interval(secs => $4) AND (is_alone OR $3
                             OR name <> $1 AND split_part(name, ', process ', 1) = split_part($1, ', process ', 1)))
                     RETURNING id::text";

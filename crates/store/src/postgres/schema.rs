@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use tokio_postgres::{Client, Row as Record};
+use wardein_port::StoreError;
 
 use super::words;
+use crate::moving::{MARKED, Mark};
 use crate::open::OpenError;
 
 /// Makes the tables where there are none, or brings those of an earlier release to the present form, and lets `role` use them, if one is
@@ -25,6 +27,8 @@ pub(super) async fn create(client: &mut Client, at: &Path, role: Option<&str>) -
         }
         all.batch_execute(SECOND).await.map_err(failed)?;
     }
+    // Nodes of the release before go on beside these.
+    all.batch_execute(COLUMNS).await.map_err(failed)?;
     if let Some(role) = role {
         // An identifier (PostgreSQL, "Identifiers and Key Words").
         let role = format!("\"{}\"", role.replace('"', "\"\""));
@@ -33,15 +37,35 @@ pub(super) async fn create(client: &mut Client, at: &Path, role: Option<&str>) -
     all.commit().await.map_err(failed)
 }
 
-/// Refuses a database that is not one of ours, or of a later release, and a server that cannot keep what it acknowledges.
+/// Refuses a database that is not one of ours, or of a later release, or not to be opened, and a server that cannot keep what it
+/// acknowledges.
 pub(super) async fn inspect(client: &Client, at: &Path) -> Result<(), OpenError> {
+    find(client, at).await?.map_or(Ok(()), |mark| Err(mark.refusal(at)))
+}
+
+/// The same, where one that is not to be opened is what is looked for: its mark.
+pub(super) async fn find(client: &Client, at: &Path) -> Result<Option<Mark>, OpenError> {
+    let failed = |error| OpenError::failed(at, words(&error));
     require(client, at).await?;
     if !is_there(client, at).await? {
         return Err(OpenError::failed(at, "it has no tables of Wardein; run `wardein db init` first"));
     }
     let format = format(client, at).await?;
     match u32::try_from(format) {
-        Ok(FORMAT) => Ok(()),
+        Ok(format @ (FORMAT | MARKED_FORMAT)) => {
+            let columns = client.query_typed_one(HAS_COLUMNS, &[]).await;
+            if !columns.and_then(|record| record.try_get(0)).map_err(failed)? {
+                let why = "its tables are of an earlier release; run `wardein db init` again, while nodes of that release serve or not";
+                return Err(OpenError::failed(at, why));
+            }
+            if format == FORMAT {
+                return Ok(None);
+            }
+            let mark = client.query_typed_one("SELECT coalesce(moving, '') FROM wardein.head", &[]).await;
+            let mark: Vec<u8> = mark.and_then(|record| record.try_get(0)).map_err(failed)?;
+            let damaged = |error: StoreError| OpenError::Damaged { path: at.to_owned(), what: error.0 };
+            Mark::decode(&mark).map(Some).map_err(damaged)
+        }
         Ok(1) => Err(OpenError::failed(
             at,
             "its tables are of an earlier release; stop that, and run `wardein db init` again",
@@ -148,6 +172,22 @@ const SECOND: &str = "
     UPDATE wardein.head SET format = 2;
 ";
 
+/// Added beside nodes that know nothing of them. `moving` is what a database says of itself that is not to be opened.
+const COLUMNS: &str = "
+    ALTER TABLE wardein.head ADD COLUMN IF NOT EXISTS moving bytea;
+";
+
+/// Whether they are there.
+const HAS_COLUMNS: &str = "SELECT count(*) = 1 FROM pg_attribute
+                           WHERE attrelid = 'wardein.head'::regclass AND NOT attisdropped AND attname IN ('moving')";
+
+/// Marks the tables, which do not open from then on.
+pub(super) const PUT_MARK: &str = "UPDATE wardein.head SET moving = $1, format = format + 1000000";
+
+/// Takes the mark away.
+pub(super) const UNMARK: &str =
+    "UPDATE wardein.head SET moving = NULL, format = format - 1000000 WHERE moving IS NOT NULL";
+
 /// Whether a process of the release before has its lease.
 const LEASED: &str = "SELECT held_until > clock_timestamp() FROM wardein.head";
 
@@ -163,6 +203,9 @@ const GRANTS: &str = "
 
 /// The format of the tables, as [`SECOND`] leaves them.
 const FORMAT: u32 = 2;
+
+/// The format of tables with a mark.
+const MARKED_FORMAT: u32 = MARKED + FORMAT;
 
 /// The oldest release of PostgreSQL that is tried.
 const OLDEST: i32 = 15;

@@ -8,19 +8,16 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use ::sled::Batch;
+
 use super::{layout, open_database};
+use crate::moving::Mark;
 use crate::open::{OpenError, Options};
 use crate::place;
 
-/// Makes an empty store at `path` if there is nothing. The caller holds its lock.
-pub(super) fn at(path: &Path, options: &Options) -> Result<(), OpenError> {
-    // An empty directory is what an administrator made for it.
-    let is_there = match fs::read_dir(path) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => return Err(OpenError::failed(path, error)),
-    };
-    if is_there {
+/// Makes an empty store at `path` if there is nothing; one with a mark does not open. The caller holds its lock.
+pub(super) fn at(path: &Path, options: &Options, mark: Option<&Mark>) -> Result<(), OpenError> {
+    if is_there(path)? {
         return Ok(());
     }
     let mut unfinished = path.as_os_str().to_owned();
@@ -32,12 +29,27 @@ pub(super) fn at(path: &Path, options: &Options) -> Result<(), OpenError> {
         _ => fs::DirBuilder::new().mode(0o700).create(unfinished).map_err(failed)?,
     }
     let db = open_database(unfinished, options)?;
-    drop(layout::prepare(unfinished, &db)?);
+    let tree = layout::prepare(unfinished, &db)?;
+    if let Some(mark) = mark {
+        let mut batch = Batch::default();
+        layout::put_mark(&mut batch, mark);
+        tree.apply_batch(batch).map_err(|error| OpenError::failed(unfinished, error))?;
+    }
+    drop(tree);
     drop(db);
     sync_all(unfinished).map_err(failed)?;
     // rename(2) replaces an empty directory.
     fs::rename(unfinished, path).map_err(|error| OpenError::failed(path, error))?;
     place::sync_parent(path)
+}
+
+/// Whether anything is there. An empty directory is what an administrator made for it.
+pub(super) fn is_there(path: &Path) -> Result<bool, OpenError> {
+    match fs::read_dir(path) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(OpenError::failed(path, error)),
+    }
 }
 
 fn sync_all(directory: &Path) -> io::Result<()> {

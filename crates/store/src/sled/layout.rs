@@ -11,6 +11,7 @@ use std::path::Path;
 use ::sled::{Batch, Db, IVec, Tree};
 use wardein_port::{Head, Row, StoreError, Table};
 
+use crate::moving::{MARKED, Mark};
 use crate::open::OpenError;
 use crate::range::Range;
 
@@ -82,11 +83,48 @@ pub(super) fn prepare(path: &Path, db: &Db) -> Result<Tree, OpenError> {
             begin(&tree, Revisions { last, truncated: last }).map_err(failed)?;
             Ok(tree)
         }
+        Some(MARKED_FORMAT) => match marked(&tree) {
+            Ok(mark) => Err(mark.refusal(path)),
+            Err(error) => Err(OpenError::Damaged { path: path.to_owned(), what: error.0 }),
+        },
         Some(found) if found > FORMAT => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: FORMAT })
         }
         Some(_) | None => Err(foreign("a sled store with another's mark")),
     }
+}
+
+/// Marks a store, which does not open from then on.
+pub(super) fn put_mark(batch: &mut Batch, mark: &Mark) {
+    batch.insert(&MOVING, mark.encode());
+    batch.insert(&[MARK], [NAME, &MARKED_FORMAT.to_be_bytes()].concat());
+}
+
+/// Takes the mark away.
+pub(super) fn unmark(batch: &mut Batch) {
+    batch.remove(&MOVING);
+    batch.insert(&[MARK], [NAME, &FORMAT.to_be_bytes()].concat());
+}
+
+/// The tree of a store that has a mark, if it has one.
+pub(super) fn tree_with_mark(path: &Path, db: &Db) -> Result<Option<(Tree, Mark)>, OpenError> {
+    let failed = |error: ::sled::Error| OpenError::failed(path, error);
+    let tree = db.open_tree(TREE).map_err(failed)?;
+    if tree.get(MOVING).map_err(failed)?.is_none() {
+        return Ok(None);
+    }
+    let mark = marked(&tree).map_err(|error| OpenError::Damaged { path: path.to_owned(), what: error.0 })?;
+    Ok(Some((tree, mark)))
+}
+
+fn marked(tree: &Tree) -> Result<Mark, StoreError> {
+    let stored = tree.get(MOVING).map_err(told)?.ok_or_else(|| StoreError(DAMAGED.into()))?;
+    Mark::decode(&stored)
+}
+
+/// How many rows there are, in whichever table.
+pub(super) fn count_rows(tree: &Tree) -> Result<u64, StoreError> {
+    tree.range([MARK + 1]..[AUDIT]).keys().try_fold(0, |count, key| key.map(|_| count + 1).map_err(told))
 }
 
 /// Marks a tree as of our format, and sets where its revisions begin; both or neither are there after a crash.
@@ -257,6 +295,7 @@ const TREE: &str = "wardein";
 // Spaces beside the tables' numbers. Stored: never used for anything else.
 const MARK: u8 = 0;
 const HEAD: [u8; 2] = [MARK, 1];
+const MOVING: [u8; 2] = [MARK, 2];
 const AUDIT: u8 = 0xe0;
 const PIECES: u8 = 0xe8;
 const INDEX: u8 = 0xee;
@@ -266,6 +305,9 @@ const NAME: &[u8] = b"wardein";
 
 /// The format of the tree. A release reads all formats up to its own.
 const FORMAT: u32 = 3;
+
+/// The format of a store with a mark.
+const MARKED_FORMAT: u32 = MARKED + FORMAT;
 
 /// The most bytes of a value in one piece: with its head it stays within the 4 KB that were measured to be safe.
 const PIECE: usize = 4000;

@@ -9,9 +9,10 @@ mod create;
 mod feed;
 mod index;
 mod layout;
+mod whole;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -29,9 +30,12 @@ use crate::range::Range;
 use layout::Space;
 use writer::SledWriter;
 
+pub(crate) use whole::SledTarget;
+
 /// A store in a directory of sled's.
 #[derive(Debug)]
 pub struct SledStore {
+    path: PathBuf,
     // In the order in which they must go: the writer and the readers end, then sled closes, then the lock is released.
     queue: Queue,
     pool: Pool,
@@ -72,7 +76,7 @@ impl SledStore {
         let lock = Arc::new(Lock::acquire(path)?);
         let mut reserve = Reserve::new(path, options.reserve);
         reserve.make_room();
-        create::at(path, options)?;
+        create::at(path, options, None)?;
         remove_half_snapshots(path).map_err(|error| failed(&error))?;
         let db = open_database(path, options)?;
         let tree = layout::prepare(path, &db)?;
@@ -85,7 +89,8 @@ impl SledStore {
         place::sync_parent(path)?;
         let projections = Arc::default();
         let queue = Queue::start(path, writer, Arc::clone(&projections), reserve.clone())?;
-        Ok(Self { queue, pool: Pool::start(path)?, shared, projections, reserve, _lock: lock })
+        let (path, pool) = (path.to_owned(), Pool::start(path)?);
+        Ok(Self { path, queue, pool, shared, projections, reserve, _lock: lock })
     }
 
     /// Reads everything and checks that it is whole. It takes as long as the store is large.

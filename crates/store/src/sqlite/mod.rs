@@ -12,9 +12,10 @@ mod readers;
 mod relog;
 mod schema;
 mod snapshot;
+mod whole;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -31,9 +32,12 @@ use crate::range::Range;
 use readers::Readers;
 use writer::SqliteWriter;
 
+pub(crate) use whole::SqliteTarget;
+
 /// A store in a SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
+    path: PathBuf,
     // In the order in which they must go: the writer ends and closes, then the readers, then the lock is released.
     queue: Queue,
     pool: Pool,
@@ -65,7 +69,8 @@ impl SqliteStore {
         let writer = SqliteWriter::open(path, options, shared, Arc::clone(&lock))?;
         let readers = Arc::new(Readers::open(path, options)?);
         let queue = Queue::start(path, writer, Arc::clone(&projections), reserve.clone())?;
-        Ok(Self { queue, pool: Pool::start(path)?, readers, projections, down, reserve, log, _lock: lock })
+        let (path, pool) = (path.to_owned(), Pool::start(path)?);
+        Ok(Self { path, queue, pool, readers, projections, down, reserve, log, _lock: lock })
     }
 
     /// Reads everything and checks that it is whole. It takes as long as the store is large.

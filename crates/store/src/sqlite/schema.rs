@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use crate::moving::{MARKED, Mark};
 use crate::open::OpenError;
 use crate::place;
 
@@ -15,23 +16,25 @@ use crate::place;
 /// A crash at any point leaves either nothing or an empty file, both of which count as nothing, or the store.
 pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
     let failed = |error: &dyn std::fmt::Display| OpenError::failed(path, error);
-    if !path.exists() {
-        // SQLite gives its other files the mode of this one.
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(|e| failed(&e))?;
-    }
+    touch(path)?;
     match inspect(path)? {
-        Found::Nothing => create(path)?,
+        Found::Nothing => create(path, None)?,
         Found::Former(format) => upgrade(path, format).map_err(|error| failed(&error))?,
         Found::Store => {}
+        Found::Marked(mark) => return Err(mark.refusal(path)),
     }
     // Also where it was there before: the process that made it may have died before it came here.
     place::sync_parent(path)
+}
+
+/// Makes an empty file where there is none.
+pub(super) fn touch(path: &Path) -> Result<(), OpenError> {
+    if path.exists() {
+        return Ok(());
+    }
+    // SQLite gives its other files the mode of this one.
+    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    made.map(drop).map_err(|error| OpenError::failed(path, error))
 }
 
 /// A connection that writes.
@@ -49,15 +52,17 @@ pub(super) fn reader(path: &Path, cache: u64) -> rusqlite::Result<Connection> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, cache)
 }
 
-enum Found {
+pub(super) enum Found {
     Nothing,
     /// A store of an earlier format.
     Former(u32),
     Store,
+    /// One that is not to be opened.
+    Marked(Mark),
 }
 
 /// Looks, without altering anything, unless a crash left a journal that must be rolled back before anything can be read.
-fn inspect(path: &Path) -> Result<Found, OpenError> {
+pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
     let look = |mode| -> rusqlite::Result<(i32, u32, bool)> {
         let connection = connect(path, mode, 1 << 20)?;
         Ok((
@@ -84,6 +89,13 @@ fn inspect(path: &Path) -> Result<Found, OpenError> {
         (0, 0) if empty => Ok(Found::Nothing),
         (APPLICATION, FORMAT) => Ok(Found::Store),
         (APPLICATION, former @ 1..FORMAT) => Ok(Found::Former(former)),
+        (APPLICATION, MARKED_FORMAT) => {
+            let mark = reader(path, 1 << 20).and_then(|connection| marked(&connection));
+            let mark = mark.map_err(|error| OpenError::failed(path, error))?;
+            let mark = Mark::decode(&mark);
+            mark.map(Found::Marked)
+                .map_err(|error| OpenError::Damaged { path: path.to_owned(), what: error.0 })
+        }
         (APPLICATION, found) if found > FORMAT => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: FORMAT })
         }
@@ -94,7 +106,8 @@ fn inspect(path: &Path) -> Result<Found, OpenError> {
     }
 }
 
-fn create(path: &Path) -> Result<(), OpenError> {
+/// Makes the store in an empty file; one with a mark does not open.
+pub(super) fn create(path: &Path, mark: Option<&Mark>) -> Result<(), OpenError> {
     let create = || -> rusqlite::Result<String> {
         let mut connection = writer(path, 1 << 20)?;
         connection.pragma_update(None, "page_size", PAGE)?;
@@ -111,6 +124,9 @@ fn create(path: &Path) -> Result<(), OpenError> {
         all.execute("INSERT INTO head (revision, truncated) VALUES (0, 0)", ())?;
         all.pragma_update(None, "application_id", APPLICATION)?;
         all.pragma_update(None, "user_version", FORMAT)?;
+        if let Some(mark) = mark {
+            put_mark(&all, mark)?;
+        }
         all.commit()?;
         Ok(mode)
     };
@@ -145,6 +161,24 @@ fn upgrade(path: &Path, format: u32) -> rusqlite::Result<()> {
     all.execute_batch(INDEX)?;
     all.pragma_update(None, "user_version", FORMAT)?;
     all.commit()
+}
+
+/// Marks a store, which does not open from then on. The caller has begun a transaction.
+pub(super) fn put_mark(connection: &Connection, mark: &Mark) -> rusqlite::Result<()> {
+    connection.execute_batch(MARKS)?;
+    connection.execute("INSERT OR REPLACE INTO moving (id, mark) VALUES (1, ?1)", [mark.encode()])?;
+    connection.pragma_update(None, "user_version", MARKED_FORMAT)
+}
+
+/// Takes the mark away. The caller has begun a transaction.
+pub(super) fn unmark(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("DROP TABLE moving")?;
+    connection.pragma_update(None, "user_version", FORMAT)
+}
+
+/// The mark as it is stored.
+fn marked(connection: &Connection) -> rusqlite::Result<Vec<u8>> {
+    connection.query_row("SELECT mark FROM moving", (), |record| record.get(0))
 }
 
 fn connect(path: &Path, mode: OpenFlags, cache: u64) -> rusqlite::Result<Connection> {
@@ -193,11 +227,19 @@ const INDEX: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// The mark of a store that is not to be opened.
+const MARKS: &str = "
+    CREATE TABLE IF NOT EXISTS moving (id INTEGER PRIMARY KEY CHECK (id = 1), mark BLOB NOT NULL) STRICT;
+";
+
 /// "WARD", in the file's header (sqlite.org/fileformat.html#application_id).
 const APPLICATION: i32 = 0x5741_5244;
 
 /// The format of the tables. A release reads all formats up to its own.
 const FORMAT: u32 = 3;
+
+/// The format of a store with a mark.
+const MARKED_FORMAT: u32 = MARKED + FORMAT;
 
 /// The kept size of the write-ahead log's file, however long it was: twice its default size before it is copied.
 const LOG_BYTES: u32 = 512 << 20;
