@@ -10,6 +10,17 @@ pub enum ConnectError {
     /// The endpoint is not `https://HOST` or `https://HOST:PORT`.
     #[error("endpoint {0:?} is not https://HOST or https://HOST:PORT")]
     Endpoint(String),
+    /// The place of files is not `https://HOST/PATH`, or `http://` the same.
+    #[error("{0:?} is not https://HOST/PATH or http://HOST/PATH")]
+    Base(String),
+    /// A file could not be had from there; [`std::error::Error::source`] says why.
+    #[error("nothing could be had from {base}")]
+    NotFetched {
+        /// Where it was looked for.
+        base: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A file of the identity's directory cannot be read.
     #[error("cannot read {}", path.display())]
     Directory {

@@ -4,7 +4,7 @@
 //! [`Platform`] or [`Operator`], and the generated one of each service of `wardein.v1`. [`connect_as`] is for who keeps an identity in
 //! a directory and renews it there. [`Refusal`] is the error of a failed call, with the stable code and the request id; [`pages`]
 //! reads long lists, and [`Parts`] are answers that come bit by bit. [`TrustCache`] has the verdicts on all devices of a platform,
-//! kept true by a [`Watcher`]; [`ReceiptKeys`] verify a verdict that the authority signed. [`Poster`] posts a device's messages as bytes, which needs no gRPC. Calls and posts go through a [`Proxy`]
+//! kept true by a [`Watcher`]; [`ReceiptKeys`] verify a verdict that the authority signed. [`Poster`] posts a device's messages as bytes, which needs no gRPC, and [`Fetcher`] gets files. Calls and posts go through a [`Proxy`]
 //! where there is one. Why here: devices, stations, platforms and administrators speak to the authority in one way. What it does not do: no
 //! protocol of devices, and no retries but a watcher's; it only says whether one makes sense.
 
@@ -21,6 +21,7 @@ mod directory;
 #[cfg(feature = "grpc")]
 mod encrypted;
 mod error;
+mod fetch;
 #[cfg(feature = "grpc")]
 mod find;
 mod foreign;
@@ -52,6 +53,7 @@ pub use directory::connect_as_under;
 #[cfg(feature = "grpc")]
 pub use directory::{CERTIFICATE, INFRASTRUCTURE, KEY, connect_as};
 pub use error::ConnectError;
+pub use fetch::{Fetched, Fetcher};
 #[cfg(feature = "grpc")]
 pub use find::find_root;
 #[cfg(feature = "grpc")]

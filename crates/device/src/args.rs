@@ -41,6 +41,9 @@ pub(crate) enum Command {
     Pins(Json),
     /// Connect to the platform by its pins, and tell whether it is the platform; sends nothing, and asks the authority nothing.
     ConnectCheck(ConnectCheck),
+    /// Download, verify and install what the maker has signed, and tell whether that is what runs.
+    #[command(subcommand)]
+    Update(Update),
     /// Tell what the device knows of itself; asks nobody.
     Status(Json),
     /// Keep the device certified and its keys new until SIGTERM.
@@ -49,6 +52,74 @@ pub(crate) enum Command {
         #[arg(long)]
         once: bool,
     },
+}
+
+/// Each step can be run again. Where `--from` is not given, metadata and artifacts come from the places that device.toml names in [update].
+#[derive(Debug, Subcommand)]
+pub(crate) enum Update {
+    /// Trust the maker's first root, once: it comes with the device, or from the maker by hand. Later roots come with the metadata.
+    Trust {
+        /// The root's metadata (TUF 1.0).
+        #[arg(value_name = "ROOT.json")]
+        root: PathBuf,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Refresh the metadata, and list the releases of the device's line: the latest first, with the reason where the device may not install
+    /// one.
+    Check {
+        #[command(flatten)]
+        from: FromArgs,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Download a release, going on where an earlier try stopped, and judge it while it comes.
+    Download {
+        #[command(flatten)]
+        release: ReleaseArgs,
+        #[command(flatten)]
+        from: FromArgs,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Tell whether a file is the artifact of a release, by the metadata of the last check; asks nobody.
+    Verify {
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        release: ReleaseArgs,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Have the maker's command install a release that was downloaded; asks nobody. Refused while the device is in use.
+    Install {
+        #[command(flatten)]
+        release: ReleaseArgs,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Say that what was installed has started well. From then on nothing below its floor is installed.
+    Confirm(Json),
+    /// Say that the device runs what it ran before.
+    RolledBack(Json),
+    /// Compare what runs with the release that was confirmed last; exits with 5 where it is another one.
+    VerifyRunning(Json),
+    /// Tell what runs, what waits for its first start, and the lowest version that may be installed.
+    Status(Json),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct FromArgs {
+    /// A directory with `metadata` and `targets`, such as on a USB stick. It is trusted no more than a server.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReleaseArgs {
+    /// The version's number; the latest that this device may install where it is not given.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) version: Option<u64>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -250,4 +321,5 @@ fn attribute(text: &str) -> Result<(String, String), &'static str> {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 failed here; 2 wrong option or setting; 3 refused by the authority; 4 the authority, or the platform, cannot be reached.";
+Exit codes: 0 done; 1 failed here; 2 wrong option or setting; 3 refused by the authority; 4 the authority, the platform, or the \
+place of updates cannot be reached; 5 an update, or what runs, is not to be trusted.";

@@ -2,6 +2,7 @@
 
 use crate::args::{Args, Certificate, Command, ConnectCheck, Enroll, Seal, Token};
 use crate::prover::{self, prover, session};
+use crate::updates::update;
 use std::collections::BTreeMap;
 use std::io::{Read, stdin, stdout};
 use std::path::Path;
@@ -101,6 +102,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
             print(output.json, &shown, || format!("the platform answers at {address}"));
             Ok(())
         }
+        Command::Update(order) => update(path, order).await,
         Command::Status(output) => {
             let status = Status::read(&Files::open(path)?)?;
             print(output.json, &status, || status.to_string());
@@ -240,7 +242,7 @@ async fn keep(path: &Path, once: bool) -> Result<(), Error> {
 }
 
 /// A file that may be secret, with at most `max` bytes.
-fn read(path: &Path, max: usize) -> Result<SecretBytes, Error> {
+pub(crate) fn read(path: &Path, max: usize) -> Result<SecretBytes, Error> {
     let failed = |doing| move |source| Error::File { doing, path: path.into(), source };
     let file = std::fs::File::open(path).map_err(failed("open"))?;
     bounded(file, max).map_err(failed("read"))
@@ -262,7 +264,7 @@ fn bounded(mut input: impl Read, max: usize) -> std::io::Result<SecretBytes> {
     }
 }
 
-fn print(as_json: bool, json: &impl serde::Serialize, text: impl FnOnce() -> String) {
+pub(crate) fn print(as_json: bool, json: &impl serde::Serialize, text: impl FnOnce() -> String) {
     match serde_json::to_string(json) {
         Ok(json) if as_json => println!("{json}"),
         _ => println!("{}", text()),

@@ -4,6 +4,7 @@ use crate::attribute::Source;
 use crate::error::Error;
 use crate::signing::{TpmSettings, check_tcti};
 use crate::transport::Transport;
+use crate::update::{UpdateFields, UpdateSettings};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,6 +49,8 @@ pub struct Config {
     pub made_key: Option<KeyKind>,
     /// What is measured, and where.
     pub attributes: BTreeMap<AttributeName, Source>,
+    /// Where updates come from, and how they are installed; none where the device is not updated this way.
+    pub update: Option<UpdateSettings>,
 }
 
 /// The fields of device.toml as they are written.
@@ -83,6 +86,8 @@ pub(crate) struct Fields {
     pub(crate) made_key: Option<String>,
     #[serde(default)]
     pub(crate) attributes: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) update: Option<UpdateFields>,
 }
 
 impl Config {
@@ -170,6 +175,7 @@ impl Config {
             sealed_by: fields.sealed_by.clone(),
             made_key,
             attributes: fields.attributes.iter().map(attribute).collect::<Result<_, Error>>()?,
+            update: fields.update.as_ref().map(UpdateSettings::judge).transpose()?,
         })
     }
 
@@ -202,6 +208,7 @@ impl Config {
                 .iter()
                 .map(|(name, source)| (name.to_string(), source.to_string()))
                 .collect(),
+            update: self.update.as_ref().map(UpdateSettings::fields),
         }
     }
 
@@ -223,6 +230,7 @@ impl Config {
             ("sealed_by", self.sealed_by == other.sealed_by),
             ("made_key", self.made_key == other.made_key),
             ("attributes", self.attributes == other.attributes),
+            ("update", self.update == other.update),
         ]
         .into_iter()
         .find_map(|(field, is_same)| (!is_same).then_some(field))
@@ -272,6 +280,7 @@ const MIN_REKEY: u64 = 3_600;
 const MAX_REKEY: u64 = 10 * 366 * 86_400;
 const HEADER: &str = "\
 # Who this device is, whom it trusts, and what it measures of itself. Unknown fields are refused.
+# [update]: line, model, repository, artifacts, install and idle; where they are missing, the device is not updated by wardein-device.
 # attributes: NAME = \"SOURCE\", a source being file:/PATH (its SHA-256), machine-id, mac:INTERFACE, dmi:FIELD or text:CONSTANT.
 ";
 

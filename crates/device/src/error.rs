@@ -3,6 +3,7 @@
 use crate::attribute::SourceError;
 use crate::authority::{CallError, Refused};
 use crate::certificate::CertificateError;
+use crate::update::UpdateError;
 use std::path::PathBuf;
 use wardein_ddkg::device::DeviceError;
 use wardein_domain::ErrorCode;
@@ -141,6 +142,17 @@ pub enum Error {
          enroll (tpm-sealed-elsewhere)", .0.display()
     )]
     SealedElsewhere(PathBuf),
+    /// An update is not taken.
+    #[error("{0} ({code})", code = .0.code())]
+    Update(UpdateError),
+    /// Something else runs than what was approved.
+    #[error(
+        "what runs is not the version {version} that was confirmed; have it looked at before it is used (firmware-unapproved)"
+    )]
+    OtherSoftware {
+        /// The version that was confirmed.
+        version: u64,
+    },
     /// What only a device that derives keys can do was asked of one that signs.
     #[error(
         "{0} is for devices that derive keys; this one signs with the TPM that device.toml names in signs_with"
@@ -152,15 +164,20 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code: 1 for a failure here, 2 for a wrong option or setting, 3 for a refusal by the authority, 4 where it, or the
-    /// platform, cannot be reached.
+    /// The exit code: 1 for a failure here, 2 for a wrong option or setting, 3 for a refusal by the authority, 4 where it, the
+    /// platform, or the place of updates cannot be reached, 5 for an update that is not to be trusted.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config { .. } | Self::NotConfigured(_) | Self::ConfigDiffers(_) | Self::Signs(_) => 2,
             #[cfg(feature = "tpm")]
             Self::Tpm(_) | Self::SealedElsewhere(_) => 1,
             Self::Refused(_) => 3,
-            Self::Unreachable(_) | Self::Intercepted { .. } | Self::PlatformUnreachable { .. } => 4,
+            Self::Unreachable(_)
+            | Self::Intercepted { .. }
+            | Self::PlatformUnreachable { .. }
+            | Self::Update(UpdateError::Unreachable(_)) => 4,
+            Self::Update(error) if error.is_distrust() => 5,
+            Self::OtherSoftware { .. } => 5,
             Self::File { .. }
             | Self::Open { .. }
             | Self::Locked(_)
@@ -175,6 +192,7 @@ impl Error {
             | Self::NotPinned { .. }
             | Self::OtherTenant { .. }
             | Self::Answer(_)
+            | Self::Update(_)
             | Self::Fault(_) => 1,
         }
     }
@@ -190,6 +208,12 @@ impl Error {
 impl From<wardein_tpm::TpmError> for Error {
     fn from(error: wardein_tpm::TpmError) -> Self {
         Self::Tpm(error)
+    }
+}
+
+impl From<UpdateError> for Error {
+    fn from(error: UpdateError) -> Self {
+        Self::Update(error)
     }
 }
 

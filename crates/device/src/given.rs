@@ -95,6 +95,7 @@ impl Given {
             sealed_by,
             made_key: None,
             attributes,
+            update: None,
         })?;
         directory.save_config(&config)?;
         Ok(config)

@@ -30,6 +30,7 @@ mod session;
 mod signing;
 mod status;
 mod transport;
+mod update;
 #[cfg(feature = "grpc")]
 mod wire;
 
@@ -58,5 +59,8 @@ pub use signing::{Signer, SigningKey, SigningSession, TpmActivation, TpmSettings
 pub use signing::{TpmSigner, enroll_tpm, open_tpm};
 pub use status::{Status, utc};
 pub use transport::{Link, Transport};
+pub use update::{
+    Installed, Listed, Offered, Phase, Pick, Place, Running, Standing, UpdateError, UpdateSettings, Updater,
+};
 #[cfg(feature = "grpc")]
 pub use wire::{ConnectedStation, Vouched, confirm, enrolled};

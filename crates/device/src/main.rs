@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod prover;
+mod updates;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -16,6 +16,7 @@ mod error;
 mod json;
 mod key;
 mod name;
+mod release;
 mod role;
 mod time;
 mod trusted;
@@ -25,6 +26,7 @@ pub use error::{Error, Malformed};
 pub use json::Value;
 pub use key::{Key, KeyId};
 pub use name::{PathPattern, Role, RoleName, TargetPath};
+pub use release::{NotFor, Release};
 pub use role::{
     Delegation, Delegations, Document, FileMeta, Keyholders, Root, Snapshot, TargetFile, Targets, Timestamp,
     Version,

@@ -1,5 +1,6 @@
 //! The client's workflow (TUF §5), sans-IO: it says which file it wants, is given its bytes, and trusts it or says why not.
 
+mod line;
 mod search;
 mod target;
 

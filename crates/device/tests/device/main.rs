@@ -18,3 +18,4 @@ mod signing;
 #[cfg(feature = "tpm")]
 mod tpm;
 mod transfer;
+mod update;

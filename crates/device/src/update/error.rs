@@ -1,0 +1,142 @@
+//! Why an update is not taken, each with a stable code.
+
+use std::path::PathBuf;
+use wardein_domain::with_causes;
+use wardein_tuf::{Malformed, NotFor};
+
+/// Why an update is not taken. Nothing was installed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// The metadata or the artifact is not what its maker signed, or is older than what was seen.
+    #[error("{0}")]
+    NotTrusted(wardein_tuf::Error),
+    /// The maker says too little of a release, or contradicts itself.
+    #[error("the release at {path} says nothing to go by: {what}")]
+    Unclear {
+        /// Where the release is.
+        path: String,
+        /// What is missing.
+        what: Malformed,
+    },
+    /// The device has no root of its maker's yet.
+    #[error("there is no {}: run: wardein-device update trust ROOT.json, with the maker's root", .0.display())]
+    NoRoot(PathBuf),
+    /// It has one already.
+    #[error("the device trusts a root of version {trusted} already; what follows it comes with the metadata")]
+    RootThere {
+        /// Its version.
+        trusted: u64,
+    },
+    /// There is no release of that version, or none at all.
+    #[error("the line {line} has no release {version}; run: wardein-device update check")]
+    NoRelease {
+        /// The product line.
+        line: String,
+        /// The version that was asked for, or what else.
+        version: String,
+    },
+    /// The release is not for this device.
+    #[error("version {version} is not for this device: {why}")]
+    NotForThis {
+        /// The release's version.
+        version: u64,
+        /// Why.
+        why: NotFor,
+    },
+    /// The file is not on the share.
+    #[error("there is no {path} at {place}; have the maker's share completed")]
+    NoArtifact {
+        /// The artifact's path.
+        path: String,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// The device says that it is in use.
+    #[error("the device is in use, says {command}; install when it is not")]
+    InUse {
+        /// The command that said so.
+        command: String,
+    },
+    /// The maker's command failed.
+    #[error("{command} failed: {how}; the device runs what it ran before")]
+    Install {
+        /// The command.
+        command: String,
+        /// How.
+        how: String,
+    },
+    /// Nothing was installed that could be confirmed or was rolled back.
+    #[error("no installation waits for its first start; nothing is changed")]
+    NothingPending,
+    /// Another installation waits for its first start.
+    #[error(
+        "version {version} is installed and waits for its first start; start it and run: wardein-device update confirm, or: \
+         wardein-device update rolled-back"
+    )]
+    Pending {
+        /// Its version.
+        version: u64,
+    },
+    /// It is not known what runs.
+    #[error("no release was confirmed on this device, so there is nothing to compare with")]
+    NothingRuns,
+    /// The disk has no room for it.
+    #[error("there is no room for {needed} bytes in {}; make room and run it again: it goes on where it stopped", .path.display())]
+    NoRoom {
+        /// How many bytes are needed.
+        needed: u64,
+        /// Where.
+        path: PathBuf,
+    },
+    /// Nothing could be had from the share.
+    #[error("{}", with_causes(.0))]
+    Unreachable(wardein_client::ConnectError),
+}
+
+impl UpdateError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        use wardein_tuf::Error as Tuf;
+        match self {
+            Self::NotTrusted(Tuf::TooLong { .. }) => "update-too-long",
+            Self::NotTrusted(Tuf::Malformed { .. }) | Self::Unclear { .. } => "update-malformed",
+            Self::NotTrusted(Tuf::Threshold { .. }) => "update-not-signed",
+            Self::NotTrusted(Tuf::Rollback { .. }) => "update-rolled-back",
+            Self::NotTrusted(Tuf::RootChain { .. } | Tuf::TooManyRoots { .. }) => "update-root-chain",
+            Self::NotTrusted(Tuf::Expired { .. }) => "update-expired",
+            Self::NotTrusted(Tuf::Length { .. } | Tuf::Hash { .. }) => "update-altered",
+            Self::NotTrusted(Tuf::Mixed { .. } | Tuf::Unlisted { .. }) => "update-mixed",
+            Self::NotTrusted(Tuf::TooManyDelegations { .. }) => "update-delegations",
+            Self::NotTrusted(Tuf::Missing { .. }) | Self::NoArtifact { .. } => "update-missing",
+            Self::NoRoot(_) => "update-no-root",
+            Self::RootThere { .. } => "update-root-there",
+            Self::NoRelease { .. } => "update-no-release",
+            Self::NotForThis { why: NotFor::Model, .. } => "update-other-model",
+            Self::NotForThis { why: NotFor::Floor { .. }, .. } => "update-below-floor",
+            Self::InUse { .. } => "update-in-use",
+            Self::Install { .. } => "update-install-failed",
+            Self::NothingPending => "update-nothing-pending",
+            Self::Pending { .. } => "update-pending",
+            Self::NothingRuns => "update-nothing-runs",
+            Self::NoRoom { .. } => "update-no-room",
+            Self::Unreachable(_) => "update-unreachable",
+        }
+    }
+
+    /// Whether what was offered is not to be trusted, rather than missing or not for now.
+    pub(crate) fn is_distrust(&self) -> bool {
+        use wardein_tuf::Error as Tuf;
+        match self {
+            Self::NotTrusted(Tuf::Missing { .. }) => false,
+            Self::NotTrusted(_) | Self::Unclear { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl From<wardein_tuf::Error> for UpdateError {
+    fn from(error: wardein_tuf::Error) -> Self {
+        Self::NotTrusted(error)
+    }
+}

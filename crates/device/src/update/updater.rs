@@ -1,0 +1,221 @@
+//! The steps of an update, each a command that can be run again.
+
+use super::artifact;
+use super::catalog::{self, Listed, Offered};
+use super::error::UpdateError;
+use super::files::UpdateFiles;
+use super::progress::{Installed, Phase, Standing};
+use super::running::Running;
+use super::settings::{Place, UpdateSettings};
+use super::source::Source;
+use crate::config::Config;
+use crate::directory::Files;
+use crate::error::Error;
+use crate::transport;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+use wardein_client::Settings;
+use wardein_domain::UnixSeconds;
+
+/// The updates of one device, for this process alone.
+pub struct Updater {
+    files: UpdateFiles,
+    config: Config,
+    settings: UpdateSettings,
+    /// In the place of both places of device.toml: `metadata` and `targets` in it, such as on a USB stick.
+    from: Option<PathBuf>,
+    /// `/`, or what a test puts in its place.
+    root: PathBuf,
+    now: UnixSeconds,
+}
+
+/// Which release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// The latest that this device may install.
+    Latest,
+    /// That version.
+    Version(u64),
+}
+
+impl Updater {
+    /// That of the state directory `files`. Metadata and artifacts come from `from`, if it is given.
+    pub async fn open(files: &Files, from: Option<PathBuf>, root: PathBuf) -> Result<Self, Error> {
+        let config = files.config()?.ok_or_else(|| files.not_configured())?;
+        let missing = || Error::Config {
+            field: "update",
+            why: "the section [update] is missing: it names line, model, repository, artifacts and install"
+                .to_owned(),
+        };
+        let settings = config.update.clone().ok_or_else(missing)?;
+        // The device's own clock may be behind: the authority's last word is as good as that.
+        let heard = files.contact().map_or(0, |contact| contact.server_time);
+        let now = UnixSeconds::new(heard.max(system_time()));
+        Ok(Self { files: UpdateFiles::open(files.path()).await?, config, settings, from, root, now })
+    }
+
+    /// Trusts the maker's first root. Its version.
+    pub fn trust(&self, root: &[u8]) -> Result<u64, Error> {
+        catalog::trust(&self.files, root, self.now)
+    }
+
+    /// What runs, what waits, and the floor.
+    pub fn standing(&self) -> Result<Standing, Error> {
+        Standing::read(&self.files)
+    }
+
+    /// The releases of the device's line, the latest first.
+    pub async fn check(&self) -> Result<Vec<Offered>, Error> {
+        let source = self.source("metadata", &self.settings.repository)?;
+        let listed = catalog::releases(&self.files, Some(&source), &self.settings, self.now).await?;
+        self.judged(listed)
+    }
+
+    /// Downloads a release, after the metadata was refreshed; where its artifact is.
+    pub async fn download(
+        &self,
+        pick: Pick,
+        told: &mut (dyn FnMut(&Listed, u64) + Send),
+    ) -> Result<(Listed, PathBuf), Error> {
+        let listed = self.picked(self.check().await?, pick)?;
+        let source = self.source("targets", &self.settings.artifacts)?;
+        let place = self.place("targets", &self.settings.artifacts);
+        let mut tell = |at| told(&listed, at);
+        let path = artifact::download(&self.files, &source, &place, &listed, &mut tell).await?;
+        Ok((listed, path))
+    }
+
+    /// Judges a file as the artifact of a release, by the metadata that was kept.
+    pub async fn verify(&self, pick: Pick, file: &Path) -> Result<Listed, Error> {
+        let listed = self.picked(self.kept().await?, pick)?;
+        artifact::verify(file, &listed)?;
+        Ok(listed)
+    }
+
+    /// Has the maker's command install a release that was downloaded. It is judged once more, by the metadata that was kept and that must
+    /// not have expired. What is on record is *installing* before the command runs, and *installed* after it has ended well; where the power
+    /// is cut in between, it is run again.
+    pub async fn install(&self, pick: Pick) -> Result<Installed, Error> {
+        let standing = self.standing()?;
+        let listed = self.picked(self.kept().await?, pick)?;
+        let installed = Installed::of(&listed);
+        match &standing.pending {
+            Some((Phase::Installed, other)) if *other == installed => return Ok(installed),
+            Some((Phase::Installed, other)) => {
+                return Err(UpdateError::Pending { version: other.version }.into());
+            }
+            Some((Phase::Installing, _)) | None => {}
+        }
+        let path = self.files.artifact_path(&listed.file.sha256);
+        artifact::verify(&path, &listed)?;
+        self.require_idle()?;
+        let pending = |phase| Standing { pending: Some((phase, installed.clone())), ..standing.clone() };
+        pending(Phase::Installing).keep(&self.files)?;
+        let version = installed.version.to_string();
+        if let Err(how) = run(&self.settings.install, &[path.as_os_str(), version.as_ref()]) {
+            standing.clone().rolled_back().unwrap_or(standing).keep(&self.files)?;
+            let command = self.settings.install.join(" ");
+            return Err(UpdateError::Install { command, how }.into());
+        }
+        pending(Phase::Installed).keep(&self.files)?;
+        Ok(installed)
+    }
+
+    /// Says that what was installed has started well: it runs from now on, and its floor holds.
+    pub fn confirm(&self) -> Result<Installed, Error> {
+        let standing = self.standing()?.confirmed()?;
+        standing.keep(&self.files)?;
+        self.files.remove_other_artifacts(None)?;
+        standing.running.ok_or(Error::Fault("confirming an installation"))
+    }
+
+    /// Says that the device runs what it ran before.
+    pub fn rolled_back(&self) -> Result<Standing, Error> {
+        let standing = self.standing()?.rolled_back()?;
+        standing.keep(&self.files)?;
+        Ok(standing)
+    }
+
+    /// Compares what runs with what was confirmed last.
+    pub fn running(&self) -> Result<Running, Error> {
+        Running::measured(&self.standing()?, &self.config, &self.root)
+    }
+
+    async fn kept(&self) -> Result<Vec<Offered>, Error> {
+        self.judged(catalog::releases(&self.files, None, &self.settings, self.now).await?)
+    }
+
+    fn judged(&self, listed: Vec<Listed>) -> Result<Vec<Offered>, Error> {
+        let floor = self.standing()?.floor;
+        let judge = |listed: Listed| {
+            let not_for = listed.release.judge(&self.settings.model, floor).err();
+            Offered { listed, not_for }
+        };
+        Ok(listed.into_iter().map(judge).collect())
+    }
+
+    fn picked(&self, offered: Vec<Offered>, pick: Pick) -> Result<Listed, Error> {
+        let version = match pick {
+            Pick::Latest => "that this device may install".to_owned(),
+            Pick::Version(version) => version.to_string(),
+        };
+        let line = self.settings.line.to_string();
+        let is_meant = |offered: &Offered| match pick {
+            Pick::Latest => offered.not_for.is_none(),
+            Pick::Version(version) => offered.listed.release.version == version,
+        };
+        let found = offered.into_iter().find(is_meant);
+        let Offered { listed, not_for } = found.ok_or(UpdateError::NoRelease { line, version })?;
+        match not_for {
+            None => Ok(listed),
+            Some(why) => Err(UpdateError::NotForThis { version: listed.release.version, why }.into()),
+        }
+    }
+
+    fn source(&self, folder: &str, place: &Place) -> Result<Source, Error> {
+        match &self.from {
+            Some(from) => Ok(Source::Directory(from.join(folder))),
+            None => Source::of(place, &self.connection()),
+        }
+    }
+
+    fn place(&self, folder: &str, place: &Place) -> String {
+        self.from.as_ref().map_or_else(|| place.to_string(), |from| from.join(folder).display().to_string())
+    }
+
+    fn connection(&self) -> Settings {
+        let settings = transport::settings(&self.config);
+        match &self.settings.roots {
+            None => settings,
+            Some(roots) => Settings { roots: roots.as_bytes().to_vec(), ..settings },
+        }
+    }
+
+    /// Asks the device's own command whether it may be updated now: one on which a patient depends may not.
+    fn require_idle(&self) -> Result<(), Error> {
+        if self.settings.idle.is_empty() {
+            return Ok(());
+        }
+        let in_use = |_| UpdateError::InUse { command: self.settings.idle.join(" ") }.into();
+        run(&self.settings.idle, &[]).map_err(in_use)
+    }
+}
+
+/// Runs a command to its end. It prints on standard error, so that what this prints can be read by a program.
+fn run(command: &[String], more: &[&std::ffi::OsStr]) -> Result<(), String> {
+    let (program, first) = command.split_first().ok_or("there is no command")?;
+    let stderr = || Stdio::from(std::io::stderr());
+    let mut run = Command::new(program);
+    run.args(first).args(more).stdin(Stdio::null()).stdout(stderr()).stderr(stderr());
+    match run.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(status.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the end of metadata is told in the time of people")]
+fn system_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
