@@ -100,6 +100,7 @@ async fn try_enroll(line: &Line, common: &Common<'_>, stream: &Stream) -> Result
         signs_with: None,
         sealed_by: None,
         made_key: None,
+        update: None,
         attributes: attributes.map(|(name, value)| (name.clone(), Source::Text(value.clone()))).collect(),
     };
     match directory.files().config()?.map(|existing| existing.difference(&config)) {

@@ -49,6 +49,7 @@ async fn a_device_works_at(authority_time: u64) {
         signs_with: None,
         sealed_by: None,
         made_key: None,
+        update: None,
         attributes: Default::default(),
     };
     let directory = Directory::create(&path).unwrap();

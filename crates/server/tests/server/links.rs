@@ -49,6 +49,7 @@ impl World {
             signs_with: None,
             sealed_by: None,
             made_key: None,
+            update: None,
             attributes: BTreeMap::from([("firmware".parse().unwrap(), "file:/firmware".parse().unwrap())]),
         }
     }
