@@ -62,7 +62,7 @@ impl Shared {
     }
 
     async fn admit_operator(&self, principal: &Principal, method: Method) -> Result<(), Error> {
-        self.operators.turn(principal.serial).await?;
+        self.operators.turn(principal.serial, Route::Own(method).cost()).await?;
         self.engine.authenticate(principal).await?;
         let role = principal.role;
         if !method.allows(Some(role)) {

@@ -15,7 +15,7 @@ pub(crate) mod metrics;
 mod pace;
 pub(crate) mod peer;
 pub(crate) mod rate;
-mod route;
+pub(crate) mod route;
 pub(crate) mod scans;
 pub(crate) mod streams;
 mod trace;

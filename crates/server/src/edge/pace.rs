@@ -32,9 +32,18 @@ impl Pace {
         }
     }
 
-    /// Waits until the operator's rate allows one more call.
-    pub(crate) async fn turn(&self, serial: Serial) -> Result<(), Error> {
-        let wait = self.rate.reserve(serial, self.patience).ok_or_else(rate_limited)?;
+    /// Waits until the operator's rate allows one more call, which counts for `cost` trust queries.
+    pub(crate) async fn turn(&self, serial: Serial, cost: u32) -> Result<(), Error> {
+        self.turn_within(serial, cost, self.patience).await
+    }
+
+    /// The same for a message of a stream, which waits longer: in the meantime HTTP/2 holds its sender back.
+    pub(crate) async fn turn_of_message(&self, serial: Serial, cost: u32) -> Result<(), Error> {
+        self.turn_within(serial, cost, STREAM_PATIENCE).await
+    }
+
+    async fn turn_within(&self, serial: Serial, cost: u32, patience: Duration) -> Result<(), Error> {
+        let wait = self.rate.reserve(serial, cost, patience).ok_or_else(rate_limited)?;
         if !wait.is_zero() {
             let _place = self.waiting.try_acquire().map_err(|_| rate_limited())?;
             sleep(wait).await;
@@ -55,6 +64,9 @@ impl Pace {
 /// The longest that a call waits for its turn.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// The same of a message of a stream.
+const STREAM_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long a refusal for too many calls is held back.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 
@@ -71,16 +83,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_message_of_a_stream_waits_longer_than_a_call() {
+        let operator = Rate { per_second: 1, burst: 1 };
+        let pace = Pace::new(&Limits { operator, ..Limits::default() });
+        let serial = Serial::from_random([1; 16]);
+        pace.turn(serial, 4).await.unwrap();
+        assert_eq!(pace.turn(serial, 1).await.unwrap_err().code, ErrorCode::RateLimited);
+        assert!(pace.turn_of_message(serial, 2).now_or_never().is_none(), "it waits");
+        let refused =
+            pace.turn_of_message(serial, 1).now_or_never().expect("it would be more than 5 s").unwrap_err();
+        assert_eq!(refused.code, ErrorCode::RateLimited);
+    }
+
+    #[tokio::test]
     async fn so_many_calls_wait_and_so_many_refusals_are_held_back() {
         let refusal = rate_limited();
         let pace = with_places(8);
         let serial = |byte: u8| Serial::from_random([byte; 16]);
         for operator in [1, 2, 3] {
-            pace.turn(serial(operator)).await.unwrap();
+            pace.turn(serial(operator), 1).await.unwrap();
         }
-        let (mut first, mut second) = (Box::pin(pace.turn(serial(1))), Box::pin(pace.turn(serial(2))));
+        let (mut first, mut second) = (Box::pin(pace.turn(serial(1), 1)), Box::pin(pace.turn(serial(2), 1)));
         assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none(), "they wait");
-        let third = pace.turn(serial(3)).now_or_never().expect("there is no place left").unwrap_err();
+        let third = pace.turn(serial(3), 1).now_or_never().expect("there is no place left").unwrap_err();
         assert_eq!(third.code, ErrorCode::RateLimited);
         first.await.unwrap();
 

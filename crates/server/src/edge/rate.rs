@@ -32,18 +32,19 @@ impl<K: Hash + Eq> Buckets<K> {
 
     /// Takes one call of `peer`, if it has one left.
     pub(crate) fn take(&self, peer: K) -> bool {
-        self.reserve(peer, Duration::ZERO).is_some()
+        self.reserve(peer, 1, Duration::ZERO).is_some()
     }
 
-    /// Takes one call of `peer`, if it has one left or will have one within `patience`; how long that is.
-    pub(crate) fn reserve(&self, peer: K, patience: Duration) -> Option<Duration> {
+    /// Takes a call of `peer` that counts for `cost`, if it has one left or will have one within `patience`; how long that is. What it costs
+    /// beyond one is paid by the calls behind it, so that a burst that is smaller keeps nobody out.
+    pub(crate) fn reserve(&self, peer: K, cost: u32, patience: Duration) -> Option<Duration> {
         if self.rate.per_second == 0 {
             return Some(Duration::ZERO);
         }
-        self.reserve_at(peer, patience, self.start.elapsed())
+        self.reserve_at(peer, cost, patience, self.start.elapsed())
     }
 
-    fn reserve_at(&self, peer: K, patience: Duration, now: Duration) -> Option<Duration> {
+    fn reserve_at(&self, peer: K, cost: u32, patience: Duration, now: Duration) -> Option<Duration> {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let interval = 1_000_000_000 / u64::from(self.rate.per_second.max(1));
         let tolerance = interval * u64::from(self.rate.burst.max(1) - 1);
@@ -61,7 +62,7 @@ impl<K: Hash + Eq> Buckets<K> {
         if wait > patience {
             return None;
         }
-        *due = from + interval;
+        *due = from.saturating_add(interval.saturating_mul(u64::from(cost)));
         Some(wait)
     }
 }
@@ -126,7 +127,7 @@ mod tests {
 
     impl<K: Hash + Eq> Buckets<K> {
         fn take_at(&self, peer: K, now: Duration) -> bool {
-            self.reserve_at(peer, Duration::ZERO, now).is_some()
+            self.reserve_at(peer, 1, Duration::ZERO, now).is_some()
         }
     }
 
@@ -134,7 +135,7 @@ mod tests {
     fn what_comes_too_early_may_wait_for_its_turn() {
         let buckets = Buckets::new(Rate { per_second: 10, burst: 2 });
         let reserve = |patience| {
-            let wait = buckets.reserve_at("peer", Duration::from_millis(patience), Duration::ZERO);
+            let wait = buckets.reserve_at("peer", 1, Duration::from_millis(patience), Duration::ZERO);
             wait.map(|wait| wait.as_millis())
         };
         assert_eq!([reserve(0), reserve(0)], [Some(0), Some(0)]);
@@ -151,6 +152,17 @@ mod tests {
         assert_eq!([at(99), at(100), at(100), at(200)], [false, true, false, true]);
         assert!(buckets.take_at("another", Duration::ZERO));
         assert_eq!([at(10_000), at(10_000), at(10_000), at(10_000)], [true, true, true, false]);
+    }
+
+    #[test]
+    fn what_costs_more_is_paid_by_the_calls_behind_it() {
+        let buckets = Buckets::new(Rate { per_second: 10, burst: 1 });
+        let take =
+            |cost, ms| buckets.reserve_at("peer", cost, Duration::ZERO, Duration::from_millis(ms)).is_some();
+        assert_eq!(
+            [take(6, 0), take(1, 599), take(6, 600), take(6, 1_199), take(1, 1_200)],
+            [true, false, true, false, true]
+        );
     }
 
     #[test]

@@ -51,6 +51,25 @@ impl Route {
         }
     }
 
+    /// How many trust queries one of its calls is worth, by the processor time that it takes (`cargo bench --bench load`): an operator's
+    /// rate counts those. Messages of streams count by themselves.
+    pub(crate) fn cost(self) -> u32 {
+        match self {
+            Self::Public(_) | Self::Est(_) => 1,
+            Self::Own(method) => match method {
+                // An agreement of keys, an epoch tree, and a commit that is synced.
+                Method::Enroll
+                | Method::Confirm
+                | Method::BeginTpmEnrollment
+                | Method::FinishTpmEnrollment
+                | Method::EnrollKey
+                | Method::MakeVoucher => DURABLE,
+                // From memory; what they carry is counted elsewhere.
+                _ => 1,
+            },
+        }
+    }
+
     /// Whether any number of messages comes.
     pub(crate) fn takes_stream(self) -> bool {
         matches!(
@@ -90,3 +109,6 @@ const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionI
 const REFLECTION_ALPHA: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 
 const KIB: usize = 1024;
+
+/// An enrollment with its confirmation takes twelve times as long as a trust query.
+const DURABLE: u32 = 6;

@@ -44,13 +44,13 @@ impl Scans {
 
     /// Waits for a place, once the operator's rate allows it. Those for whom it takes too long are refused.
     pub(crate) async fn enter(&self, caller: &Principal) -> Result<Place, Error> {
-        let due = self.rate.reserve(caller.serial, self.patience).ok_or_else(rate_limited)?;
+        let due = self.rate.reserve(caller.serial, 1, self.patience).ok_or_else(rate_limited)?;
         self.place(caller.tenant.as_ref(), due).await
     }
 
     /// Waits until the operator's rate allows a read that has no place, because its pace is its caller's.
     pub(crate) async fn turn(&self, caller: &Principal) -> Result<(), Error> {
-        let due = self.rate.reserve(caller.serial, self.patience).ok_or_else(rate_limited)?;
+        let due = self.rate.reserve(caller.serial, 1, self.patience).ok_or_else(rate_limited)?;
         tokio::time::sleep(due).await;
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 use crate::edge::context::Context;
 use crate::edge::flood::Kind;
+use crate::edge::route::Route;
 use crate::grpc::Api;
 use crate::grpc::status::{Failed, carried, code_of, status_of, words};
 use futures_util::{Stream, StreamExt, stream};
@@ -13,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tonic::{Status, Streaming};
+use wardein_domain::Method;
 use wardein_engine::{Error, ErrorCode};
 use wardein_proto::v1;
 use wardein_proto::v1::enroll_stream_request::Step;
@@ -109,7 +111,11 @@ impl Api {
     async fn try_step(&self, context: &Context, step: Option<Step>) -> Result<Outcome, Failed> {
         let caller = context.caller()?;
         // As each call of its own would be judged: a stream may outlive its station's certificate.
-        self.shared.operators.turn(caller.principal.serial).await?;
+        let method = match step {
+            Some(Step::Enroll(_)) | None => Method::Enroll,
+            Some(Step::Confirm(_)) => Method::Confirm,
+        };
+        self.shared.operators.turn_of_message(caller.principal.serial, Route::Own(method).cost()).await?;
         self.authenticate(context).await?;
         match step {
             Some(Step::Enroll(request)) => Ok(Outcome::Enrolled(self.enroll_one(caller, request).await?)),

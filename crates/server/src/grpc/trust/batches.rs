@@ -62,7 +62,8 @@ impl Api {
             return Err(wrong("device_ids", message));
         }
         let caller = context.caller()?;
-        self.shared.operators.turn(caller.principal.serial).await?;
+        let cost = 1 + u32::try_from(asked.len() / VERDICTS_OF_A_QUERY).unwrap_or(u32::MAX);
+        self.shared.operators.turn_of_message(caller.principal.serial, cost).await?;
         let id = |(number, id): (usize, &String)| {
             id.parse::<DeviceId>().map_err(|error| wrong(&format!("device_ids[{number}]"), error))
         };
@@ -95,3 +96,6 @@ fn stopping() -> crate::grpc::status::Failed {
 
 /// How many questions a message has at most.
 const MAX: usize = 1_024;
+
+/// How many verdicts of a batch take as long as a query by itself, transport included.
+const VERDICTS_OF_A_QUERY: usize = 64;
