@@ -35,5 +35,6 @@ mod tpm;
 mod tpm2_tools;
 mod transfer;
 mod trust;
+mod updates;
 mod upgrade;
 mod watch;

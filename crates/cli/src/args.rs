@@ -5,7 +5,7 @@ use crate::passphrase::PassphraseArgs;
 use crate::{
     attestation, audit, backup, ca, cert, clock, completions, config::StoreKind, connection::ConnectArgs,
     custody, db, device, grant, key, operator, pcr_policy, platform_cert, platform_pin, profile, store,
-    tenant, trust, webhook,
+    tenant, trust, update, webhook,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -75,6 +75,9 @@ pub(crate) enum Command {
     /// What platforms may have of devices: logins, payloads, keys
     #[command(subcommand)]
     Grant(grant::GrantCommand),
+    /// Makers' updates: repositories, product lines, and what is released in them
+    #[command(subcommand)]
+    Update(update::UpdateCommand),
     /// Where verdicts that change are posted, for platforms that cannot watch
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),

@@ -35,6 +35,7 @@ mod secret;
 mod store;
 mod tenant;
 mod trust;
+mod update;
 mod webhook;
 
 pub mod config;
@@ -130,6 +131,7 @@ fn dispatch(
         Command::Profile(command) => block_on(command.run(out)),
         Command::Device(command) => block_on(command.run(out)),
         Command::Grant(command) => block_on(command.run(out)),
+        Command::Update(command) => block_on(command.run(out)),
         Command::Webhook(command) => block_on(command.run(out)),
         Command::Ca(ca::CaCommand::ExportRoot(args)) => inside(Inside::ExportRoot(args), out),
         Command::Ca(ca::CaCommand::ImportRoot(args)) => inside(Inside::ImportRoot(args), out),

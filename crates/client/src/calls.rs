@@ -101,6 +101,19 @@ client! {
             revoke_bearer_token: RevokeBearerTokenRequest => RevokeBearerTokenResponse,
             list_bearer_tokens: ListBearerTokensRequest => ListBearerTokensResponse,
         }
+        updates {
+            create_update_repository: CreateUpdateRepositoryRequest => CreateUpdateRepositoryResponse,
+            list_update_repositories: ListUpdateRepositoriesRequest => ListUpdateRepositoriesResponse,
+            rotate_update_root: RotateUpdateRootRequest => RotateUpdateRootResponse,
+            create_product_line: CreateProductLineRequest => CreateProductLineResponse,
+            list_product_lines: ListProductLinesRequest => ListProductLinesResponse,
+            add_release: AddReleaseRequest => AddReleaseResponse,
+            list_releases: ListReleasesRequest => ListReleasesResponse,
+            set_release_state: SetReleaseStateRequest => SetReleaseStateResponse,
+            get_update_draft: GetUpdateDraftRequest => GetUpdateDraftResponse,
+            sign_update_draft: SignUpdateDraftRequest => SignUpdateDraftResponse,
+            get_update_metadata: GetUpdateMetadataRequest => GetUpdateMetadataResponse,
+        }
         webhooks {
             put_webhook: PutWebhookRequest => PutWebhookResponse,
             list_webhooks: ListWebhooksRequest => ListWebhooksResponse,

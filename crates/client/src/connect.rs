@@ -16,6 +16,7 @@ use crate::v1::provisioning_service_client::ProvisioningServiceClient;
 use crate::v1::storage_service_client::StorageServiceClient;
 use crate::v1::trust_policy_service_client::TrustPolicyServiceClient;
 use crate::v1::trust_service_client::TrustServiceClient;
+use crate::v1::update_service_client::UpdateServiceClient;
 use crate::v1::webhook_service_client::WebhookServiceClient;
 use crate::way::{Settings, Way};
 use hyper_util::rt::TokioIo;
@@ -110,6 +111,8 @@ services! {
     attestation: AttestationServiceClient,
     /// By which rules devices are trusted.
     trust_policies: TrustPolicyServiceClient,
+    /// Makers' updates.
+    updates: UpdateServiceClient,
     /// Webhooks.
     webhooks: WebhookServiceClient,
     /// The audit log.

@@ -41,7 +41,7 @@ macro_rules! methods {
 }
 
 use Access::{Open, Roles};
-use Role::{Admin, Auditor, Platform, Station, TenantAdmin};
+use Role::{Admin, Auditor, Platform, ReleaseManager, Station, TenantAdmin};
 
 methods! {
     Enroll = "/wardein.v1.ProvisioningService/Enroll": Roles(&[Station]),
@@ -82,7 +82,7 @@ methods! {
     CreateTenant = "/wardein.v1.AdminService/CreateTenant": Roles(&[Admin]),
     ListTenants = "/wardein.v1.AdminService/ListTenants": Roles(&[Admin, Auditor]),
     IssueOperator = "/wardein.v1.AdminService/IssueOperator": Roles(&[Admin, TenantAdmin]),
-    RenewOperator = "/wardein.v1.AdminService/RenewOperator": Roles(&[Admin, TenantAdmin, Station, Platform, Auditor]),
+    RenewOperator = "/wardein.v1.AdminService/RenewOperator": Roles(&Role::ALL),
     ListOperators = "/wardein.v1.AdminService/ListOperators": Roles(&[Admin, TenantAdmin, Auditor]),
     RevokeOperator = "/wardein.v1.AdminService/RevokeOperator": Roles(&[Admin, TenantAdmin]),
     PutProfile = "/wardein.v1.AdminService/PutProfile": Roles(&[Admin, TenantAdmin]),
@@ -122,6 +122,17 @@ methods! {
     PreviewTrustPolicy = "/wardein.v1.TrustPolicyService/PreviewTrustPolicy": Roles(&[Admin, TenantAdmin]),
     GetDeviceTrust = "/wardein.v1.TrustPolicyService/GetDeviceTrust": Roles(&[Admin, TenantAdmin, Auditor]),
     ReplaceVerdictKey = "/wardein.v1.TrustPolicyService/ReplaceVerdictKey": Roles(&[Admin]),
+    CreateUpdateRepository = "/wardein.v1.UpdateService/CreateUpdateRepository": Roles(&[Admin]),
+    ListUpdateRepositories = "/wardein.v1.UpdateService/ListUpdateRepositories": Roles(&[Admin, Auditor]),
+    RotateUpdateRoot = "/wardein.v1.UpdateService/RotateUpdateRoot": Roles(&[Admin]),
+    CreateProductLine = "/wardein.v1.UpdateService/CreateProductLine": Roles(&[Admin]),
+    ListProductLines = "/wardein.v1.UpdateService/ListProductLines": Roles(&[Admin, Auditor, ReleaseManager]),
+    AddRelease = "/wardein.v1.UpdateService/AddRelease": Roles(&[Admin, ReleaseManager]),
+    ListReleases = "/wardein.v1.UpdateService/ListReleases": Roles(&[Admin, Auditor, ReleaseManager]),
+    SetReleaseState = "/wardein.v1.UpdateService/SetReleaseState": Roles(&[Admin, ReleaseManager]),
+    GetUpdateDraft = "/wardein.v1.UpdateService/GetUpdateDraft": Roles(&[Admin, Auditor, ReleaseManager]),
+    SignUpdateDraft = "/wardein.v1.UpdateService/SignUpdateDraft": Roles(&[Admin, ReleaseManager]),
+    GetUpdateMetadata = "/wardein.v1.UpdateService/GetUpdateMetadata": Roles(&[Admin, Auditor, ReleaseManager]),
     ListEntries = "/wardein.v1.AuditService/ListEntries": Roles(&[Admin, TenantAdmin, Auditor]),
     CreateInvitation = "/wardein.v1.InvitationService/CreateInvitation": Roles(&[Admin, TenantAdmin]),
     RevokeInvitation = "/wardein.v1.InvitationService/RevokeInvitation": Roles(&[Admin, TenantAdmin]),
@@ -181,6 +192,14 @@ mod tests {
         for method in of(Station) {
             let path = method.path();
             assert!(path.starts_with("/wardein.v1.ProvisioningService/"), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_release_manager_has_to_do_with_updates_and_nothing_else() {
+        for method in of(ReleaseManager) {
+            let path = method.path();
+            assert!(path.starts_with("/wardein.v1.UpdateService/"), "{path}");
         }
     }
 

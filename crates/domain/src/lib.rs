@@ -64,8 +64,9 @@ pub use file_name::{FileNameError, check_file_name};
 pub use grant::{Right, UserNameTemplate};
 pub use key_kind::{KeyKind, KeyKinds};
 pub use name::{
-    Action, AttributeName, Audience, CommonName, DeviceId, ModelName, NameError, OperatorName, ProfileName,
-    Purpose, Reason, SubjectSerial, TenantId, TrustDomain, WebhookName, is_plain,
+    Action, AttributeName, Audience, CommonName, DeviceId, LineName, ModelName, NameError, OperatorName,
+    ProfileName, Purpose, Reason, ReleaseText, RepositoryName, SubjectSerial, TenantId, TrustDomain,
+    WebhookName, is_plain,
 };
 pub use operator::{Principal, Role};
 pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};

@@ -176,6 +176,25 @@ name! {
 }
 
 name! {
+    /// The name of a maker's repository of updates.
+    RepositoryName, "repository", 1..=32, "a-z, 0-9 and '-'",
+    |_, _, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+}
+
+name! {
+    /// The name of a product line, unique within its repository.
+    LineName, "product line", 1..=32, "a-z, 0-9 and '-'",
+    |_, _, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+}
+
+name! {
+    /// What a maker says of a release: a model, or the value of an attribute that a device will show. ASCII alone, whose canonical form is
+    /// the same to every reader.
+    ReleaseText, "text of a release", 1..=256, "printable ASCII characters",
+    |_, _, c| matches!(c, ' '..='~')
+}
+
+name! {
     /// An operator's name, unique within tenant and role.
     OperatorName, "operator name", 1..=64, "A-Z, a-z, 0-9 and '.', '_', '-'",
     |_, _, c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')

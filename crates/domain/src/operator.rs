@@ -18,11 +18,14 @@ pub enum Role {
     Platform,
     /// Reads, and changes nothing.
     Auditor,
+    /// Releases a maker's updates, for the product lines that name it.
+    ReleaseManager,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 5] = [Self::Admin, Self::TenantAdmin, Self::Station, Self::Platform, Self::Auditor];
+    pub const ALL: [Self; 6] =
+        [Self::Admin, Self::TenantAdmin, Self::Station, Self::Platform, Self::Auditor, Self::ReleaseManager];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
@@ -32,13 +35,14 @@ impl Role {
             Self::Station => "station",
             Self::Platform => "platform",
             Self::Auditor => "auditor",
+            Self::ReleaseManager => "release-manager",
         }
     }
 
     /// Whether an operator of this role may, or must, belong to a tenant.
     pub fn fits_tenant(self, has_tenant: bool) -> bool {
         match self {
-            Self::Admin => !has_tenant,
+            Self::Admin | Self::ReleaseManager => !has_tenant,
             Self::TenantAdmin | Self::Station | Self::Platform => has_tenant,
             Self::Auditor => true,
         }
@@ -51,7 +55,7 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Self, NameError> {
         Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(NameError::Unknown {
             kind: "role",
-            allowed: "admin, tenant-admin, station, platform, auditor",
+            allowed: "admin, tenant-admin, station, platform, auditor, release-manager",
         })
     }
 }

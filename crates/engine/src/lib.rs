@@ -16,6 +16,7 @@ mod release;
 mod rows;
 mod sign;
 mod trust;
+mod update;
 
 pub use access::bearer_tokens::{BearerToken, BearerTokenId, MadeBearerToken};
 pub use access::grants::{Grant, GrantOrder};
@@ -70,4 +71,12 @@ pub use trust::receipt::{Audience, AudienceError, ReceiptAsk, ReceiptNonce};
 pub use trust::status_list::StatusListFile;
 pub use trust::watch::{Bookmark, DeviceVerdict, Watch, WatchFrom, Watched};
 pub use trust::webhooks::{Receiver, Webhook, WebhookOrder};
+pub use update::UpdateRole;
+pub use update::lines::LineOrder;
+pub use update::releases::ReleaseDeed;
+pub use update::repositories::UpdateKeys;
+pub use update::views::{
+    ProductLine, Release, ReleaseOrder, ReleasePcr, ReleaseState, UpdateDraft, UpdateFile, UpdateKey,
+    UpdateRepository,
+};
 pub use wardein_domain::{ErrorCode, ErrorKind};

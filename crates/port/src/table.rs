@@ -76,11 +76,17 @@ pub enum Table {
     Webhook = 38,
     /// How far the receiver of each webhook was told, at the same keys.
     WebhookPosition = 39,
+    /// Makers' repositories of updates, by name.
+    UpdateRepository = 45,
+    /// Their product lines with their releases, by repository and line.
+    ProductLine = 46,
+    /// The metadata of repositories as it is served, by repository and file.
+    UpdateFile = 47,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 39] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -117,6 +123,9 @@ impl Table {
         Self::BearerTokens,
         Self::Webhook,
         Self::WebhookPosition,
+        Self::UpdateRepository,
+        Self::ProductLine,
+        Self::UpdateFile,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -158,7 +167,10 @@ impl Table {
             | Self::Voucher
             | Self::PlatformPins
             | Self::Webhook
-            | Self::WebhookPosition => false,
+            | Self::WebhookPosition
+            | Self::UpdateRepository
+            | Self::ProductLine
+            | Self::UpdateFile => false,
         }
     }
 

@@ -80,6 +80,8 @@ words! {
     Right = "RIGHT_",
     Role = "ROLE_",
     TransferState = "TRANSFER_STATE_",
+    ReleaseState = "RELEASE_STATE_",
+    ReleaseDeed = "RELEASE_DEED_",
     Verdict = "VERDICT_",
 }
 

@@ -44,13 +44,10 @@ impl Key {
     /// The key as it is written here: `ecdsa` with the scheme `ecdsa-sha2-nistp256`, in PEM of SubjectPublicKeyInfo (RFC 5280
     /// §4.1), as securesystemslib and `tough` write it.
     pub fn p256(key: &P256VerifyingKey) -> Self {
-        let spki = [&P256_SPKI[..], &key.0].concat();
-        let pem =
-            pem_rfc7468::encode_string(LABEL, LineEnding::LF, &spki).expect("91 bytes become text in memory");
         let object = Value::object([
             ("keytype", Value::text("ecdsa")),
             ("scheme", Value::text(SCHEME)),
-            ("keyval", Value::object([("public", Value::text(pem))])),
+            ("keyval", Value::object([("public", Value::text(to_pem(key)))])),
         ]);
         Self { object, verifies: Some(*key) }
     }
@@ -76,6 +73,11 @@ impl Key {
         let is_p256 = matches!(keytype, "ecdsa" | "ecdsa-sha2-nistp256") && scheme == SCHEME;
         let verifies = if is_p256 { Some(p256(public).ok_or(Malformed::Field("public"))?) } else { None };
         Ok(Self { object: value.clone(), verifies })
+    }
+
+    /// Its PEM document, as metadata has it; empty for a kind that is not used here.
+    pub fn to_pem(&self) -> String {
+        self.verifies.as_ref().map(to_pem).unwrap_or_default()
     }
 
     /// The key of a PEM document of its own, `BEGIN PUBLIC KEY`.
@@ -111,6 +113,11 @@ const P256_SPKI: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
     0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
+
+fn to_pem(key: &P256VerifyingKey) -> String {
+    let spki = [&P256_SPKI[..], &key.0].concat();
+    pem_rfc7468::encode_string(LABEL, LineEnding::LF, &spki).expect("91 bytes become text in memory")
+}
 
 fn p256(pem: &str) -> Option<P256VerifyingKey> {
     let (label, der) = pem_rfc7468::decode_vec(pem.as_bytes()).ok()?;

@@ -37,6 +37,8 @@ const (
 	Role_ROLE_PLATFORM Role = 4
 	// Reading, in one tenant or in all.
 	Role_ROLE_AUDITOR Role = 5
+	// Releasing a maker's updates, for the product lines that name it. It has no tenant.
+	Role_ROLE_RELEASE_MANAGER Role = 6
 )
 
 // Enum value maps for Role.
@@ -48,14 +50,16 @@ var (
 		3: "ROLE_STATION",
 		4: "ROLE_PLATFORM",
 		5: "ROLE_AUDITOR",
+		6: "ROLE_RELEASE_MANAGER",
 	}
 	Role_value = map[string]int32{
-		"ROLE_UNSPECIFIED":  0,
-		"ROLE_ADMIN":        1,
-		"ROLE_TENANT_ADMIN": 2,
-		"ROLE_STATION":      3,
-		"ROLE_PLATFORM":     4,
-		"ROLE_AUDITOR":      5,
+		"ROLE_UNSPECIFIED":     0,
+		"ROLE_ADMIN":           1,
+		"ROLE_TENANT_ADMIN":    2,
+		"ROLE_STATION":         3,
+		"ROLE_PLATFORM":        4,
+		"ROLE_AUDITOR":         5,
+		"ROLE_RELEASE_MANAGER": 6,
 	}
 )
 
@@ -775,7 +779,7 @@ var File_wardein_v1_words_proto protoreflect.FileDescriptor
 const file_wardein_v1_words_proto_rawDesc = "" +
 	"\n" +
 	"\x16wardein/v1/words.proto\x12\n" +
-	"wardein.v1*z\n" +
+	"wardein.v1*\x94\x01\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -783,7 +787,8 @@ const file_wardein_v1_words_proto_rawDesc = "" +
 	"\x11ROLE_TENANT_ADMIN\x10\x02\x12\x10\n" +
 	"\fROLE_STATION\x10\x03\x12\x11\n" +
 	"\rROLE_PLATFORM\x10\x04\x12\x10\n" +
-	"\fROLE_AUDITOR\x10\x05*\xea\x01\n" +
+	"\fROLE_AUDITOR\x10\x05\x12\x18\n" +
+	"\x14ROLE_RELEASE_MANAGER\x10\x06*\xea\x01\n" +
 	"\vDeviceState\x12\x1c\n" +
 	"\x18DEVICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DEVICE_STATE_PENDING\x10\x01\x12\x17\n" +

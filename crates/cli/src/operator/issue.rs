@@ -33,9 +33,9 @@ pub(crate) struct IssueArgs {
 #[derive(Debug, Args)]
 pub(super) struct OrderArgs {
     /// What it may do
-    #[arg(long, value_parser = ["admin", "tenant-admin", "station", "platform", "auditor"])]
+    #[arg(long, value_parser = ["admin", "tenant-admin", "station", "platform", "auditor", "release-manager"])]
     role: String,
-    /// Its tenant; not for an admin, and not for an auditor of everything
+    /// Its tenant; not for an admin or a release manager, and not for an auditor of everything
     #[arg(long)]
     tenant: Option<String>,
     /// Its name: 1 to 64 of A-Z, a-z, 0-9 and '.', '_', '-'

@@ -153,6 +153,20 @@ events! {
     WebhookPut = "webhook.put",
     /// A webhook was removed.
     WebhookRemoved = "webhook.remove",
+    /// A maker's repository of updates was made.
+    UpdateRepositoryMade = "update-repository.create",
+    /// Other keys are to sign the root of a repository: it was drafted.
+    UpdateRootRotated = "update-repository.rotate-root",
+    /// A product line was made in a repository.
+    ProductLineMade = "product-line.create",
+    /// A release was proposed: an artifact, and what a device shows that runs it.
+    ReleaseAdded = "release.add",
+    /// A release was released, paused, resumed or recalled.
+    ReleaseStateSet = "release.set-state",
+    /// An offline key has signed metadata of a repository.
+    UpdateSigned = "update.sign",
+    /// Metadata of a repository was made again before it expires.
+    UpdateRenewed = "update.renew",
     /// A platform was granted a right.
     GrantAdded = "grant.add",
     /// A platform's right was taken back.

@@ -233,6 +233,18 @@ names! {
     Invitation = "invitation",
     /// The id of a bearer token, in hex: one that was made or revoked, or that the call came with.
     BearerToken = "bearer-token",
+    /// The name of a maker's repository.
+    Repository = "repository",
+    /// The name of a product line.
+    Line = "line",
+    /// The version of a release.
+    Release = "release",
+    /// The file of metadata that was drafted, signed or made.
+    Metadata = "metadata",
+    /// The SHA-256 of an artifact.
+    Artifact = "artifact",
+    /// How many keys have signed, of how many must.
+    Signatures = "signatures",
     /// The name of a webhook.
     Webhook = "webhook",
     /// Where it is posted to.

@@ -84,6 +84,28 @@ codes! {
     TenantExists = "tenant-exists", Exists, "Nothing is to be done, or choose another name.";
     /// There is no such profile.
     ProfileUnknown = "profile-unknown", NotFound, "Correct the name, or create the profile (`wardein profile put`).";
+    /// There is no such repository of updates, or it is not the caller's.
+    RepositoryUnknown = "repository-unknown", NotFound, "Correct the name; `wardein update repository list` shows which there are.";
+    /// A repository of updates has this name, with other keys.
+    RepositoryExists = "repository-exists", Exists, "Choose another name.";
+    /// There is no such product line, or it is not the caller's.
+    LineUnknown = "line-unknown", NotFound, "Correct the name; `wardein update line list` shows which there are.";
+    /// A product line has this name, with other keys or paths.
+    LineExists = "line-exists", Exists, "Choose another name.";
+    /// There is no such release.
+    ReleaseUnknown = "release-unknown", NotFound, "Correct the version; `wardein update list` shows which there are.";
+    /// A release has this version, or a higher one was made for one of its models.
+    ReleaseNotNewer = "release-not-newer", Exists, "Give it a version above all others of its models.";
+    /// The release cannot come into that state from the one that it is in.
+    ReleaseState = "release-state", Precondition, "`wardein update show` says in which state it is; what was recalled stays recalled.";
+    /// The path is not one of the product line, or another release has it.
+    PathNotOfLine = "path-not-of-line", Invalid, "Choose a path that one of the line's patterns matches and that no release has.";
+    /// Nothing waits to be signed there.
+    DraftUnknown = "draft-unknown", NotFound, "`wardein update repository show` says what waits for signatures.";
+    /// The signature is not one over what waits, by a key that may sign it.
+    SignatureRefused = "signature-refused", Invalid, "Fetch what waits again and sign it with one of its keys: what was drafted may have changed since.";
+    /// There are as many repositories, lines or releases as there may be.
+    UpdateQuota = "update-quota", Precondition, "Use what there is.";
     /// There is no such webhook.
     WebhookUnknown = "webhook-unknown", NotFound, "Correct the name; `wardein webhook list` shows which there are.";
     /// The tenant has as many webhooks as it may.

@@ -260,7 +260,10 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::StatusEntry
             | Table::BearerTokens
             | Table::Webhook
-            | Table::WebhookPosition => return Ok(false),
+            | Table::WebhookPosition
+            | Table::UpdateRepository
+            | Table::ProductLine
+            | Table::UpdateFile => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);

@@ -1,5 +1,5 @@
 //! The root key is changed while the authority serves: custody keeps the new version beside the old one, everything sealed under
-//! the root key is sealed again (the authority's own keys, those of issuing CAs, of verdicts, of webhooks and of tenants, and nothing
+//! the root key is sealed again (the authority's own keys, those of issuing CAs, of verdicts, of webhooks, of updates and of tenants, and nothing
 //! below), and custody destroys the old one.
 //!
 //! Until the last step both versions open, so that a crash at any point loses nothing. These are the steps of a deed
@@ -116,6 +116,7 @@ impl Engine {
         self.renew_cas().await?;
         self.renew_verdict_keys().await?;
         self.renew_webhooks().await?;
+        self.renew_update_keys().await?;
         let mut tenants = 0;
         let mut after: Option<Vec<u8>> = None;
         loop {

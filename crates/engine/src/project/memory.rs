@@ -249,7 +249,10 @@ impl Memory {
             | Table::Voucher
             | Table::PlatformPins
             | Table::Webhook
-            | Table::WebhookPosition => {}
+            | Table::WebhookPosition
+            | Table::UpdateRepository
+            | Table::ProductLine
+            | Table::UpdateFile => {}
         }
         Ok(Vec::new())
     }

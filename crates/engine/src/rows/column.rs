@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
     Assurance, AttributeName, Bank, CaState, CertificateProfile, DeviceId, DeviceState, FirmwareVersion,
-    KeyKeeper, KeyKind, KeyKinds, ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose,
-    Reason, RevocationReason, Role, Seconds, Serial, TenantId, TransferState, TrustDomain, TrustLimit, Udi,
-    UnixMillis, UnixSeconds, UserNameTemplate, WebhookUrl,
+    KeyKeeper, KeyKind, KeyKinds, LineName, ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName,
+    Purpose, Reason, ReleaseText, RepositoryName, RevocationReason, Role, Seconds, Serial, TenantId,
+    TransferState, TrustDomain, TrustLimit, Udi, UnixMillis, UnixSeconds, UserNameTemplate, WebhookUrl,
 };
 
 /// A type that a row holds.
@@ -112,7 +112,7 @@ macro_rules! names {
 }
 
 names! {
-    AttributeName, DeviceId, FirmwareVersion, ModelName, NameTemplate, OperatorName, ProfileName, Reason, TenantId, TrustDomain, Udi, UserNameTemplate, WebhookUrl,
+    AttributeName, DeviceId, FirmwareVersion, LineName, ModelName, NameTemplate, OperatorName, ProfileName, Reason, ReleaseText, RepositoryName, TenantId, TrustDomain, Udi, UserNameTemplate, WebhookUrl,
 }
 
 macro_rules! numbers {
@@ -162,7 +162,7 @@ words! {
         TpmVendor = 1, TpmListed = 2, TpmFirstUse = 3, StatedSecureElement = 4, StatedPkcs11 = 5, Software = 6,
     }
     KeyKeeper { SecureElement = 1, Pkcs11 = 2, Software = 3 }
-    Role { Admin = 1, TenantAdmin = 2, Station = 3, Platform = 4, Auditor = 5 }
+    Role { Admin = 1, TenantAdmin = 2, Station = 3, Platform = 4, Auditor = 5, ReleaseManager = 6 }
     PcrStanding { Golden = 1, AsEnrolled = 2, AsApproved = 3 }
     Purpose { Proof = 1, Token = 2, Data = 3, File = 4 }
     Bank { Sha256 = 1, Sha384 = 2 }

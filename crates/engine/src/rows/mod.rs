@@ -36,6 +36,7 @@ mod tenant;
 mod tests;
 mod transfer;
 mod trust_policy;
+mod update;
 pub(crate) mod v1;
 mod verdict_keys;
 mod voucher;
@@ -80,7 +81,10 @@ pub(crate) use transfer::{
     AcceptedRow, TransferKey, TransferRow, awaited_key, incoming_key, parse_transfer_key, transfer_key,
 };
 pub(crate) use trust_policy::{TrustPolicyRow, parse_trust_policy_key, trust_policy_key};
-
+pub(crate) use update::{
+    FileColumn, KeyColumn, KeySetColumn, LineColumn, LineRow, PcrColumn, ReleaseColumn, ReleaseStateColumn,
+    RepositoryRow, ServedColumn, UpdateFileRow, update_key, update_place,
+};
 pub(crate) use verdict_keys::{
     VERDICT_KEYS, VerdictKeyColumn, VerdictKeyStage, VerdictKeysRow, verdict_key_place,
 };

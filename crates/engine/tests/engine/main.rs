@@ -49,6 +49,7 @@ mod tpm;
 mod transfers;
 mod trust;
 mod trust_policy;
+mod updates;
 mod watch;
 mod webhooks;
 mod world;

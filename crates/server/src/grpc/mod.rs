@@ -17,6 +17,7 @@ pub(crate) mod status;
 pub(crate) mod storage;
 mod trust;
 mod trust_policy;
+mod update;
 mod webhook;
 pub(crate) mod wiped;
 mod words;
@@ -130,6 +131,7 @@ impl Services {
             device_service_server::DeviceServiceServer,
             storage_service_server::StorageServiceServer,
             trust_policy_service_server::TrustPolicyServiceServer,
+            update_service_server::UpdateServiceServer,
         );
         let trust = v1::trust_service_server::TrustServiceServer::new(services.api.clone());
         routes.add_service(Wiping { service: trust, paths: &SECRETS });

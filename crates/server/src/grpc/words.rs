@@ -7,7 +7,7 @@ use wardein_domain::{
     PlatformProfile, Purpose, RekeyGate, RevocationReason, Right, Role, TransferState, TrustLimit, Verdict,
     VerdictReason,
 };
-use wardein_engine::{DeedStep, Error};
+use wardein_engine::{DeedStep, Error, ReleaseDeed, ReleaseState};
 use wardein_proto::{Word, v1};
 
 /// A word that requests may have.
@@ -83,8 +83,9 @@ asked! {
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }
     KeyKind = KeyKind { P256, P384, Rsa2048, Rsa3072, Rsa4096 }
     Purpose = Purpose { Proof, Token, Data, File }
+    ReleaseDeed = ReleaseDeed { Release, Pause, Resume, Recall }
     Right = Right { Token, Open, Data, File }
-    Role = Role { Admin, TenantAdmin, Station, Platform, Auditor }
+    Role = Role { Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager }
 }
 
 answered! {
@@ -99,9 +100,10 @@ answered! {
     KeyKind = KeyKind { P256, P384, Rsa2048, Rsa3072, Rsa4096 }
     PcrStanding = PcrStanding { Golden, AsEnrolled, AsApproved }
     Purpose = Purpose { Proof, Token, Data, File }
+    ReleaseState = ReleaseState { Proposed, Released, Paused, Recalled }
     RekeyGate = RekeyGate { Free, Due, Required }
     Right = Right { Token, Open, Data, File }
-    Role = Role { Admin, TenantAdmin, Station, Platform, Auditor }
+    Role = Role { Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager }
     TransferState = TransferState { Offered, Accepted, Agreed, Complete, Withdrawn }
     TrustLimit = Verdict { Restricted, NotTrusted }
     Verdict = Verdict { Trusted, Restricted, NotTrusted, Unknown }

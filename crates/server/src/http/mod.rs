@@ -5,6 +5,7 @@ mod file;
 mod ocsp;
 mod router;
 mod status;
+mod tuf;
 
 use crate::edge::metrics::Metrics;
 use crate::edge::rate::{Addresses, address_key};

@@ -3,6 +3,7 @@
 use super::crl::crl;
 use super::ocsp;
 use super::status::status_list;
+use super::tuf;
 use crate::edge::metrics::Metrics;
 use crate::edge::rate::Addresses;
 use axum::Router;
@@ -37,6 +38,7 @@ pub(super) fn router(served: Served) -> Router {
         .route("/spiffe-bundle", get(spiffe_bundle))
         .route("/jwks.json", get(jwks))
         .route("/status/{number}", get(status_list))
+        .route("/tuf/{repository}/{file}", get(tuf::metadata))
         .route("/crl/{name}", get(crl))
         .route("/ocsp", post(ocsp::post))
         .route("/ocsp/", post(ocsp::post))
@@ -100,6 +102,6 @@ async fn nothing(method: Method) -> Response {
     }
 }
 
-const AVAILABLE: &str = "available: /metrics, /healthz, /readyz, /trust-bundle, /spiffe-bundle, /jwks.json, /status/<number>, /crl/bundle.pem, /crl/root.crl, /crl/<CA>.crl and /ocsp\n";
+const AVAILABLE: &str = "available: /metrics, /healthz, /readyz, /trust-bundle, /spiffe-bundle, /jwks.json, /status/<number>, /tuf/<repository>/<file>, /crl/bundle.pem, /crl/root.crl, /crl/<CA>.crl and /ocsp\n";
 
 type Failure = (StatusCode, &'static str);

@@ -34,8 +34,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use upkeep::{
-    account, hear_of_devices, keep_cas, keep_verdict_keys, publish_crls, publish_status_lists, renew,
-    sweep_by_itself, watch_clock, work_off_deeds,
+    account, hear_of_devices, keep_cas, keep_updates, keep_verdict_keys, publish_crls, publish_status_lists,
+    renew, sweep_by_itself, watch_clock, work_off_deeds,
 };
 use wardein_engine::{Engine, Error};
 
@@ -175,6 +175,7 @@ impl Server {
         let sweeping = sweep_by_itself(&engine, &config.limits);
         let keeping = keep_cas(&shared);
         let keeping_keys = keep_verdict_keys(&shared);
+        let keeping_updates = keep_updates(&shared);
         let following = services.health.follow(&engine);
         let accounting = account(&shared);
         let watching = watch_clock(&shared);
@@ -190,6 +191,7 @@ impl Server {
             () = sweeping => Ok(()),
             () = keeping => Ok(()),
             () = keeping_keys => Ok(()),
+            () = keeping_updates => Ok(()),
             () = following => Ok(()),
             () = accounting => Ok(()),
             () = watching => Ok(()),

@@ -172,6 +172,28 @@ pub(crate) async fn keep_verdict_keys(shared: &Shared) {
     }
 }
 
+/// Makes the metadata of updates again before it ends, forever.
+pub(crate) async fn keep_updates(shared: &Shared) {
+    let mut is_kept = true;
+    loop {
+        if !shared.engine.keeps() {
+            tokio::time::sleep(KEEPER_EVERY).await;
+            continue;
+        }
+        let kept = shared.engine.keep_updates().await;
+        match &kept {
+            Ok(0) => {}
+            Ok(repositories) => tracing::info!(repositories, "metadata of updates was made again"),
+            Err(error) if is_kept => {
+                tracing::error!(%error, "metadata of updates could not be made again; it will be retried");
+            }
+            Err(_) => {}
+        }
+        is_kept = kept.is_ok();
+        tokio::time::sleep(if is_kept { VERDICT_KEYS_EVERY } else { LOOK }).await;
+    }
+}
+
 /// Signs the status lists that changed, a quarter of a second later at most, forever. It pauses four times as long as it worked.
 pub(crate) async fn publish_status_lists(shared: &Shared) {
     let mut is_made = true;

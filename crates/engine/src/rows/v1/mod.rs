@@ -49,9 +49,10 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::StatusEntry
         | Table::BearerTokens
         | Table::Webhook
-        | Table::WebhookPosition => {
-            Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))
-        }
+        | Table::WebhookPosition
+        | Table::UpdateRepository
+        | Table::ProductLine
+        | Table::UpdateFile => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
     }
 }
 

@@ -20,6 +20,7 @@ mod signing;
 mod storage;
 mod transfers;
 mod trust_policies;
+mod updates;
 mod vouchers;
 mod webhooks;
 mod world;

@@ -32,12 +32,13 @@ pub(crate) const NO_DEVICE: Expected = (Code::NotFound, "device-unknown", "no de
 /// What no serial here is.
 pub(crate) const NO_SERIAL: &str = "40000000000000000000000000000000";
 
-/// Tenants `t` and `other`. All operators are of `t` but `admin`, and `foreign`, which administers `other`.
+/// Tenants `t` and `other`. All operators are of `t` but `admin`, `release_manager`, and `foreign`, which administers `other`.
 pub(crate) struct World {
     pub(crate) served: Served,
     pub(crate) nobody: Connection,
     pub(crate) admin: Connection,
     pub(crate) tenant_admin: Connection,
+    pub(crate) release_manager: Connection,
     pub(crate) foreign: Connection,
     pub(crate) station: Connection,
     pub(crate) platform: Connection,
@@ -63,6 +64,7 @@ impl World {
             station: operator(Role::Station, "t").await,
             platform: operator(Role::Platform, "t").await,
             auditor: operator(Role::Auditor, "t").await,
+            release_manager: operator(Role::ReleaseManager, "").await,
             admin,
             served,
         }
@@ -74,13 +76,14 @@ impl World {
         self.served.connect(Some(identity)).await.unwrap()
     }
 
-    pub(crate) fn operators(&self) -> [(Role, &Connection); 5] {
+    pub(crate) fn operators(&self) -> [(Role, &Connection); 6] {
         [
             (Role::Admin, &self.admin),
             (Role::TenantAdmin, &self.tenant_admin),
             (Role::Station, &self.station),
             (Role::Platform, &self.platform),
             (Role::Auditor, &self.auditor),
+            (Role::ReleaseManager, &self.release_manager),
         ]
     }
 

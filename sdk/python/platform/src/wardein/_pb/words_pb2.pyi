@@ -12,6 +12,7 @@ class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROLE_STATION: _ClassVar[Role]
     ROLE_PLATFORM: _ClassVar[Role]
     ROLE_AUDITOR: _ClassVar[Role]
+    ROLE_RELEASE_MANAGER: _ClassVar[Role]
 
 class DeviceState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -109,6 +110,7 @@ ROLE_TENANT_ADMIN: Role
 ROLE_STATION: Role
 ROLE_PLATFORM: Role
 ROLE_AUDITOR: Role
+ROLE_RELEASE_MANAGER: Role
 DEVICE_STATE_UNSPECIFIED: DeviceState
 DEVICE_STATE_PENDING: DeviceState
 DEVICE_STATE_ACTIVE: DeviceState

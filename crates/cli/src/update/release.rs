@@ -1,0 +1,283 @@
+//! `wardein update add`, `list`, `show`, `release`, `pause`, `resume` and `recall`.
+
+use crate::connection::{ConnectArgs, Session};
+use crate::progress::progress;
+use crate::{Column, Confirm, Failure, Output, Record, time};
+use clap::Args;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use wardein_client::{number, time as wire, v1, word};
+use wardein_crypto::{Digest, Sha256, hex};
+
+/// `wardein update add`.
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// The artifact, of which length and digest are computed. It is sent nowhere
+    file: PathBuf,
+    /// The repository
+    #[arg(long, value_name = "NAME")]
+    repository: String,
+    /// The product line
+    #[arg(long, value_name = "NAME")]
+    line: String,
+    /// Its number, above those of all other releases of its models
+    #[arg(long, value_name = "N")]
+    version: u64,
+    /// Its version for people, such as 2.10.3
+    #[arg(long, value_name = "TEXT")]
+    label: String,
+    /// A model that may run it; several times for several
+    #[arg(long = "model", value_name = "NAME", required = true)]
+    models: Vec<String>,
+    /// Where devices find it, below wherever the maker keeps artifacts: one of the line's paths
+    #[arg(long, value_name = "PATH")]
+    path: String,
+    /// The least version that may be installed after it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    floor: u64,
+    /// What it changes
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    notes: String,
+    /// An attribute that a device which runs it announces; several times for several
+    #[arg(long = "attribute", value_name = "NAME=VALUE")]
+    attributes: Vec<String>,
+    /// A PCR that such a device quotes; several times for several
+    #[arg(long = "pcr", value_name = "BANK:NUMBER=HEX")]
+    pcrs: Vec<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// `wardein update list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    of: OfArgs,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// `wardein update show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The release's number
+    version: u64,
+    #[command(flatten)]
+    of: OfArgs,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// What becomes of a release.
+#[derive(Debug, Args)]
+pub(crate) struct DeedArgs {
+    /// The release's number
+    version: u64,
+    #[command(flatten)]
+    of: OfArgs,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    confirm: Confirm,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+struct OfArgs {
+    /// The repository
+    #[arg(long, value_name = "NAME")]
+    repository: String,
+    /// The product line
+    #[arg(long, value_name = "NAME")]
+    line: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Release {
+    repository: String,
+    line: String,
+    version: u64,
+    label: String,
+    models: Vec<String>,
+    path: String,
+    length: u64,
+    sha256: String,
+    floor: u64,
+    notes: String,
+    attributes: BTreeMap<String, String>,
+    pcrs: BTreeMap<String, String>,
+    state: String,
+    since: u64,
+    added_by: String,
+}
+
+impl From<v1::Release> for Release {
+    fn from(from: v1::Release) -> Self {
+        let pcr = |pcr: v1::ReleasePcr| {
+            (format!("{}:{}", word::<v1::PcrBank>(pcr.bank), pcr.number), hex::encode(&pcr.value))
+        };
+        Self {
+            repository: from.repository,
+            line: from.line,
+            version: from.version,
+            label: from.label,
+            models: from.models,
+            path: from.path,
+            length: from.length,
+            sha256: hex::encode(&from.sha256),
+            floor: from.floor,
+            notes: from.notes,
+            attributes: from.attributes.into_iter().map(|one| (one.name, one.value)).collect(),
+            pcrs: from.pcrs.into_iter().map(pcr).collect(),
+            state: word::<v1::ReleaseState>(from.state),
+            since: wire::seconds(from.since),
+            added_by: from.added_by,
+        }
+    }
+}
+
+fn pairs(of: &BTreeMap<String, String>) -> String {
+    of.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+impl Record for Release {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("version", |release| release.version.to_string()),
+        ("label", |release| release.label.clone()),
+        ("state", |release| release.state.clone()),
+        ("since", |release| time::at(release.since)),
+        ("models", |release| release.models.join(", ")),
+        ("path", |release| release.path.clone()),
+        ("length", |release| release.length.to_string()),
+        ("sha256", |release| release.sha256.clone()),
+        ("floor", |release| release.floor.to_string()),
+        ("notes", |release| release.notes.clone()),
+        ("attributes", |release| pairs(&release.attributes)),
+        ("PCRs", |release| pairs(&release.pcrs)),
+        ("added by", |release| release.added_by.clone()),
+    ];
+}
+
+/// A release's line in a table.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Listed(Release);
+
+impl Record for Listed {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("version", |listed| listed.0.version.to_string()),
+        ("label", |listed| listed.0.label.clone()),
+        ("state", |listed| listed.0.state.clone()),
+        ("since", |listed| time::at(listed.0.since)),
+        ("models", |listed| listed.0.models.join(", ")),
+        ("path", |listed| listed.0.path.clone()),
+        ("length", |listed| listed.0.length.to_string()),
+    ];
+}
+
+pub(super) async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
+    let attributes = args.attributes.iter().map(|text| attribute(text)).collect::<Result<_, _>>()?;
+    let pcrs = args.pcrs.iter().map(|text| pcr(text)).collect::<Result<_, _>>()?;
+    let (length, sha256) = measured(&args.file)?;
+    let session = args.connect.open().await?;
+    let release = v1::Release {
+        repository: args.repository,
+        line: args.line,
+        version: args.version,
+        label: args.label,
+        models: args.models,
+        path: args.path,
+        length,
+        sha256: sha256.0.to_vec(),
+        floor: args.floor,
+        notes: args.notes,
+        attributes,
+        pcrs,
+        ..v1::Release::default()
+    };
+    let answer = session.operator().add_release(v1::AddReleaseRequest { release: Some(release) }).await?;
+    out.one(&Release::from(answer.release.unwrap_or_default()))
+}
+
+/// Length and digest of an artifact, read once.
+fn measured(path: &Path) -> Result<(u64, Digest), Failure> {
+    let fails = |error| Failure::file("read the artifact", path, error);
+    let mut file = File::open(path).map_err(fails)?;
+    let total = file.metadata().map_err(fails)?.len();
+    let bar = progress("{bytes} of {total_bytes} {wide_bar} {bytes_per_sec}", Some(total));
+    let (mut hash, mut length) = (Sha256::new(), 0_u64);
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut buffer).map_err(fails)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&buffer[..read]);
+        length += read as u64;
+        bar.inc(read as u64);
+    }
+    bar.finish_and_clear();
+    Ok((length, hash.finish()))
+}
+
+fn attribute(text: &str) -> Result<v1::ReleaseAttribute, Failure> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| Failure::Usage(format!("--attribute {text} is not NAME=VALUE")))?;
+    Ok(v1::ReleaseAttribute { name: name.to_owned(), value: value.to_owned() })
+}
+
+fn pcr(text: &str) -> Result<v1::ReleasePcr, Failure> {
+    let wrong = || Failure::Usage(format!("--pcr {text} is not BANK:NUMBER=HEX, such as sha256:7=00…"));
+    let (place, value) = text.split_once('=').ok_or_else(wrong)?;
+    let (bank, place) = place.split_once(':').ok_or_else(wrong)?;
+    let place = place.parse().map_err(|_| wrong())?;
+    let value = hex::decode_any_case(value).ok_or_else(wrong)?;
+    if !matches!(bank, "sha256" | "sha384") {
+        return Err(wrong());
+    }
+    Ok(v1::ReleasePcr { bank: number::<v1::PcrBank>(bank), number: place, value })
+}
+
+async fn releases(session: &Session, of: OfArgs) -> Result<Vec<Release>, Failure> {
+    let request = v1::ListReleasesRequest { repository: of.repository, line: of.line };
+    let answer = session.operator().list_releases(request).await?;
+    Ok(answer.releases.into_iter().map(Release::from).collect())
+}
+
+pub(super) async fn list(args: ListArgs, out: Output) -> Result<(), Failure> {
+    let found = releases(&args.connect.open().await?, args.of).await?;
+    let listed: Vec<_> = found.into_iter().map(Listed).collect();
+    out.list("releases", &listed)
+}
+
+pub(super) async fn show(args: ShowArgs, out: Output) -> Result<(), Failure> {
+    let found = releases(&args.connect.open().await?, args.of).await?;
+    let found = found.into_iter().find(|release| release.version == args.version);
+    out.one(&found.ok_or_else(|| Failure::failed(format!("there is no release {}", args.version)))?)
+}
+
+pub(super) async fn deed(
+    args: DeedArgs,
+    deed: v1::ReleaseDeed,
+    verb: &str,
+    out: Output,
+) -> Result<(), Failure> {
+    let DeedArgs { version, of, reason, confirm, connect } = args;
+    confirm.ask(&format!("{verb} release {version} of {}/{}", of.repository, of.line))?;
+    let session = connect.open().await?;
+    let request = v1::SetReleaseStateRequest {
+        repository: of.repository,
+        line: of.line,
+        version,
+        deed: deed.into(),
+        reason,
+    };
+    let answer = session.operator().set_release_state(request).await?;
+    out.one(&Release::from(answer.release.unwrap_or_default()))
+}

@@ -1,0 +1,235 @@
+//! The rows of updates: a maker's repository, its product lines with their releases, and the files of metadata as they are served.
+
+use super::seal::Place;
+use super::{IssuerRow, column};
+use serde::{Deserialize, Serialize};
+use wardein_crypto::P256VerifyingKey;
+use wardein_domain::{
+    AttributeName, Bank, FirmwareVersion, LineName, OperatorName, ReleaseText, RepositoryName, UnixSeconds,
+};
+use wardein_port::Table;
+
+/// At the repository's name. Every deed in a repository writes it, so that they follow one another.
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct RepositoryRow {
+    #[serde(with = "column")]
+    pub(crate) made_at: UnixSeconds,
+    pub(crate) by: IssuerRow,
+    /// Who signs root and the top-level targets, and so says whose the lines are.
+    pub(crate) maker: KeySetColumn,
+    /// Custody's own.
+    pub(crate) snapshot_key: KeyColumn,
+    /// Custody's own.
+    pub(crate) timestamp_key: KeyColumn,
+    /// Who signs them once the drafts of both are complete.
+    pub(crate) next: Option<KeySetColumn>,
+    pub(crate) root_file: FileColumn,
+    pub(crate) targets_file: FileColumn,
+    pub(crate) snapshot_file: FileColumn,
+    pub(crate) timestamp_file: FileColumn,
+    /// In order of their names.
+    pub(crate) lines: Vec<LineColumn>,
+}
+
+/// What of a line is in the repository's own metadata.
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct LineColumn {
+    #[serde(with = "column")]
+    pub(crate) name: LineName,
+    /// The patterns of its paths.
+    pub(crate) paths: Vec<String>,
+    pub(crate) keys: KeySetColumn,
+    /// The release managers who see it.
+    #[serde(with = "column::list")]
+    pub(crate) managers: Vec<OperatorName>,
+    pub(crate) file: FileColumn,
+}
+
+/// Who signs, and how many of them must.
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct KeySetColumn {
+    pub(crate) keys: Vec<KeyColumn>,
+    pub(crate) threshold: u32,
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct KeyColumn {
+    #[serde(with = "column")]
+    pub(crate) public: P256VerifyingKey,
+    /// PKCS#8, sealed under the root key; empty where the key is offline.
+    pub(crate) sealed: Vec<u8>,
+}
+
+/// A role's file: the one that is served, and the one that waits for signatures.
+#[derive(Serialize, Deserialize, Clone, Default)]
+pub(crate) struct FileColumn {
+    pub(crate) served: Option<ServedColumn>,
+    /// The file as far as it is signed.
+    pub(crate) draft: Option<Vec<u8>>,
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct ServedColumn {
+    pub(crate) version: u64,
+    /// The one before, which is served to who has begun with it.
+    pub(crate) former: Option<u64>,
+    pub(crate) length: u64,
+    pub(crate) sha256: [u8; 32],
+    #[serde(with = "column")]
+    pub(crate) expires: UnixSeconds,
+}
+
+/// At `repository ‖ 0 ‖ line`.
+#[derive(Serialize, Deserialize, Clone, Default)]
+pub(crate) struct LineRow {
+    /// In order of their making.
+    pub(crate) releases: Vec<ReleaseColumn>,
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct ReleaseColumn {
+    pub(crate) version: u64,
+    #[serde(with = "column")]
+    pub(crate) label: FirmwareVersion,
+    #[serde(with = "column::list")]
+    pub(crate) models: Vec<ReleaseText>,
+    pub(crate) path: String,
+    pub(crate) length: u64,
+    pub(crate) sha256: [u8; 32],
+    /// The least version that may be installed after it.
+    pub(crate) floor: u64,
+    #[serde(with = "column::maybe")]
+    pub(crate) notes: Option<ReleaseText>,
+    #[serde(with = "column::list")]
+    pub(crate) attributes: Vec<(AttributeName, ReleaseText)>,
+    pub(crate) pcrs: Vec<PcrColumn>,
+    pub(crate) state: ReleaseStateColumn,
+    /// Since when it is in its state.
+    #[serde(with = "column")]
+    pub(crate) since: UnixSeconds,
+    /// Who added it.
+    pub(crate) by: IssuerRow,
+}
+
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq)]
+pub(crate) struct PcrColumn {
+    #[serde(with = "column")]
+    pub(crate) bank: Bank,
+    pub(crate) number: u8,
+    pub(crate) value: Vec<u8>,
+}
+
+/// The order of the variants is stored.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ReleaseStateColumn {
+    Proposed,
+    Released,
+    Paused,
+    Recalled,
+}
+
+/// At `repository ‖ 0 ‖ file`.
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct UpdateFileRow {
+    pub(crate) bytes: Vec<u8>,
+    #[serde(with = "column")]
+    pub(crate) made_at: UnixSeconds,
+}
+
+/// `repository ‖ 0 ‖ line`, or a file's name in its place.
+pub(crate) fn update_key(repository: &RepositoryName, within: &str) -> Vec<u8> {
+    [repository.as_str().as_bytes(), b"\0", within.as_bytes()].concat()
+}
+
+/// Where a sealed key belongs.
+pub(crate) fn update_place(public: &P256VerifyingKey) -> Place<'_> {
+    Place { table: Table::UpdateRepository, key: &public.0, column: "key" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::{decode, encode};
+    use wardein_crypto::{P256_POINT_LEN, hex};
+    use wardein_domain::Serial;
+
+    fn by() -> IssuerRow {
+        IssuerRow { serial: Serial::from_random([7; 16]), name: "admin/admin".into() }
+    }
+
+    fn golden<T: Serialize + serde::de::DeserializeOwned>(table: Table, row: &T, golden: &str) {
+        assert_eq!(hex::encode(&encode(row).unwrap()), golden);
+        let read: T = decode(table, &hex::decode(golden).unwrap()).unwrap();
+        assert_eq!(hex::encode(&encode(&read).unwrap()), golden);
+    }
+
+    #[test]
+    fn the_bytes_of_the_rows_never_change() {
+        let key = |byte: u8, sealed: &[u8]| KeyColumn {
+            public: P256VerifyingKey([byte; P256_POINT_LEN]),
+            sealed: sealed.to_vec(),
+        };
+        let set = |byte| KeySetColumn { keys: vec![key(byte, &[])], threshold: 1 };
+        let served = ServedColumn {
+            version: 2,
+            former: Some(1),
+            length: 300,
+            sha256: [9; 32],
+            expires: UnixSeconds::new(400),
+        };
+        let file = FileColumn { served: Some(served), draft: Some(b"{}".to_vec()) };
+        let row = RepositoryRow {
+            made_at: UnixSeconds::new(300),
+            by: by(),
+            maker: set(1),
+            snapshot_key: key(3, &[3]),
+            timestamp_key: key(4, &[4]),
+            next: Some(set(2)),
+            root_file: file.clone(),
+            targets_file: FileColumn::default(),
+            snapshot_file: FileColumn::default(),
+            timestamp_file: FileColumn::default(),
+            lines: vec![LineColumn {
+                name: "pumps".parse().unwrap(),
+                paths: vec!["p/*".into()],
+                keys: set(5),
+                managers: vec!["eva".parse().unwrap()],
+                file: FileColumn::default(),
+            }],
+        };
+        golden(Table::UpdateRepository, &row, REPOSITORY);
+        let release = ReleaseColumn {
+            version: 7,
+            label: "1.2".parse().unwrap(),
+            models: vec!["pump-3".parse().unwrap()],
+            path: "p/a".into(),
+            length: 300,
+            sha256: [8; 32],
+            floor: 5,
+            notes: Some("fixes".parse().unwrap()),
+            attributes: vec![("firmware".parse().unwrap(), "1.2".parse().unwrap())],
+            pcrs: vec![PcrColumn { bank: Bank::Sha256, number: 7, value: vec![6; 2] }],
+            state: ReleaseStateColumn::Recalled,
+            since: UnixSeconds::new(300),
+            by: by(),
+        };
+        golden(Table::ProductLine, &LineRow { releases: vec![release] }, LINE);
+        let file = UpdateFileRow { bytes: vec![1, 2], made_at: UnixSeconds::new(300) };
+        golden(Table::UpdateFile, &file, "02020102ac02");
+        assert_eq!(update_key(&"maker".parse().unwrap(), "pumps"), b"maker\0pumps");
+    }
+
+    const REPOSITORY: &str = "02ac02470707070707070707070707070707070b61646d696e2f61646d696e0141010101010101010101010101010101\
+         010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101\
+         010100014103030303030303030303030303030303030303030303030303030303030303030303030303030303030303\
+         030303030303030303030303030303030303030303030103410404040404040404040404040404040404040404040404\
+         040404040404040404040404040404040404040404040404040404040404040404040404040404040404010401014102\
+         020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202\
+         02020202020202020202020202020202000101020101ac02090909090909090909090909090909090909090909090909\
+         0909090909090909900301027b7d000000000000010570756d70730103702f2a01410505050505050505050505050505\
+         050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505\
+         050505000101036576610000";
+    const LINE: &str = "02010703312e32010670756d702d3303702f61ac02080808080808080808080808080808080808080808080808080808\
+         0808080808050105666978657301086669726d7761726503312e3201010702060603ac02470707070707070707070707\
+         070707070b61646d696e2f61646d696e";
+}

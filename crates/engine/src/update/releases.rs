@@ -1,0 +1,267 @@
+//! Releases: proposed, released, paused, resumed, recalled.
+
+use super::metadata::{Work, is_listed};
+use super::repositories::repository;
+use super::views::{self, Release, ReleaseOrder, ReleaseState};
+use super::{MAX_RELEASES, UpdateRole, line_of, no_repository};
+use crate::kernel::record::Recording;
+use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
+use crate::rows::{
+    self, IssuerRow, LineRow, PcrColumn, ReleaseColumn, ReleaseStateColumn, RepositoryRow, update_key,
+};
+use wardein_domain::{ErrorCode, Event, FieldName, LineName, Outcome, Reason, RepositoryName, Target};
+use wardein_port::Table;
+use wardein_tuf::{PathPattern, TargetPath};
+
+impl ReleaseOrder {
+    /// The most PCRs.
+    pub const MAX_PCRS: usize = 64;
+    /// The highest version, and the longest artifact: what every reader of JSON has as the same number.
+    pub const MAX_NUMBER: u64 = (1 << 53) - 1;
+}
+
+/// What becomes of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseDeed {
+    /// What was proposed may be installed.
+    Release,
+    /// It is offered to nobody for the time being.
+    Pause,
+    /// It is offered again.
+    Resume,
+    /// It is taken out of the metadata, for good.
+    Recall,
+}
+
+/// The state that a deed leads to from another: the one place in which it is decided who may be released. None where it does not lead
+/// from there.
+fn decided(from: ReleaseStateColumn, deed: ReleaseDeed) -> Option<ReleaseStateColumn> {
+    use ReleaseStateColumn::{Paused, Proposed, Recalled, Released};
+    match (deed, from) {
+        (ReleaseDeed::Release, Proposed | Released) | (ReleaseDeed::Resume, Paused | Released) => {
+            Some(Released)
+        }
+        (ReleaseDeed::Pause, Released | Paused) => Some(Paused),
+        (ReleaseDeed::Recall, _) => Some(Recalled),
+        _ => None,
+    }
+}
+
+impl Engine {
+    /// Puts a release on record, as proposed. The same order again changes nothing.
+    pub async fn add_release(&self, caller: &Caller, order: ReleaseOrder) -> Result<Release, Error> {
+        check(&order)?;
+        let path = TargetPath::new(&order.path).map_err(|error| Error::wrong("path", error))?;
+        let (name, line) = (&order.repository, &order.line);
+        self.transact_by(caller, |tx| {
+            let (version, row) = repository(tx, name)?.ok_or_else(|| no_repository(name))?;
+            let column = line_of(caller, name, &row, line)?;
+            let is_of_line =
+                |pattern: &String| PathPattern::new(pattern).is_ok_and(|pattern| pattern.matches(&path));
+            if !column.paths.iter().any(is_of_line) {
+                let message = format_args!("no pattern of line {line} matches {path}");
+                return Err(Error::new(ErrorCode::PathNotOfLine, message).into());
+            }
+            let (line_version, mut releases) = releases_of(tx, name, line)?;
+            if let Some(known) = releases.releases.iter().find(|known| known.version == order.version)
+                && views::order(name, line, known) == order
+            {
+                return Ok(Decision::unchanged(views::release(name, line, known)));
+            }
+            may_be_added(&releases, &order)?;
+            let release = column_of(&order, self.time(), caller);
+            releases.releases.push(release.clone());
+            let mut change = wardein_port::Change::default();
+            // It rests on the line and its paths as they are.
+            change.check(Table::UpdateRepository, name.as_str().as_bytes().to_vec(), version);
+            change.update(
+                Table::ProductLine,
+                update_key(name, line.as_str()),
+                line_version,
+                rows::encode(&releases)?,
+            );
+            let entry = self.entry(caller, Event::ReleaseAdded, Target::Authority, Outcome::Done);
+            let entry = entry
+                .with(FieldName::Repository, name.as_str())
+                .with(FieldName::Line, line.as_str())
+                .with(FieldName::Release, order.version)
+                .with(FieldName::Artifact, wardein_crypto::hex::encode(&order.sha256.0));
+            change.record(&entry)?;
+            Ok(Decision::new(change, views::release(name, line, &release)))
+        })
+        .await
+    }
+
+    /// The releases of a line, in order of their making.
+    pub async fn list_releases(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        line: &LineName,
+    ) -> Result<Vec<Release>, Error> {
+        self.look(|tx| {
+            let row = repository(tx, name)?.ok_or_else(|| no_repository(name))?.1;
+            line_of(caller, name, &row, line)?;
+            let releases = releases_of(tx, name, line)?.1.releases;
+            Ok(releases.iter().map(|release| views::release(name, line, release)).collect())
+        })
+        .await
+    }
+
+    /// Releases, pauses, resumes or recalls. What is in the state already is left as it is. The metadata of the line follows at once where
+    /// its keys are in custody, and else waits for signatures.
+    pub async fn set_release_state(
+        &self,
+        caller: &Caller,
+        (name, line, number): (&RepositoryName, &LineName, u64),
+        deed: ReleaseDeed,
+        reason: Reason,
+    ) -> Result<Release, Error> {
+        self.transact_by(caller, |tx| {
+            let (version, row) = repository(tx, name)?.ok_or_else(|| no_repository(name))?;
+            line_of(caller, name, &row, line)?;
+            let (line_version, mut releases) = releases_of(tx, name, line)?;
+            let release = releases.releases.iter_mut().find(|release| release.version == number);
+            let release = release.ok_or_else(|| {
+                let message = format_args!("line {line} of {name} has no release {number}");
+                Error::new(ErrorCode::ReleaseUnknown, message)
+            })?;
+            let before = release.state;
+            let state = decided(before, deed).ok_or_else(|| {
+                let state = ReleaseState::from(before).as_str();
+                let message = format_args!("release {number} of line {line} is {state}");
+                Error::new(ErrorCode::ReleaseState, message)
+            })?;
+            if state == before {
+                return Ok(Decision::unchanged(views::release(name, line, release)));
+            }
+            (release.state, release.since) = (state, self.time());
+            let release = release.clone();
+            let mut work = Work::new(self, tx, name, row);
+            let key = update_key(name, line.as_str());
+            work.change.update(Table::ProductLine, key, line_version, rows::encode(&releases)?);
+            if is_listed(before) != is_listed(state) {
+                work.draft_line(&UpdateRole::Line(line.clone()), &releases.releases)?;
+            }
+            let entry = self.entry(caller, Event::ReleaseStateSet, Target::Authority, Outcome::Done);
+            let entry = entry
+                .with(FieldName::Repository, name.as_str())
+                .with(FieldName::Line, line.as_str())
+                .with(FieldName::Release, number)
+                .changed(
+                    FieldName::State,
+                    ReleaseState::from(before).as_str(),
+                    ReleaseState::from(state).as_str(),
+                )
+                .with(FieldName::Reason, &reason);
+            work.change.record(&entry)?;
+            let (change, _) = work.finish(Some(version))?;
+            Ok(Decision::new(change, views::release(name, line, &release)))
+        })
+        .await
+    }
+}
+
+pub(super) fn releases_of(
+    tx: &Tx<'_>,
+    name: &RepositoryName,
+    line: &LineName,
+) -> Result<(u64, LineRow), Stop> {
+    let found = tx.row(Table::ProductLine, &update_key(name, line.as_str()))?;
+    found.ok_or_else(|| Error::internal("a line without a row").into())
+}
+
+/// What an order cannot be, whatever is on record.
+fn check(order: &ReleaseOrder) -> Result<(), Error> {
+    let number = |field: &str, number: u64, least: u64| {
+        let most = ReleaseOrder::MAX_NUMBER;
+        let why = format_args!("is {number}; it takes {least} to {most}");
+        if (least..=most).contains(&number) { Ok(()) } else { Err(Error::wrong(field, why)) }
+    };
+    number("version", order.version, 1)?;
+    number("length", order.length, 1)?;
+    if order.floor > order.version {
+        return Err(Error::wrong("floor", "is above the version"));
+    }
+    let count = |field: &str, count: usize, least: usize, most: usize| {
+        let why = format_args!("has {count}; it takes {least} to {most}");
+        if (least..=most).contains(&count) { Ok(()) } else { Err(Error::wrong(field, why)) }
+    };
+    count("models", order.models.len(), 1, wardein_tuf::Release::MAX_MODELS)?;
+    for model in &order.models {
+        count("models", model.as_str().len(), 1, wardein_tuf::Release::MAX_MODEL)?;
+    }
+    count("attributes", order.attributes.len(), 0, wardein_tuf::Release::MAX_ATTRIBUTES)?;
+    count("pcrs", order.pcrs.len(), 0, ReleaseOrder::MAX_PCRS)?;
+    for pcr in &order.pcrs {
+        if pcr.number >= wardein_domain::PCRS || pcr.value.len() != pcr.bank.value_len() {
+            return Err(Error::wrong("pcrs", "has a number or a value that its bank does not have"));
+        }
+    }
+    let twice = |mut keys: Vec<String>| {
+        keys.sort_unstable();
+        keys.windows(2).any(|pair| pair[0] == pair[1])
+    };
+    if twice(order.models.iter().map(ToString::to_string).collect()) {
+        return Err(Error::wrong("models", "has a model twice"));
+    }
+    if twice(order.attributes.iter().map(|(name, _)| name.to_string()).collect()) {
+        return Err(Error::wrong("attributes", "has a name twice"));
+    }
+    if twice(order.pcrs.iter().map(|pcr| format!("{}:{}", pcr.bank, pcr.number)).collect()) {
+        return Err(Error::wrong("pcrs", "has a PCR twice"));
+    }
+    Ok(())
+}
+
+/// Versions rise for each model, and a path is one release's: who fetched it knows what it is.
+fn may_be_added(releases: &LineRow, order: &ReleaseOrder) -> Result<(), Error> {
+    let shares = |release: &&ReleaseColumn| release.models.iter().any(|model| order.models.contains(model));
+    let highest = releases.releases.iter().filter(shares).map(|release| release.version).max();
+    let is_taken = releases.releases.iter().any(|release| release.version == order.version);
+    if is_taken || highest.is_some_and(|highest| highest >= order.version) {
+        let message = format_args!(
+            "version {} is not above all others of line {} for its models",
+            order.version, order.line
+        );
+        return Err(Error::new(ErrorCode::ReleaseNotNewer, message));
+    }
+    if releases.releases.iter().any(|release| release.path == order.path) {
+        let message = format_args!("another release of line {} is at {}", order.line, order.path);
+        return Err(Error::new(ErrorCode::PathNotOfLine, message));
+    }
+    if releases.releases.len() >= MAX_RELEASES {
+        let message = format_args!("line {} has {MAX_RELEASES} releases already", order.line);
+        return Err(Error::new(ErrorCode::UpdateQuota, message));
+    }
+    Ok(())
+}
+
+fn column_of(order: &ReleaseOrder, since: wardein_domain::UnixSeconds, caller: &Caller) -> ReleaseColumn {
+    let pcr =
+        |pcr: &views::ReleasePcr| PcrColumn { bank: pcr.bank, number: pcr.number, value: pcr.value.clone() };
+    ReleaseColumn {
+        version: order.version,
+        label: order.label.clone(),
+        models: order.models.clone(),
+        path: order.path.clone(),
+        length: order.length,
+        sha256: order.sha256.0,
+        floor: order.floor,
+        notes: order.notes.clone(),
+        attributes: order.attributes.clone(),
+        pcrs: order.pcrs.iter().map(pcr).collect(),
+        state: ReleaseStateColumn::Proposed,
+        since,
+        by: IssuerRow { serial: caller.principal.serial, name: caller.principal.to_string() },
+    }
+}
+
+/// What is on record of a line, for upkeep.
+pub(super) fn listed(
+    tx: &Tx<'_>,
+    name: &RepositoryName,
+    row: &RepositoryRow,
+) -> Result<Vec<(LineName, LineRow)>, Stop> {
+    row.lines.iter().map(|line| Ok((line.name.clone(), releases_of(tx, name, &line.name)?.1))).collect()
+}
