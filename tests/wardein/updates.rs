@@ -1,7 +1,7 @@
 //! A maker's repository from the command line: released by a release manager, served over HTTP, exported, signed by keys that are offline, and
 //! taken by the client that devices have.
 
-use crate::common::{Served, answered, read, wardein};
+use crate::common::{Served, read, wardein};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -75,7 +75,7 @@ async fn a_release_manager_releases_and_a_device_finds_what_was_signed() {
     done(&place.update(&["line", "create", "maker", "pumps", "--path", "pumps/*", "--manager", "eva"]));
     let eva = place.path("eva");
     let issue = ["operator", "issue", "--role", "release-manager", "--name", "eva", "--validity", "1d"];
-    answered(&wardein(&[&issue[..], &["--out", &eva, "--dir", &place.home]].concat()));
+    done(&wardein(&[&issue[..], &["--out", &eva, "--dir", &place.home, "--json"]].concat()));
     let by_eva = |args: &[&str]| wardein(&[&["update"], args, &["--identity", &eva, "--json"]].concat());
     let artifact = place.path("2.img");
     fs::write(&artifact, b"firmware, the second").unwrap();

@@ -20,6 +20,7 @@ pub(crate) enum UpdateCommand {
     #[command(subcommand)]
     Line(line::LineCommand),
     /// Propose a release: its digest and length are computed here, and the artifact stays where it is
+    #[command(disable_version_flag = true)]
     Add(release::AddArgs),
     /// List the releases of a product line
     List(release::ListArgs),

@@ -24,8 +24,8 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "NAME")]
     line: String,
     /// Its number, above those of all other releases of its models
-    #[arg(long, value_name = "N")]
-    version: u64,
+    #[arg(long = "version", value_name = "N")]
+    number: u64,
     /// Its version for people, such as 2.10.3
     #[arg(long, value_name = "TEXT")]
     label: String,
@@ -64,7 +64,7 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// The release's number
-    version: u64,
+    number: u64,
     #[command(flatten)]
     of: OfArgs,
     #[command(flatten)]
@@ -75,7 +75,7 @@ pub(crate) struct ShowArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DeedArgs {
     /// The release's number
-    version: u64,
+    number: u64,
     #[command(flatten)]
     of: OfArgs,
     /// Why, for the audit log
@@ -188,7 +188,7 @@ pub(super) async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
     let release = v1::Release {
         repository: args.repository,
         line: args.line,
-        version: args.version,
+        version: args.number,
         label: args.label,
         models: args.models,
         path: args.path,
@@ -258,8 +258,8 @@ pub(super) async fn list(args: ListArgs, out: Output) -> Result<(), Failure> {
 
 pub(super) async fn show(args: ShowArgs, out: Output) -> Result<(), Failure> {
     let found = releases(&args.connect.open().await?, args.of).await?;
-    let found = found.into_iter().find(|release| release.version == args.version);
-    out.one(&found.ok_or_else(|| Failure::failed(format!("there is no release {}", args.version)))?)
+    let found = found.into_iter().find(|release| release.version == args.number);
+    out.one(&found.ok_or_else(|| Failure::failed(format!("there is no release {}", args.number)))?)
 }
 
 pub(super) async fn deed(
@@ -268,7 +268,7 @@ pub(super) async fn deed(
     verb: &str,
     out: Output,
 ) -> Result<(), Failure> {
-    let DeedArgs { version, of, reason, confirm, connect } = args;
+    let DeedArgs { number: version, of, reason, confirm, connect } = args;
     confirm.ask(&format!("{verb} release {version} of {}/{}", of.repository, of.line))?;
     let session = connect.open().await?;
     let request = v1::SetReleaseStateRequest {
