@@ -359,6 +359,33 @@ failover() {
 	holds "and takes more" "$WARDEIN_BINARY" tenant create after --dir "$house/a" --endpoint "https://localhost:$grpc2"
 }
 
+# confirmed: the database is on another timeline, and no node ran meanwhile.
+confirmed() {
+	kill -TERM "${nodes[-1]}"
+	wait "${nodes[-1]}" || true
+	nodes=()
+	kill -INT "$server2"
+	while kill -0 "$server2" 2>/dev/null; do sleep 0.1; done
+	by_postgres touch "$house/db/standby/standby.signal"
+	database standby "$port2" -c synchronous_standby_names=
+	server2=$(head -n 1 "$house/db/standby/postmaster.pid")
+	by_socket "$port2" 'SELECT pg_promote()' >"$house/said"
+	"${unprivileged[@]}" "$WARDEIN_BINARY" serve --config "$house/fourth/wardein.toml" </dev/null >"$house/fourth.log" 2>&1 &
+	nodes+=("$!")
+	holds "a start on a timeline that is not on record waits" within 20 grep -q 'db confirm-failover' "$house/fourth.log"
+	holds "and is not ready" not curl -s --fail "http://127.0.0.1:$http2/readyz"
+	holds "nothing is confirmed unasked" says 'nothing was done' db_at "$port2" confirm-failover
+	holds "it is confirmed" says 'is on record' db_at "$port2" confirm-failover --yes
+	holds "and the node goes on by itself" ready "$http2"
+	holds "with all that was acknowledged" says 'ward-1\b' "$WARDEIN_BINARY" tenant list --dir "$house/a" --endpoint "https://localhost:$grpc2"
+}
+
+# db_at PORT COMMAND OPTION...: as the role that serves.
+db_at() {
+	"$WARDEIN_BINARY" db "$2" --url "postgresql://wardein@localhost:$1/wardein" --password-file "$house/secrets/db.password" \
+		--ca-file "$house/ca.pem" "${@:3}"
+}
+
 # A column of bytea in each.
 declare -rA audit_columns=([audit]=entry [audit_index]=more)
 
@@ -371,4 +398,5 @@ part "one is killed" one_killed
 part "behind pgbouncer" pooled
 part "a change of the root key that waited" finished
 part "the standby takes the primary's place" failover
+part "another timeline while no node runs" confirmed
 printf '\nEvery check held, in %d s. Nothing was left running.\n' "$SECONDS"

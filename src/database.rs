@@ -5,7 +5,8 @@ use serde::Serialize;
 use std::path::Path;
 use wardein_cli::files::{read_bounded, read_private};
 use wardein_cli::{
-    Column, DatabaseArgs, DbCommand, DbInitArgs, Failure, NodeCommand, NodeRemoveArgs, Output, Record,
+    Column, ConfirmFailoverArgs, DatabaseArgs, DbCommand, DbInitArgs, Failure, NodeCommand, NodeRemoveArgs,
+    Output, Record,
 };
 use wardein_store::postgres::{self, Address, NodeStatus};
 
@@ -13,6 +14,12 @@ use wardein_store::postgres::{self, Address, NodeStatus};
 #[derive(Serialize)]
 struct Shown {
     server: String,
+    /// The cluster's identifier and the timeline, where the server tells.
+    timeline: Option<String>,
+    /// Whether that is on record.
+    confirmed: bool,
+    /// What was acknowledged and is not there.
+    missing: Option<String>,
     revision: u64,
     audit_entries: u64,
     nodes: Vec<Node>,
@@ -75,6 +82,21 @@ pub(crate) fn run(command: DbCommand, out: Output) -> Result<(), Failure> {
             status(&address, &format!("{words}\n"), out)
         }
         DbCommand::Status(database) => status(&of_args(&database)?, "", out),
+        DbCommand::ConfirmFailover(ConfirmFailoverArgs { database, confirm }) => {
+            let address = of_args(&database)?;
+            let found = postgres::status(&address).map_err(failed)?;
+            if !found.is_confirmed && found.missing.is_none() {
+                let place = found.place.unwrap_or_default();
+                confirm.ask(&format!(
+                    "say that timeline {place} has all that was acknowledged, and serve from it"
+                ))?;
+            }
+            let words = match postgres::confirm(&address).map_err(failed)? {
+                true => "The timeline is on record: nodes that wait go on.\n",
+                false => "The timeline is on record already.\n",
+            };
+            status(&address, words, out)
+        }
     }
 }
 
@@ -99,12 +121,29 @@ fn status(address: &Address, before: &str, out: Output) -> Result<(), Failure> {
     let (revision, audit_entries) = (found.head.revision, found.head.last_audit);
     let names: Vec<&str> = found.nodes.iter().map(|node| node.name.as_str()).collect();
     let nodes = if names.is_empty() { "none".to_owned() } else { names.join("; ") };
+    let timeline = match (&found.place, &found.missing, found.is_confirmed) {
+        (_, Some(missing), _) => {
+            format!("not to be served: {missing}, and something acknowledged is missing")
+        }
+        (None, None, _) => "the server does not tell".to_owned(),
+        (Some(place), None, true) => place.clone(),
+        (Some(place), None, false) => format!("{place}, not on record"),
+    };
     let words = format!(
-        "{before}Server:        PostgreSQL {}\nRevision:      {revision}\nAudit entries: {audit_entries}\nNodes:         {nodes}",
+        "{before}Server:        PostgreSQL {}\nTimeline:      {timeline}\nRevision:      {revision}\nAudit entries: {audit_entries}\nNodes:         {nodes}",
         found.server
     );
     let nodes = found.nodes.into_iter().map(Node::from).collect();
-    out.say(&words, &Shown { server: found.server, revision, audit_entries, nodes })
+    let shown = Shown {
+        server: found.server,
+        timeline: found.place,
+        confirmed: found.is_confirmed,
+        missing: found.missing,
+        revision,
+        audit_entries,
+        nodes,
+    };
+    out.say(&words, &shown)
 }
 
 fn of_args(args: &DatabaseArgs) -> Result<Address, Failure> {

@@ -3,13 +3,14 @@
 use crate::{database, tokens};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use wardein_cli::config::{Config, StoreKind};
 use wardein_cli::{Failure, PassphraseArgs};
 use wardein_custody::{Kind, Opened, PassphraseSource, Protection};
 use wardein_engine::Ports;
 use wardein_port::{Store, SystemClock};
 use wardein_store::moving::Place;
-use wardein_store::postgres::{PostgresStore, Sharing};
+use wardein_store::postgres::{self, PostgresStore, Sharing};
 use wardein_store::{OpenError, Options};
 
 /// The file that says that a directory is an authority's, or was to become one.
@@ -17,6 +18,9 @@ pub(crate) const MARKER: &str = "wardein-authority";
 
 /// Where a founding makes its files: a directory of this name in the authority's, or one whose name ends so beside it.
 pub(crate) const FOUNDING: &str = ".founding";
+
+/// Between two looks whether a database can be had.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A directory with its configuration.
 pub(crate) struct Home {
@@ -64,20 +68,43 @@ impl Home {
             .map_err(|error| Failure::file("open", &path, error))
     }
 
-    /// The same for a service, which shares a database with other nodes. While another process must be alone with it, it waits, and says so
-    /// by `waiting`, once.
-    pub(crate) fn take_store(&self, waiting: impl FnOnce()) -> Result<Arc<dyn Store>, Failure> {
+    /// The same for a restore in place, wherever a database is and whatever is missing there.
+    pub(crate) fn store_to_restore(&self) -> Result<Arc<dyn Store>, Failure> {
         if embedded(&self.config).is_some() {
             return self.open_store();
         }
-        let mut waiting = Some(waiting);
+        Ok(Arc::new(self.open_database(Sharing::Restoring)?.map_err(failed)?))
+    }
+
+    /// After it: a database is from now on where it is.
+    pub(crate) fn settle_store(&self) -> Result<(), Failure> {
+        if embedded(&self.config).is_some() {
+            return Ok(());
+        }
+        postgres::settle(&database::configured(self)?).map_err(failed)
+    }
+
+    /// The same for a service, which shares a database with other nodes. While another process must be alone with it, it waits, and says so
+    /// by `waiting`, once for each reason; likewise until the timeline of a database is on record.
+    pub(crate) fn take_store(&self, waiting: impl Fn(&OpenError)) -> Result<Arc<dyn Store>, Failure> {
+        if embedded(&self.config).is_some() {
+            return self.open_store();
+        }
+        let mut said = String::new();
         loop {
             match self.open_database(Sharing::Shared)? {
                 Ok(store) => return Ok(Arc::new(store)),
-                Err(OpenError::Locked(_)) => {
-                    if let Some(waiting) = waiting.take() {
-                        waiting();
+                Err(
+                    error @ (OpenError::Locked(_)
+                    | OpenError::Unconfirmed { .. }
+                    | OpenError::Contested { .. }),
+                ) => {
+                    let words = error.to_string();
+                    if said != words {
+                        waiting(&error);
+                        said = words;
                     }
+                    std::thread::sleep(PAUSE);
                 }
                 Err(error) => return Err(failed(error)),
             }

@@ -13,7 +13,7 @@ use wardein_cli::config::Config;
 use wardein_cli::{Failure, Output, RestoreArgs};
 use wardein_custody::{Kind, Opened, Protection};
 use wardein_domain::CaId;
-use wardein_engine::{Engine, Restored, Restoring};
+use wardein_engine::{Engine, Restored, Restoring, restore_in_place};
 
 /// The result, for scripts.
 #[derive(Serialize)]
@@ -29,9 +29,17 @@ struct Made<'a> {
     cas_in_token: Vec<String>,
 }
 
+/// A restore in place, for scripts.
+#[derive(Serialize)]
+struct Again<'a> {
+    directory: &'a Path,
+    restored_at: u64,
+}
+
 pub(crate) fn run(args: RestoreArgs, out: Output) -> Result<(), Failure> {
-    let file = File::open(&args.from).map_err(|error| Failure::file("read", &args.from, error))?;
-    let told = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", args.from.display()));
+    let Some(from) = &args.from else { return in_place(&args, out) };
+    let file = File::open(from).map_err(|error| Failure::file("read", from, error))?;
+    let told = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", from.display()));
     let restoring = Restoring::begin(BufReader::new(file)).map_err(|error| told(&error))?;
     let founding = Founding::begin(&args.dir)?;
     let config = configuration(&args.place, args.key_file.as_deref())?;
@@ -70,6 +78,32 @@ pub(crate) fn run(args: RestoreArgs, out: Output) -> Result<(), Failure> {
         name = founded.admin.name,
     );
     out.say(&words, &made)
+}
+
+/// Of a store that was put back by other means. The fence comes last: until then nothing else starts from a database that is on no timeline
+/// on record, and the same again is fine.
+fn in_place(args: &RestoreArgs, out: Output) -> Result<(), Failure> {
+    let home = Home::of_config(&args.dir.join(Config::FILE))?;
+    if !home.file(home::MARKER).exists() {
+        return Err(Failure::Failed(format!("{} does not belong to an authority", args.dir.display())));
+    }
+    let directory = args.dir.display();
+    args.confirm.ask(&format!(
+        "take the store of {directory} as one from an earlier moment, so that every device rekeys when it next calls"
+    ))?;
+    let ports = home.ports(home.store_to_restore()?)?;
+    let custodian = Custodian::new(home.open_custody(&args.passphrase)?);
+    let restored_at = wardein_cli::block_on(async {
+        restore_in_place(&ports, custodian.root_keys()).await.map_err(failed)
+    })?;
+    home.settle_store()?;
+    let words = format!(
+        "The authority in {directory} was restored in place, at Unix second {restored_at}.\n\
+         It knows nothing of what came after the moment to which its store was put back: repeat every revocation and suspension made since then.\n\
+         Devices rekey by themselves when they next call. Start it; where it is in a database, its nodes start by themselves.",
+        restored_at = restored_at.get(),
+    );
+    out.say(&words, &Again { directory: &args.dir, restored_at: restored_at.get() })
 }
 
 /// What a backup does not have.

@@ -13,6 +13,7 @@ use wardein_pki::RevocationUrl;
 use wardein_pki::est::Lines;
 use wardein_port::SystemClock;
 use wardein_server::{EstConfig, Limits, Metrics, Rate, Server};
+use wardein_store::OpenError;
 
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let home = Home::of_config(&args.config)?;
@@ -34,10 +35,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         revocation_url: revocation_url(&home.config)?,
         signers,
         ..Ports::new(
-            home.take_store(|| {
-                tracing::warn!(
+            home.take_store(|why| match why {
+                OpenError::Locked(_) => tracing::warn!(
                     "another process serves from this directory, or has the database to itself; this one waits until it has ended"
-                )
+                ),
+                other => tracing::error!("{other}; this one waits until then"),
             })?,
             SystemClock,
         )

@@ -318,3 +318,46 @@ fn a_store_without_snapshots_says_so() {
     refusal(&refused, "store-without-snapshots");
     assert!(!backup.exists() && !backup.with_extension("partial").exists());
 }
+
+/// A snapshot of the disk is put back: as it is it would take what was spent since.
+#[test]
+fn a_store_that_was_put_back_is_restored_in_place_and_devices_come_back() {
+    let mut hospital = Hospital::found(2);
+    let dir = hospital.served.home();
+    let spent = hospital.made(1, "spent", &["token", "--audience", "iot"]);
+    hospital.served.terminate();
+    let copy = hospital.file("copy.db");
+    fs::copy(dir.join("store.db"), &copy).unwrap();
+    let started = hospital.served.start();
+    hospital.runtime.block_on(started);
+    assert!(hospital.login(&spent).status.success());
+    let in_place = |more: &[&str]| {
+        let dir = dir.to_str().unwrap();
+        wardein(&[&["--json", "restore", "--in-place", "--dir", dir], more].concat())
+    };
+    let running = in_place(&["--yes"]);
+    assert!(words(&running).contains("has this store open"), "{}", words(&running));
+    hospital.served.terminate();
+    fs::copy(&copy, dir.join("store.db")).unwrap();
+    for ending in ["-wal", "-shm"] {
+        let _ = fs::remove_file(dir.join(format!("store.db{ending}")));
+    }
+    let unasked = in_place(&[]);
+    assert!(words(&unasked).contains("nothing was done"), "{}", words(&unasked));
+    let restored = in_place(&["--yes"]);
+    assert!(restored.status.success(), "{}", words(&restored));
+    let restored: Value = serde_json::from_slice(&restored.stdout).unwrap();
+    assert!(restored["restored_at"].as_u64().unwrap().abs_diff(crate::common::now()) < 60, "{restored}");
+    let started = hospital.served.start();
+    hospital.runtime.block_on(started);
+    let again = hospital.login(&spent);
+    assert!(!again.status.success(), "what was spent after that moment is not taken");
+    assert!(words(&again).contains("rekey-required"), "{}", words(&again));
+    for number in 1..=2 {
+        hospital.does(number, &["authenticate"]);
+        let token = hospital.made(number, "fresh", &["token", "--audience", "iot"]);
+        assert!(hospital.login(&token).status.success());
+    }
+    let log = hospital.told(&["audit", "list"]);
+    assert!(log.to_string().contains("authority.restore"), "{log}");
+}

@@ -3,7 +3,7 @@
 use crate::args::PlaceArgs;
 use crate::connection::ConnectArgs;
 use crate::files::PRIVATE;
-use crate::{Column, Failure, Output, PassphraseArgs, Record, progress};
+use crate::{Column, Confirm, Failure, Output, PassphraseArgs, Record, progress};
 use clap::Args;
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
@@ -32,8 +32,15 @@ pub(crate) struct BackupArgs {
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
     /// The file that `wardein backup` wrote
-    #[arg(long, value_name = "FILE")]
-    pub from: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "in_place", conflicts_with = "in_place")]
+    pub from: Option<PathBuf>,
+    /// The store of the authority in DIR was put back to an earlier moment by other means, such as a snapshot of its disk or PostgreSQL's
+    /// point-in-time recovery: make a restore of it, while no service runs
+    #[arg(long)]
+    pub in_place: bool,
+    /// Whether to go ahead, in place
+    #[command(flatten)]
+    pub confirm: Confirm,
     /// The directory to make, or one that is empty but for lost+found: a mount point, a link to one
     #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
     pub dir: PathBuf,

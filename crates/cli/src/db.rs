@@ -1,5 +1,6 @@
 //! `wardein db`: the PostgreSQL database of an authority.
 
+use crate::Confirm;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -8,8 +9,11 @@ use std::path::PathBuf;
 pub enum DbCommand {
     /// Make the tables in an empty database, and say who may use them; the same again is fine
     Init(DbInitArgs),
-    /// Tell how far a database is and which nodes use it
+    /// Tell how far a database is, on which timeline, and which nodes use it
     Status(DatabaseArgs),
+    /// Put the timeline that a database is on on record, after a standby was promoted while no node ran: nothing starts before. Only where the
+    /// standby had all that was acknowledged; a database that was put back to an earlier moment takes `wardein restore --in-place`
+    ConfirmFailover(ConfirmFailoverArgs),
 }
 
 /// `wardein node`.
@@ -41,6 +45,17 @@ pub struct DbInitArgs {
     /// Let this role use the tables, as the authority is to: it can alter none of them, and change no audit entry
     #[arg(long, value_name = "ROLE")]
     pub role: Option<String>,
+}
+
+/// `wardein db confirm-failover`.
+#[derive(Debug, Args)]
+pub struct ConfirmFailoverArgs {
+    /// The database
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Whether to go ahead
+    #[command(flatten)]
+    pub confirm: Confirm,
 }
 
 /// Which database.

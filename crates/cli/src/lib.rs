@@ -48,7 +48,7 @@ pub use backup::RestoreArgs;
 pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
 pub use custody::{CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, ProtectionKind};
-pub use db::{DatabaseArgs, DbCommand, DbInitArgs, NodeCommand, NodeRemoveArgs};
+pub use db::{ConfirmFailoverArgs, DatabaseArgs, DbCommand, DbInitArgs, NodeCommand, NodeRemoveArgs};
 pub use failure::Failure;
 pub use operator::RecoverArgs;
 pub use output::{Column, Output, Record};

@@ -129,6 +129,27 @@ pub enum OpenError {
         /// Where to.
         to: String,
     },
+    /// It is on a timeline of PostgreSQL that is not on record.
+    #[error(
+        "{}: it was on timeline {was} (cluster/timeline), and is on {is}. Where a standby was promoted that had all that was acknowledged, run \
+         `wardein db confirm-failover`; where it was put back to an earlier moment, `wardein restore --in-place`", path.display()
+    )]
+    Unconfirmed {
+        /// The path.
+        path: PathBuf,
+        /// The timeline on record, behind the identifier of its cluster.
+        was: String,
+        /// The one that it is on.
+        is: String,
+    },
+    /// A node missed something there that had been acknowledged.
+    #[error("{}: {missing}: something that was acknowledged is not there; only `wardein restore --in-place` goes on from here", path.display())]
+    Contested {
+        /// The path.
+        path: PathBuf,
+        /// What is missing.
+        missing: String,
+    },
     /// A store is moved to where nothing is.
     #[error("{}: there is a store already; a store can be moved to an empty place only, so move this one away", .0.display())]
     NotEmpty(PathBuf),

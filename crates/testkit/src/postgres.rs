@@ -170,6 +170,48 @@ impl Postgres {
         }
     }
 
+    /// It is stopped, and what it stores is copied for [`Postgres::put_back`]; then it is started again.
+    ///
+    /// # Panics
+    ///
+    /// If that fails.
+    pub fn copy(&mut self) {
+        self.stop();
+        self.replace("data", "copy");
+        self.restart(&[]);
+    }
+
+    /// It stores what it did at the last [`Postgres::copy`], on the timeline of then.
+    ///
+    /// # Panics
+    ///
+    /// If that fails.
+    pub fn put_back(&mut self) {
+        self.stop();
+        self.replace("copy", "data");
+        self.restart(&[]);
+    }
+
+    fn replace(&self, from: &str, to: &str) {
+        let (from, to) = (self.folder.join(from), self.folder.join(to));
+        let _ = fs::remove_dir_all(&to);
+        let copied = as_postgres(Path::new("cp")).arg("-a").arg(from).arg(to).status();
+        assert!(copied.unwrap().success());
+    }
+
+    /// It is stopped, started as a standby of nobody, and promoted: what it stores is on another timeline.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start, or is not promoted.
+    pub fn promote(&mut self) {
+        self.stop();
+        let signal = self.folder.join("data/standby.signal");
+        assert!(as_postgres(Path::new("touch")).arg(signal).status().unwrap().success());
+        self.restart(&["hot_standby=on"]);
+        assert_eq!(self.sql("postgres", "SELECT pg_promote()").trim(), "t");
+    }
+
     fn end(&mut self, word: &str) {
         if let Some(mut said) = self.keeper.stdin.take() {
             // It may have ended by itself.

@@ -6,7 +6,7 @@ use crate::issue::cas::published;
 use crate::keep::backup::form::{Head, Item, Opener, damaged};
 use crate::keep::clock::stored_clock;
 use crate::keep::found::{Founded, NewAdministrator, Offline, commit};
-use crate::keep::migrate::migrate_under;
+use crate::keep::migrate::{migrate_under, require_format};
 use crate::kernel::record::Recording;
 use crate::kernel::{Draw, Error, Ports, record};
 use crate::rows::audit::decode;
@@ -129,11 +129,7 @@ impl Applied {
         // The time goes on from the backup's last entry, where the wall clock can be believed.
         let clock = stored_clock(ports).await?;
         let (now_ms, wall) = (clock.now_ms(), clock.reading().wall.seconds().get());
-        // Above the former one, and above every second in which a key was agreed, whatever the clock says now.
-        let restored_at = (now_ms / 1000).max(latest).max(row.restored_at.get().saturating_add(1));
-        row.restored_at = UnixSeconds::new(restored_at);
-        let challenge: Secret<32> = draw.hidden()?;
-        row.challenge_key = root.seal(draw.nonce()?, place("challenge"), challenge.expose())?;
+        let restored_at = begin_again(&mut row, root, &mut draw, (now_ms, latest))?;
         let authority = Authority::open(root, &row)?;
         let infrastructure = row.open_infrastructure(root, &*ports.signers)?;
 
@@ -159,6 +155,49 @@ impl Applied {
         migrate_under(ports, root, |_| {}).await?;
         Ok(Restored { founded, rows: count, audit_entries })
     }
+}
+
+/// Makes a restore of a store that was put back to an earlier moment as it is, by whatever means: nothing of keys from before is taken but a
+/// `rekey`, no challenge of before counts, and watchers begin again. Gives the Unix second that parts before and after.
+pub async fn restore_in_place(
+    ports: &Ports,
+    root_keys: impl IntoIterator<Item = RootKey>,
+) -> Result<UnixSeconds, Error> {
+    require_format(ports).await?;
+    let store = &*ports.store;
+    let root = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
+    let (version, mut row): (u64, AuthorityRow) =
+        rows::load(store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
+    Authority::open(&root, &row)?;
+    let last = store.head().await?.last_audit;
+    let newest = store.audit(last, 1).await?.pop().map(|(_, entry)| decode(&entry)).transpose()?;
+    let taken_ms = newest.map_or(0, |entry| entry.time_ms);
+    let now_ms = stored_clock(ports).await?.now_ms();
+    let mut draw = Draw::new(&*ports.entropy);
+    let restored_at = begin_again(&mut row, &root, &mut draw, (now_ms, taken_ms / 1000))?;
+    let mut change = Change::default();
+    change.update(Table::Authority, AUTHORITY.to_vec(), version, rows::encode(&row)?);
+    let entry = record::of_system(now_ms, Event::Restored)
+        .with(FieldName::TakenMs, taken_ms)
+        .with(FieldName::AuditEntries, last);
+    change.record(&entry)?;
+    commit(store, change).await?;
+    Ok(UnixSeconds::new(restored_at))
+}
+
+/// Has an authority begin again after the Unix second `latest`, the last of what was restored; gives the second of the restore.
+fn begin_again(
+    row: &mut AuthorityRow,
+    root: &Keyring,
+    draw: &mut Draw,
+    (now_ms, latest): (u64, u64),
+) -> Result<u64, Error> {
+    // Above the former one, and above every second in which a key was agreed, whatever the clock says now.
+    let restored_at = (now_ms / 1000).max(latest).max(row.restored_at.get().saturating_add(1));
+    row.restored_at = UnixSeconds::new(restored_at);
+    let challenge: Secret<32> = draw.hidden()?;
+    row.challenge_key = root.seal(draw.nonce()?, place("challenge"), challenge.expose())?;
+    Ok(restored_at)
 }
 
 /// The authority's row, of this release or of the one before.

@@ -8,12 +8,13 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use super::node::{self, Beat, booted_ms};
+use super::place::Verdict;
 use super::read::Followed;
 use super::statements::{BEGIN, LOCK, OLDEST, OWN, Param, TRUNCATE};
 use super::writer::{
     FEED_PAGE, Failed, LOOK, PostgresWriter, REMOVED, not_connected, of_fault, reason, sorted,
 };
-use super::{read, schema, words};
+use super::{place, read, schema, words};
 use crate::age;
 use crate::queue::{self, Fault, end_process};
 
@@ -53,6 +54,27 @@ impl PostgresWriter {
         }
     }
 
+    /// The same, and looks whether the database is where it was. On another timeline it goes on where all is there that it knew.
+    async fn follow_to_place(&mut self) -> Result<(), Failed> {
+        let client = self.client.as_ref().ok_or_else(not_connected)?;
+        let found = place::look(client).await.map_err(sorted)?;
+        let verdict = found.judge(self.place.as_deref(), self.head);
+        match verdict {
+            _ if self.is_restoring => return self.follow().await,
+            Verdict::Contested(why) => return Err(Failed::Damaged(why)),
+            Verdict::Missing(why) => {
+                self.lost = Some(why.clone());
+                return Err(Failed::Damaged(why));
+            }
+            Verdict::Same | Verdict::Another(_) => self.follow().await?,
+        }
+        if let (Verdict::Another(here), Some(client)) = (&verdict, &self.client) {
+            place::record(client, found.recorded.as_deref(), here).await.map_err(sorted)?;
+        }
+        self.place = found.here;
+        Ok(())
+    }
+
     pub(super) fn is_due(&self, now: u64) -> bool {
         now.saturating_sub(self.beaten) >= node::BEAT_EVERY.as_millis() as u64
     }
@@ -69,7 +91,11 @@ impl PostgresWriter {
             }
         }
         let before = self.head;
-        self.follow().await?;
+        if is_due {
+            self.follow_to_place().await?;
+        } else {
+            self.follow().await?;
+        }
         if self.head != before {
             self.has_others = true;
         }
@@ -132,8 +158,9 @@ impl PostgresWriter {
             return Err(self.shared.why().unwrap_or_default());
         }
         self.tried = Instant::now();
-        if let Some(why) = &self.lost {
-            return Err(why.clone());
+        if let Some(why) = self.lost.clone() {
+            self.contest(&why).await;
+            return Err(why);
         }
         let (client, last) = match timeout(LOOK, self.last_group()).await {
             Ok(found) => found.map_err(reason)?,
@@ -142,15 +169,30 @@ impl PostgresWriter {
         schema::inspect(&client, self.address.shown()).await.map_err(|error| error.to_string())?;
         // From here on it is known which of the commits that were answered as unknown were applied.
         self.shared.projections.recovered();
+        if last < self.group {
+            let why = format!("group {} was acknowledged, and {last} was found", self.group);
+            self.lost = Some(why.clone());
+            return Err(why);
+        }
         self.client = Some(client);
         self.tails.clear();
-        if let Err(failed) = self.follow().await {
+        if let Err(failed) = self.follow_to_place().await {
             self.client = None;
             return Err(reason(failed));
         }
         self.group = last;
         self.shared.set(None);
         Ok(())
+    }
+
+    /// Says in the database that something is missing there, so that no node goes on.
+    async fn contest(&self, why: &str) {
+        let contesting = async {
+            let client = self.address.connect().await?;
+            place::contest(&client, why).await
+        };
+        // Where that fails, it is tried again.
+        let _ = timeout(LOOK, contesting).await;
     }
 
     pub(super) async fn truncate_feed(&mut self) -> Result<(), Error> {

@@ -11,6 +11,7 @@ mod address;
 mod following;
 mod group;
 mod node;
+mod place;
 mod read;
 mod schema;
 mod snapshot;
@@ -68,6 +69,12 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// The version of the server, as it says it.
     pub server: String,
+    /// Which cluster and timeline it is on; none where the server does not tell.
+    pub place: Option<String>,
+    /// Whether that is on record, and nothing that was acknowledged is known to be missing.
+    pub is_confirmed: bool,
+    /// What a node knew and did not find there.
+    pub missing: Option<String>,
 }
 
 /// A process that uses a database.
@@ -112,7 +119,31 @@ pub fn status(address: &Address) -> Result<Status, OpenError> {
         let nodes = records.iter().map(node_of).collect::<Result<_, _>>().map_err(failed)?;
         let sql = "SELECT current_setting('server_version')";
         let record = client.query_typed_one(sql, &[]).await.map_err(failed)?;
-        Ok(Status { head, nodes, server: record.try_get(0).map_err(failed)? })
+        let server = record.try_get(0).map_err(failed)?;
+        let place::Found { recorded, contested, here, .. } = place::look(&client).await.map_err(failed)?;
+        let is_confirmed = contested.is_none() && (recorded.is_none() || here.is_none() || recorded == here);
+        Ok(Status { head, nodes, server, place: here, is_confirmed, missing: contested })
+    })
+}
+
+/// Puts the timeline that a database is on on record, on the word of who knows that nothing acknowledged is missing there. False where it
+/// is there already. Where a node missed something, it is refused.
+pub fn confirm(address: &Address) -> Result<bool, OpenError> {
+    let found = status(address)?;
+    match found.missing {
+        Some(missing) => Err(OpenError::Contested { path: address.shown().to_owned(), missing }),
+        None if found.is_confirmed => Ok(false),
+        None => settle(address).map(|()| true),
+    }
+}
+
+/// The same after a restore, whatever was missing.
+pub fn settle(address: &Address) -> Result<(), OpenError> {
+    let at = address.shown();
+    on_thread(at, async {
+        let client = connect(address).await?;
+        schema::inspect(&client, at).await?;
+        place::settle(&client).await.map_err(|error| OpenError::failed(at, words(&error)))
     })
 }
 

@@ -22,6 +22,8 @@ pub enum Sharing {
     Shared,
     /// With nobody: for what is done while no service runs.
     Alone,
+    /// With nobody, on whichever timeline and whatever is missing: for a restore in place.
+    Restoring,
 }
 
 /// A row of this process.
@@ -76,7 +78,7 @@ impl Node {
     }
 
     async fn try_join(client: &mut Client, name: &str, sharing: Sharing) -> Result<Option<String>, Error> {
-        let is_alone = sharing == Sharing::Alone;
+        let is_alone = sharing != Sharing::Shared;
         let all = client.transaction().await?;
         all.query_typed("SELECT FROM wardein.head FOR UPDATE", &[]).await?;
         let (release, live) = (env!("CARGO_PKG_VERSION"), LIVE.as_secs_f64());

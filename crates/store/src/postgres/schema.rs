@@ -172,14 +172,18 @@ const SECOND: &str = "
     UPDATE wardein.head SET format = 2;
 ";
 
-/// Added beside nodes that know nothing of them. `moving` is what a database says of itself that is not to be opened.
+/// Added beside nodes that know nothing of them. `moving` is what a database says of itself that is not to be opened,
+/// `place` where it is (`place.rs`), `placed_revision` and `placed_audit` how far it was when that was put on record, and `contested` what
+/// a node missed there.
 const COLUMNS: &str = "
-    ALTER TABLE wardein.head ADD COLUMN IF NOT EXISTS moving bytea;
+    ALTER TABLE wardein.head ADD COLUMN IF NOT EXISTS moving bytea,
+        ADD COLUMN IF NOT EXISTS place text, ADD COLUMN IF NOT EXISTS placed_revision int8,
+        ADD COLUMN IF NOT EXISTS placed_audit int8, ADD COLUMN IF NOT EXISTS contested text;
 ";
 
 /// Whether they are there.
-const HAS_COLUMNS: &str = "SELECT count(*) = 1 FROM pg_attribute
-                           WHERE attrelid = 'wardein.head'::regclass AND NOT attisdropped AND attname IN ('moving')";
+const HAS_COLUMNS: &str = "SELECT count(*) = 2 FROM pg_attribute
+                           WHERE attrelid = 'wardein.head'::regclass AND NOT attisdropped AND attname IN ('moving', 'contested')";
 
 /// Marks the tables, which do not open from then on.
 pub(super) const PUT_MARK: &str = "UPDATE wardein.head SET moving = $1, format = format + 1000000";

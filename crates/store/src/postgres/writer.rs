@@ -15,7 +15,7 @@ use super::address::Address;
 use super::group::{Found, Judged, Named, names};
 use super::node::{Beat, Node, Sharing, booted_ms};
 use super::statements::{BEGIN, ENDS, LOCK, OWN, Param, VERSIONS, write};
-use super::{read, schema, words};
+use super::{place, read, schema, words};
 use crate::age::Age;
 use crate::open::OpenError;
 use crate::postings::{Posting, Tails};
@@ -58,6 +58,10 @@ pub(super) struct PostgresWriter {
     /// When the last beat was begun, in milliseconds since the machine booted.
     pub(super) beaten: u64,
     pub(super) tried: Instant,
+    /// Where the database is, as this node knows it.
+    pub(super) place: Option<String>,
+    /// Whether it is to go on wherever that is.
+    pub(super) is_restoring: bool,
     /// Why it is of no use any more: something that was acknowledged is not there.
     pub(super) lost: Option<String>,
 }
@@ -100,6 +104,8 @@ impl PostgresWriter {
         let at = address.shown().to_owned();
         let mut client = super::connect(&address).await?;
         schema::inspect(&client, &at).await?;
+        let is_restoring = sharing == Sharing::Restoring;
+        let place = if is_restoring { None } else { place::admit(&client, &at).await? };
         let node = Arc::new(Node::join(&mut client, &at, name, sharing).await?);
         let told = |fault: read::Fault| OpenError::failed(&at, StoreError::from(fault).0);
         let (head, age) = (read::head(&client).await.map_err(told)?, read::age(&client).await.map_err(told)?);
@@ -123,6 +129,8 @@ impl PostgresWriter {
             group: 0,
             beaten: begun,
             tried: Instant::now(),
+            place,
+            is_restoring,
             lost: None,
         })
     }

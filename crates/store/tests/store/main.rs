@@ -8,6 +8,7 @@
 
 mod contract;
 mod cut;
+mod failover;
 mod faults;
 mod kill;
 mod nodes;
