@@ -6,6 +6,7 @@ mod cas;
 mod certificates;
 mod clock;
 mod common;
+mod device_updates;
 mod encrypted;
 mod fairness;
 mod founding;

@@ -1,0 +1,105 @@
+//! A release of the authority's, by the real binaries, from the maker's desk to a device that runs it.
+
+use crate::common::{Served, wardein, wardein_device};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
+}
+
+#[tokio::test]
+async fn a_device_installs_what_was_released_and_nothing_that_was_recalled() {
+    let served = Served::found().await;
+    let (home, place) = (served.home(), served.directory.path());
+    let dir = home.to_str().unwrap();
+    let at = |name: &str| place.join(name).to_str().unwrap().to_owned();
+    let run = |args: &[&str]| {
+        let output = wardein(args);
+        assert!(output.status.success(), "{args:?}: {}", words(&output));
+        words(&output)
+    };
+    run(&["update", "repository", "create", "acme", "--dir", dir]);
+    run(&["update", "line", "create", "acme", "infusion", "--path", "infusion/*/*", "--dir", dir]);
+    let share = place.join("share/infusion/pump-3");
+    fs::create_dir_all(&share).unwrap();
+    let release = |version: &str, bytes: &[u8]| {
+        let file = share.join(format!("{version}.img"));
+        fs::write(&file, bytes).unwrap();
+        let (file, path) = (file.to_str().unwrap().to_owned(), format!("infusion/pump-3/{version}.img"));
+        let of = ["--repository", "acme", "--line", "infusion", "--dir", dir];
+        let label = format!("1.{version}");
+        let what = [
+            "--version",
+            version,
+            "--label",
+            &label,
+            "--model",
+            "pump-3",
+            "--path",
+            &path,
+            "--floor",
+            version,
+        ];
+        run(&[&["update", "add", &file], &of[..], &what].concat());
+        run(&[&["update", "release", version, "--reason", "tried", "--yes"], &of[..]].concat());
+    };
+    release("2", b"the second");
+
+    // A device, as a station has it.
+    let (station, devices, list) = (at("station"), at("devices"), at("batch.csv"));
+    fs::write(&list, "id,model,profile\npump-1,pump-3,\n").unwrap();
+    let order = ["operator", "issue", "--role", "station", "--tenant", "klinik", "--name", "line-1"];
+    let to = ["--validity", "1d", "--quota", "1", "--out", &station, "--dir", dir];
+    run(&[&order[..], &to, &["--endpoint", &served.endpoint]].concat());
+    run(&["device", "enroll", "--identity", &station, "--csv", &list, "--out", &devices]);
+    let device = Path::new(&devices).join("pump-1");
+    let install = at("install");
+    fs::write(&install, format!("#!/bin/sh\ncp \"$1\" '{}'\n", at("slot"))).unwrap();
+    fs::set_permissions(&install, fs::Permissions::from_mode(0o700)).unwrap();
+    let section = format!(
+        "\n[update]\nline = \"infusion\"\nmodel = \"pump-3\"\nrepository = \"http://{}/tuf/acme\"\nartifacts = \"dir:{}\"\n\
+         install = [\"{install}\"]\n",
+        served.http,
+        at("share")
+    );
+    let config = fs::read_to_string(device.join("device.toml")).unwrap();
+    fs::write(device.join("device.toml"), config + &section).unwrap();
+    let update = |args: &[&str]| {
+        let mut command = Command::new(wardein_device());
+        command.arg("--dir").arg(&device).arg("update").args(args).arg("--json").output().unwrap()
+    };
+    let done = |args: &[&str]| -> Value {
+        let output = update(args);
+        assert!(output.status.success(), "{args:?}: {}", words(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+
+    let exported = at("exported");
+    run(&["update", "export", "acme", &exported, "--dir", dir]);
+    assert_eq!(done(&["trust", &format!("{exported}/1.root.json")])["root"], 1);
+    assert_eq!(done(&["check"])["releases"][0]["version"], 2);
+    done(&["download"]);
+    done(&["install"]);
+    assert_eq!(fs::read(at("slot")).unwrap(), b"the second");
+    assert_eq!(done(&["confirm"])["running"]["floor"], 2);
+
+    // A release that is recalled before the device has it is not there any more.
+    release("3", b"the third");
+    assert_eq!(done(&["check"])["releases"][0]["version"], 3);
+    let recall = ["update", "recall", "3", "--reason", "alarms are silent", "--yes"];
+    run(&[&recall[..], &["--repository", "acme", "--line", "infusion", "--dir", dir]].concat());
+    let refused = update(&["download", "--version", "3"]);
+    assert!(words(&refused).contains("update-no-release"), "{}", words(&refused));
+
+    // Whoever writes the share has it installed nowhere.
+    release("4", b"the fourth");
+    fs::write(share.join("4.img"), b"the fourtH").unwrap();
+    let refused = update(&["download"]);
+    assert_eq!(refused.status.code(), Some(5), "{}", words(&refused));
+    assert!(words(&refused).contains("update-altered"), "{}", words(&refused));
+    assert_eq!(fs::read(at("slot")).unwrap(), b"the second");
+}
