@@ -354,7 +354,7 @@ mod tests {
             b"",
             b" ",
             b"nul",
-            b"fals",
+            b"TRUE",
             b"{",
             b"[",
             b"[1",

@@ -358,7 +358,7 @@ async fn the_same_order_again_changes_nothing_and_another_is_refused() {
     assert_eq!(other.unwrap_err().code, ErrorCode::RepositoryExists);
     let other = engine.create_product_line(&world.admin, line("pumps", offline(&[key()], 1), &["eva"])).await;
     assert_eq!(other.unwrap_err().code, ErrorCode::LineExists);
-    let moved = line("pumps", UpdateKeys::InCustody, &["eva", "udo"]);
+    let moved = line("pumps", UpdateKeys::InCustody, &["eva", "ida"]);
     let moved = engine.create_product_line(&world.admin, moved).await.unwrap();
     assert_eq!(moved.managers.len(), 2, "its release managers can change");
     for name in ["targets", "root", "snapshot", "timestamp", "mirrors"] {
