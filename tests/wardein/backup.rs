@@ -326,8 +326,16 @@ fn a_store_that_was_put_back_is_restored_in_place_and_devices_come_back() {
     let dir = hospital.served.home();
     let spent = hospital.made(1, "spent", &["token", "--audience", "iot"]);
     hospital.served.terminate();
-    let copy = hospital.file("copy.db");
-    fs::copy(dir.join("store.db"), &copy).unwrap();
+    // Changes of late are in the log beside the file.
+    let copied = |from: &Path, to: &Path| {
+        for name in ["store.db", "store.db-wal"] {
+            fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+        let _ = fs::remove_file(to.join("store.db-shm"));
+    };
+    let copy = PathBuf::from(hospital.file("copy"));
+    fs::create_dir(&copy).unwrap();
+    copied(&dir, &copy);
     let started = hospital.served.start();
     hospital.runtime.block_on(started);
     assert!(hospital.login(&spent).status.success());
@@ -338,10 +346,7 @@ fn a_store_that_was_put_back_is_restored_in_place_and_devices_come_back() {
     let running = in_place(&["--yes"]);
     assert!(words(&running).contains("has this store open"), "{}", words(&running));
     hospital.served.terminate();
-    fs::copy(&copy, dir.join("store.db")).unwrap();
-    for ending in ["-wal", "-shm"] {
-        let _ = fs::remove_file(dir.join(format!("store.db{ending}")));
-    }
+    copied(&copy, &dir);
     let unasked = in_place(&[]);
     assert!(words(&unasked).contains("nothing was done"), "{}", words(&unasked));
     let restored = in_place(&["--yes"]);
