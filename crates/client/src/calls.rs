@@ -114,6 +114,14 @@ client! {
             sign_update_draft: SignUpdateDraftRequest => SignUpdateDraftResponse,
             get_update_metadata: GetUpdateMetadataRequest => GetUpdateMetadataResponse,
         }
+        approvals {
+            get_approval_policy: GetApprovalPolicyRequest => GetApprovalPolicyResponse,
+            put_approval_policy: PutApprovalPolicyRequest => PutApprovalPolicyResponse,
+            list_proposals: ListProposalsRequest => ListProposalsResponse,
+            get_proposal: GetProposalRequest => GetProposalResponse,
+            approve_proposal: ApproveProposalRequest => ApproveProposalResponse,
+            reject_proposal: RejectProposalRequest => RejectProposalResponse,
+        }
         webhooks {
             put_webhook: PutWebhookRequest => PutWebhookResponse,
             list_webhooks: ListWebhooksRequest => ListWebhooksResponse,

@@ -5,6 +5,7 @@ use crate::cause::unreached;
 use crate::directory::Source;
 use crate::error::ConnectError;
 use crate::v1::admin_service_client::AdminServiceClient;
+use crate::v1::approval_service_client::ApprovalServiceClient;
 use crate::v1::attestation_service_client::AttestationServiceClient;
 use crate::v1::audit_service_client::AuditServiceClient;
 use crate::v1::bearer_token_service_client::BearerTokenServiceClient;
@@ -113,6 +114,8 @@ services! {
     trust_policies: TrustPolicyServiceClient,
     /// Makers' updates.
     updates: UpdateServiceClient,
+    /// What two people decide.
+    approvals: ApprovalServiceClient,
     /// Webhooks.
     webhooks: WebhookServiceClient,
     /// The audit log.

@@ -7,6 +7,7 @@
 extern crate alloc;
 
 mod access;
+mod approval;
 mod assurance;
 mod audit;
 mod authority_clock;
@@ -46,6 +47,7 @@ mod version;
 mod webhook_url;
 
 pub use access::{Access, Method};
+pub use approval::{ApprovalPolicy, ApprovalPolicyError, GuardedDeed};
 pub use assurance::{Assurance, KeyKeeper};
 pub use audit::{
     Actor, AuditEntry, Call, Code, Event, Field, FieldName, FieldValue, Fields, Origin, Outcome, Target, Word,

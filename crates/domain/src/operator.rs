@@ -39,6 +39,14 @@ impl Role {
         }
     }
 
+    /// Whether an operator of this role makes other operators: who issues one makes a person who decides.
+    pub fn administers(self) -> bool {
+        match self {
+            Self::Admin | Self::TenantAdmin => true,
+            Self::Station | Self::Platform | Self::Auditor | Self::ReleaseManager => false,
+        }
+    }
+
     /// Whether an operator of this role may, or must, belong to a tenant.
     pub fn fits_tenant(self, has_tenant: bool) -> bool {
         match self {

@@ -6,6 +6,7 @@
 //! together, so that none exists without the others. What it does not do: no transport, no files, no SQL.
 
 mod access;
+mod approve;
 mod derive;
 mod fleet;
 mod issue;
@@ -24,6 +25,8 @@ pub use access::invitations::{Invitation, InvitationId, InvitationOrder};
 pub use access::open_invitations::OpenInvitation;
 pub use access::operators::{Issuer, Operator, OperatorOrder};
 pub use access::tenants::Tenant;
+pub use approve::policy::ApprovalPolicyView;
+pub use approve::proposals::{Proposal, ProposalId, ProposalState};
 pub use derive::proof::Proved;
 pub use derive::rotation::{DeviceKeys, KeyStatus, RotationScope};
 pub use derive::spent::REPEAT_WINDOW;

@@ -82,11 +82,17 @@ pub enum Table {
     ProductLine = 46,
     /// The metadata of repositories as it is served, by repository and file.
     UpdateFile = 47,
+    /// Which deeds need a second person, by tenant; for the authority itself under no tenant. A row is never deleted.
+    ApprovalPolicy = 40,
+    /// Proposals of deeds that need a second person, by id.
+    Proposal = 41,
+    /// The proposals that wait, by tenant.
+    OpenProposals = 42,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 42] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -121,6 +127,9 @@ impl Table {
         Self::TrustPolicy,
         Self::StatusEntry,
         Self::BearerTokens,
+        Self::ApprovalPolicy,
+        Self::Proposal,
+        Self::OpenProposals,
         Self::Webhook,
         Self::WebhookPosition,
         Self::UpdateRepository,
@@ -166,6 +175,9 @@ impl Table {
             | Self::OpenInvitations
             | Self::Voucher
             | Self::PlatformPins
+            | Self::ApprovalPolicy
+            | Self::Proposal
+            | Self::OpenProposals
             | Self::Webhook
             | Self::WebhookPosition
             | Self::UpdateRepository

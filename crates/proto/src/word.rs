@@ -68,6 +68,8 @@ words! {
     DeedKind = "DEED_KIND_",
     DeedStep = "DEED_STEP_",
     DeviceState = "DEVICE_STATE_",
+    GuardedDeed = "GUARDED_DEED_",
+    ProposalState = "PROPOSAL_STATE_",
     KeyKeeper = "KEY_KEEPER_",
     KeyKind = "KEY_KIND_",
     PcrBank = "PCR_BANK_",

@@ -55,6 +55,20 @@ events! {
     BearerTokenCreated = "bearer-token.create",
     /// Such a token was revoked.
     BearerTokenRevoked = "bearer-token.revoke",
+    /// An approval policy was set.
+    ApprovalPolicyPut = "approval-policy.put",
+    /// A deed was called that needs a second person: it is proposed.
+    ProposalMade = "proposal.make",
+    /// A second person approved a proposal.
+    ProposalApproved = "proposal.approve",
+    /// A proposal was rejected, or taken back by who made it.
+    ProposalRejected = "proposal.reject",
+    /// What was approved was carried out. The deed has an entry of its own beside this one.
+    ProposalCarriedOut = "proposal.carry-out",
+    /// A proposal is over, and was not carried out.
+    ProposalExpired = "proposal.expire",
+    /// An approval does not count any more: who gave it was revoked. The proposal waits for another.
+    ApprovalLapsed = "proposal.lapse",
     /// An operator was revoked.
     OperatorRevoked = "operator.revoke",
     /// An administrator was made while the service was stopped, by a person who has the directory and opens the root key.

@@ -1,6 +1,7 @@
 //! The facts of an entry: a name of a closed list, and a short plain value.
 
 use super::{Actor, Code, Word};
+use crate::approval::GuardedDeed;
 use crate::assurance::{Assurance, KeyKeeper};
 use crate::ca::{CaId, CaState};
 use crate::device::DeviceState;
@@ -119,6 +120,7 @@ values!(
     CaId,
     CaState,
     DeviceState,
+    GuardedDeed,
     KeyKeeper,
     ModelName,
     OperatorName,
@@ -231,6 +233,22 @@ names! {
     Quota = "quota",
     /// The id of an invitation, in hex.
     Invitation = "invitation",
+    /// The id of a proposal, in hex.
+    Proposal = "proposal",
+    /// The deed that was proposed.
+    GuardedDeed = "guarded-deed",
+    /// SHA-256 over all that was proposed, in hex.
+    ProposalDigest = "proposal-digest",
+    /// A field of what was proposed, as `name=value`.
+    Asked = "asked",
+    /// Who proposed it, written as an actor.
+    Proposer = "proposer",
+    /// Who approved it.
+    Approver = "approver",
+    /// The deeds that need a second person, with commas.
+    GuardedDeeds = "guarded-deeds",
+    /// Seconds for which a proposal lives.
+    ProposalLifetime = "proposal-lifetime",
     /// The id of a bearer token, in hex: one that was made or revoked, or that the call came with.
     BearerToken = "bearer-token",
     /// The name of a maker's repository.

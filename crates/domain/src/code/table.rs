@@ -56,6 +56,18 @@ codes! {
     OperatorExists = "operator-exists", Exists, "Choose another name, or revoke the existing one first.";
     /// The tenant has as many operators, neither revoked nor expired, as it may; so does the authority outside of tenants.
     OperatorQuota = "operator-quota", Precondition, "Revoke operators that are not needed, or wait until some expire.";
+    /// This needs a second person: it is proposed, and waits for approval.
+    ApprovalRequired = "approval-required", Precondition, "Have another administrator look at the proposal and approve it (`wardein approval approve`); then make the same call again.";
+    /// There is no such proposal, or the caller may not see it.
+    ProposalUnknown = "proposal-unknown", NotFound, "`wardein approval list` shows those that are open.";
+    /// The proposal was rejected or carried out, or is over.
+    ProposalClosed = "proposal-closed", Precondition, "If it is still wanted, make the call again: that proposes it anew.";
+    /// The approver is the person who proposed it, or was issued by that person since.
+    ApproverNotIndependent = "approver-not-independent", Denied, "Have an administrator with another name approve it, who was there before it was proposed.";
+    /// There are not two persons who could decide what the policy is to guard.
+    ApproversMissing = "approvers-missing", Precondition, "Issue another administrator first (`wardein operator issue`), under a name of its own.";
+    /// There are as many open proposals as there may be.
+    ProposalQuota = "proposal-quota", Precondition, "Approve and carry out, or reject, those that wait (`wardein approval list`).";
     /// The token of the invitation is unknown, used, revoked or over; it is not said which.
     InvitationInvalid = "invitation-invalid", Unauthenticated, "Have another invitation made (`wardein operator invite`). If the token was used by somebody else, an administrator finds it in the audit log as `operator.redeem`.";
     /// There is no such invitation, or the caller may not see it.

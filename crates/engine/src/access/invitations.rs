@@ -7,6 +7,7 @@
 use super::answers::Answer;
 use super::operators::{Operator, Terms};
 use super::scope::is_own;
+use crate::approve::Ask;
 use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
 use crate::kernel::record::{self, Recording, hex};
@@ -14,8 +15,8 @@ use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, InvitationRow, IssuerRow, OperatorRow, RedeemedRow};
 use wardein_crypto::{Digest, MacKey, Secret, SecretBytes, Tag};
 use wardein_domain::{
-    Actor, AuditEntry, Call, ErrorCode, Event, FieldName, Fields, OperatorName, Outcome, Principal, Reason,
-    Role, Seconds, Target, TenantId,
+    Actor, AuditEntry, Call, ErrorCode, Event, FieldName, Fields, GuardedDeed, OperatorName, Outcome,
+    Principal, Reason, Role, Seconds, Target, TenantId,
 };
 use wardein_pki::{Csr, Validity};
 use wardein_port::{Change, Table};
@@ -64,6 +65,14 @@ impl Engine {
             return Err(Error::wrong("lifetime", message));
         }
         let name_key = rows::operator_name_key(*role, tenant.as_ref(), name);
+        let ask = role.administers().then(|| {
+            Ask::new(GuardedDeed::IssueAdministrator, tenant.as_ref())
+                .with("how", "invitation")
+                .with("role", role)
+                .with("name", name)
+                .with("validity", format_args!("{validity}s"))
+                .with("lifetime", format_args!("{lifetime}s"))
+        });
         self.transact_by(caller, |tx| {
             self.require_free(tx, &name_key)?;
             let (id, secret): (InvitationId, Secret<32>) = (tx.draw().public()?, tx.draw().hidden()?);
@@ -91,7 +100,11 @@ impl Engine {
             let entry = self.entry(caller, Event::OperatorInvited, target(&row), Outcome::Done);
             let entry = of(entry, &id, &row).with(FieldName::Expires, expires.get());
             change.record(&entry.with(FieldName::Quota, *quota))?;
-            Ok(Decision::new(change, Invitation { id, token, expires_at: expires.get() }))
+            let decision = Decision::new(change, Invitation { id, token, expires_at: expires.get() });
+            match &ask {
+                Some(ask) => self.approved(caller, tx, ask, decision),
+                None => Ok(decision),
+            }
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! Operators: certified for a stated time, and authenticated at every call.
 
 use super::answers::{Answer, OrderKey, Ordered};
+use crate::approve::{Ask, Gate};
 use crate::issue::authority::pem_of;
 use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
@@ -10,8 +11,8 @@ use crate::project::KnownOperator;
 use crate::rows::{self, IssuerRow, Link, OperatorRow};
 use wardein_crypto::Digest;
 use wardein_domain::{
-    Actor, AuditEntry, ErrorCode, Event, FieldName, Fields, OperatorName, Outcome, Principal, Role, Serial,
-    Target, TenantId, UnixSeconds, check_file_name,
+    Actor, AuditEntry, ErrorCode, Event, FieldName, Fields, GuardedDeed, OperatorName, Outcome, Principal,
+    Role, Serial, Target, TenantId, UnixSeconds, check_file_name,
 };
 use wardein_pki::{Csr, Infrastructure, OperatorIdentity, Validity};
 use wardein_port::{Change, Expect, RowKey, Store, Table, Write};
@@ -127,6 +128,14 @@ impl Engine {
         self.may_certify()?;
         let longest = self.infrastructure_validity(order.validity)?;
         let name_key = rows::operator_name_key(order.role, order.tenant.as_ref(), &order.name);
+        let ask = role.administers().then(|| {
+            Ask::new(GuardedDeed::IssueAdministrator, tenant.as_ref())
+                .with("how", "certificate")
+                .with("role", role)
+                .with("name", name)
+                .with("key_sha256", hex(&Digest::of(&csr.public_key().spki()).0))
+                .with("validity", format_args!("{validity}s"))
+        });
         let ordered = OrderKey::new(caller, Ordered::Issued, &csr, (*validity, *quota), &name_key);
         let answer = self
             .transact_by(caller, |tx| {
@@ -147,9 +156,20 @@ impl Engine {
                 let mut change = Change::default();
                 let claim = self.claim_name(tx, &name_key, serial)?;
                 change.writes.push(claim);
+                // Before anything is signed.
+                let approval = match &ask {
+                    None => None,
+                    Some(ask) => match self.approval_gate(caller, tx, ask)? {
+                        Gate::Open(approval) => Some(approval),
+                        Gate::Closed(change, error) => return Ok(Decision::refused(change, error)),
+                    },
+                };
                 let (event, fields) = (Event::OperatorIssued, Fields::default());
                 let terms = Terms { csr: &csr, principal, validity, quota, event, fields };
                 let (certified, operator) = self.put_operator(caller, &terms, &mut change)?;
+                if let Some(approval) = approval {
+                    approval.settle(&mut change);
+                }
                 self.keep_answer(tx, &ordered, serial, &certified, &mut change)?;
                 Ok(Decision::new(change, Answer::Now(certified, operator)))
             })

@@ -1,12 +1,13 @@
 //! Devices as administrators see and set them.
 
+use crate::approve::Ask;
 use crate::kernel::record::{Recording, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, SCANNED, Stop, Tx};
 use crate::rows::{self, DeviceRow, KeysRow};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Assurance, AttributeName, DeviceState, ErrorCode, Event, FieldName, ModelName, Outcome, PcrStanding,
-    ProfileName, Reason, RekeyGate, TenantId, Udi, UnixSeconds,
+    Assurance, AttributeName, DeviceState, ErrorCode, Event, FieldName, GuardedDeed, ModelName, Outcome,
+    PcrStanding, ProfileName, Reason, RekeyGate, TenantId, Udi, UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -127,6 +128,10 @@ impl Engine {
         reason: Reason,
     ) -> Result<Device, Error> {
         self.require_tenant(caller, &name.tenant)?;
+        let ask = Ask::new(GuardedDeed::RevokeDevice, Some(&name.tenant))
+            .with("device_id", &name.device)
+            .with("state", state)
+            .with("reason", &reason);
         let decide = |tx: &mut Tx<'_>| {
             let (version, mut row) = self.device_row(tx, &name)?;
             let from = row.state;
@@ -146,7 +151,8 @@ impl Engine {
                 .changed(FieldName::State, from, state)
                 .with(FieldName::Reason, &reason);
             change.record(&entry)?;
-            Ok(Decision::new(change, self.device(tx, name.clone(), row)?))
+            let decision = Decision::new(change, self.device(tx, name.clone(), row)?);
+            if state.is_final() { self.approved(caller, tx, &ask, decision) } else { Ok(decision) }
         };
         self.transact_on_by(caller, &name, |_| Ok(()), decide).await
     }

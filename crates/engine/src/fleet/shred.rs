@@ -5,6 +5,7 @@
 //! key is changed and all its records are sealed under the new version, the older ones are dropped, and then the root key is
 //! changed: after that, no existing key opens them. These are the steps of a deed ([`crate::keep::deeds`]).
 
+use crate::approve::Ask;
 use crate::keep::deeds::{self, DeedWatch, Underway};
 use crate::keep::sweep::pace;
 use crate::kernel::record::{BEGUN, COMPLETE, Recording, target};
@@ -12,7 +13,9 @@ use crate::kernel::{Caller, Decision, Engine, Error, Tx};
 use crate::rows::{self, DeedRow, Step, What};
 use std::time::Duration;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Actor, DeviceState, ErrorCode, Event, FieldName, Outcome, Reason, Target, UnixMillis};
+use wardein_domain::{
+    Actor, DeviceState, ErrorCode, Event, FieldName, GuardedDeed, Outcome, Reason, Target, UnixMillis,
+};
 use wardein_port::{Change, Table};
 
 /// A device whose keys are erased, while their remnants in the files are made unreadable.
@@ -40,6 +43,10 @@ impl Engine {
         self.look_for_nodes().await?;
         let (key, deed_key) = (rows::device_key(name), deeds::shred_key(name));
         let actor = Actor::from(&caller.principal);
+        let ask = Ask::new(GuardedDeed::ShredDevice, Some(&name.tenant))
+            .with("device_id", &name.device)
+            .with("reason", &reason)
+            .with("devices_per_second", per_second);
         let decide = |tx: &mut Tx<'_>| {
             let (version, mut row) = self.device_row(tx, name)?;
             // Without it the deed would have no end.
@@ -84,7 +91,9 @@ impl Engine {
                 .with(FieldName::HadKeys, had_keys)
                 .with(FieldName::Reason, &reason);
             change.record(&entry)?;
-            Ok(Decision::new(change, Shredding { state, had_keys, watch: self.watch_deed(&deed) }))
+            let decision =
+                Decision::new(change, Shredding { state, had_keys, watch: self.watch_deed(&deed) });
+            self.approved(caller, tx, &ask, decision)
         };
         let begun = self.transact_on_by(caller, name, |_| Ok(()), decide).await?;
         self.wake_deeds();

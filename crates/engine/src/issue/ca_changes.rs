@@ -3,6 +3,7 @@
 //! Each of these rests on the authority's row, and writes it again. So no two are made on one state of things, and no key is sealed
 //! under a version of the root key that is being left.
 
+use crate::approve::Ask;
 use crate::issue::apart::apart;
 use crate::issue::ca_keys::NewCaKey;
 use crate::issue::cas::Ca;
@@ -16,8 +17,8 @@ use crate::rows::{self, AUTHORITY, AuthorityRow, CaKeyColumn, IssuingCaRow, Link
 use std::sync::Arc;
 use wardein_crypto::{KeyAlgorithm, VerifyingKey};
 use wardein_domain::{
-    AuditEntry, CaId, CaState, ErrorCode, Event, FieldName, KeyPurposes, Outcome, Reason, RevocationReason,
-    Target, TenantId, UnixSeconds,
+    AuditEntry, CaId, CaState, ErrorCode, Event, FieldName, GuardedDeed, KeyPurposes, Outcome, Reason,
+    RevocationReason, Target, TenantId, UnixSeconds,
 };
 use wardein_pki::{INTERMEDIATE_LIFETIME, Root, RootCa, SubjectKey, Validity};
 use wardein_port::{Change, Table};
@@ -78,54 +79,59 @@ impl Engine {
             CaState::Active if !self.signers.makes_keys() => Some(self.new_ca_key(known.algorithm()).await?),
             _ => None,
         };
+        let ask = Ask::new(GuardedDeed::DistrustCa, None).with("ca_id", id).with("reason", &reason);
+        let decide = |tx: &mut Tx<'_>| -> Result<_, Stop> {
+            let known = self.known_ca(&id)?;
+            if known.state == CaState::Distrusted {
+                return Ok(Decision::unchanged(None));
+            }
+            let mut change = Change::default();
+            let authority = self.rest_on_authority(tx, &mut change)?;
+            let now = self.time();
+            let rule = RuleRow {
+                issued_from: UnixSeconds::default(),
+                issued_until: UnixSeconds::new(u64::MAX),
+                at: now,
+                era: self.clock.era(),
+                reason: reason.clone(),
+                code: RevocationReason::KeyCompromise,
+            };
+            self.put_rule(tx, &mut change, &RuleScope::Ca(*id.as_bytes()), rule)?;
+            self.put_state(tx, &mut change, &known, CaState::Distrusted)?;
+            let entry = self.ca_entry(By::Operator(caller), Event::CaDistrusted, &known);
+            change.record(
+                &entry
+                    .changed(FieldName::State, known.state, CaState::Distrusted)
+                    .with(FieldName::Reason, &reason),
+            )?;
+            if known.state != CaState::Active {
+                return Ok(Decision::new(change, None));
+            }
+            if let Some(next) = self.memory.ca_of(known.tenant.as_ref(), CaState::Next) {
+                self.put_state(tx, &mut change, &next, CaState::Active)?;
+                let entry = self.ca_entry(By::Operator(caller), Event::CaSwitched, &next);
+                change.record(&entry.changed(FieldName::State, CaState::Next, CaState::Active))?;
+                return Ok(Decision::new(change, None));
+            }
+            // Where no successor can be made, the CA is distrusted all the same.
+            let Ok(root) = self.open_root(&authority) else {
+                return Ok(Decision::new(change, None));
+            };
+            let Some(key) = key.as_ref().filter(|_| !root.is_external()) else {
+                return Ok(Decision::new(change, Some(known.algorithm())));
+            };
+            let new = NewCa { tenant: known.tenant.clone(), state: CaState::Active, key };
+            let mut certified = Change::default();
+            if let Ok(Certified::Signed(issued)) = self.certify_ca(tx, &mut certified, &root, &new) {
+                change.writes.append(&mut certified.writes);
+                self.put_ca(tx, &mut change, By::Operator(caller), &new, issued.der())?;
+            }
+            Ok(Decision::new(change, None))
+        };
         let made = self
             .transact_by(caller, |tx| {
-                let known = self.known_ca(&id)?;
-                if known.state == CaState::Distrusted {
-                    return Ok(Decision::unchanged(None));
-                }
-                let mut change = Change::default();
-                let authority = self.rest_on_authority(tx, &mut change)?;
-                let now = self.time();
-                let rule = RuleRow {
-                    issued_from: UnixSeconds::default(),
-                    issued_until: UnixSeconds::new(u64::MAX),
-                    at: now,
-                    era: self.clock.era(),
-                    reason: reason.clone(),
-                    code: RevocationReason::KeyCompromise,
-                };
-                self.put_rule(tx, &mut change, &RuleScope::Ca(*id.as_bytes()), rule)?;
-                self.put_state(tx, &mut change, &known, CaState::Distrusted)?;
-                let entry = self.ca_entry(By::Operator(caller), Event::CaDistrusted, &known);
-                change.record(
-                    &entry
-                        .changed(FieldName::State, known.state, CaState::Distrusted)
-                        .with(FieldName::Reason, &reason),
-                )?;
-                if known.state != CaState::Active {
-                    return Ok(Decision::new(change, None));
-                }
-                if let Some(next) = self.memory.ca_of(known.tenant.as_ref(), CaState::Next) {
-                    self.put_state(tx, &mut change, &next, CaState::Active)?;
-                    let entry = self.ca_entry(By::Operator(caller), Event::CaSwitched, &next);
-                    change.record(&entry.changed(FieldName::State, CaState::Next, CaState::Active))?;
-                    return Ok(Decision::new(change, None));
-                }
-                // Where no successor can be made, the CA is distrusted all the same.
-                let Ok(root) = self.open_root(&authority) else {
-                    return Ok(Decision::new(change, None));
-                };
-                let Some(key) = key.as_ref().filter(|_| !root.is_external()) else {
-                    return Ok(Decision::new(change, Some(known.algorithm())));
-                };
-                let new = NewCa { tenant: known.tenant.clone(), state: CaState::Active, key };
-                let mut certified = Change::default();
-                if let Ok(Certified::Signed(issued)) = self.certify_ca(tx, &mut certified, &root, &new) {
-                    change.writes.append(&mut certified.writes);
-                    self.put_ca(tx, &mut change, By::Operator(caller), &new, issued.der())?;
-                }
-                Ok(Decision::new(change, None))
+                let decision = decide(tx)?;
+                self.approved(caller, tx, &ask, decision)
             })
             .await?;
         if let Some(algorithm) = made {

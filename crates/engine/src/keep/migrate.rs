@@ -259,6 +259,9 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::TrustPolicy
             | Table::StatusEntry
             | Table::BearerTokens
+            | Table::ApprovalPolicy
+            | Table::Proposal
+            | Table::OpenProposals
             | Table::Webhook
             | Table::WebhookPosition
             | Table::UpdateRepository

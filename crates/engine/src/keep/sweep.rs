@@ -256,6 +256,7 @@ impl Engine {
         if sweep.progress.has_clock && self.clock.may_erase() {
             self.forget_invitations().await?;
             self.forget_answers().await?;
+            self.expire_proposals().await?;
             // A step each, as of devices.
             if self.forget_idempotency_keys(PAGE).await? {
                 return Ok(sweep.progress);

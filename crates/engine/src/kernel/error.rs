@@ -35,6 +35,8 @@ pub enum Detail {
     },
     /// The oldest revision from which a watcher can go on, as it is on the wire.
     OldestRevision(Vec<u8>),
+    /// The proposal that waits.
+    Proposal([u8; 8]),
     /// Whose quota is used up: an operator's or a tenant's.
     Quota(String),
 }

@@ -248,6 +248,9 @@ impl Memory {
             | Table::OpenInvitations
             | Table::Voucher
             | Table::PlatformPins
+            | Table::ApprovalPolicy
+            | Table::Proposal
+            | Table::OpenProposals
             | Table::Webhook
             | Table::WebhookPosition
             | Table::UpdateRepository
@@ -363,6 +366,16 @@ impl Memory {
     /// Administrators that are valid at least until then, the last to expire first.
     pub(crate) fn administrators(&self, until: UnixSeconds) -> Vec<Serial> {
         self.operators.administrators(until)
+    }
+
+    /// How many persons there are among the valid operators of a tenant and of the authority that `is_it` takes.
+    pub(crate) fn persons(
+        &self,
+        tenant: Option<&TenantId>,
+        now: UnixSeconds,
+        is_it: impl Fn(&Principal) -> bool,
+    ) -> usize {
+        self.operators.persons(tenant, now, is_it)
     }
 
     /// Reserves a place for an operator that is being issued, until the reservation is dropped.

@@ -130,6 +130,26 @@ impl Operators {
         valid.map(|(_, serial)| *serial).filter(is_admin).collect()
     }
 
+    /// How many persons there are among the valid operators of a tenant and of the authority that `is_it` takes: names, whatever their case.
+    pub(super) fn persons(
+        &self,
+        tenant: Option<&TenantId>,
+        now: UnixSeconds,
+        is_it: impl Fn(&Principal) -> bool,
+    ) -> usize {
+        let state = self.read();
+        let mut persons = HashSet::new();
+        let places = [None, tenant.cloned()];
+        for place in &places[..if tenant.is_some() { 2 } else { 1 }] {
+            let Some(OfTenant { ends, .. }) = state.by_tenant.get(place) else { continue };
+            let valid = ends.iter().rev().take_while(|(not_after, _)| *not_after >= now);
+            let known = valid.filter_map(|(_, serial)| state.known.get(serial));
+            let names = known.filter(|known| is_it(&known.principal));
+            persons.extend(names.map(|known| known.principal.name.as_str().to_ascii_lowercase()));
+        }
+        persons.len()
+    }
+
     /// Applies an operator's row, unless a later version of it is known.
     pub(super) fn put(&self, serial: Serial, version: u64, row: &OperatorRow) {
         let mut state = self.write();

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
     Assurance, AttributeName, Bank, CaState, CertificateProfile, DeviceId, DeviceState, FirmwareVersion,
-    KeyKeeper, KeyKind, KeyKinds, LineName, ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName,
+    GuardedDeed, KeyKeeper, KeyKind, KeyKinds, LineName, ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName,
     Purpose, Reason, ReleaseText, RepositoryName, RevocationReason, Role, Seconds, Serial, TenantId,
     TransferState, TrustDomain, TrustLimit, Udi, UnixMillis, UnixSeconds, UserNameTemplate, WebhookUrl,
 };
@@ -165,6 +165,10 @@ words! {
     Role { Admin = 1, TenantAdmin = 2, Station = 3, Platform = 4, Auditor = 5, ReleaseManager = 6 }
     PcrStanding { Golden = 1, AsEnrolled = 2, AsApproved = 3 }
     Purpose { Proof = 1, Token = 2, Data = 3, File = 4 }
+    GuardedDeed {
+        IssueAdministrator = 1, RevokeDevice = 2, ShredDevice = 3, PutTrustPolicy = 4, PutKeyPolicy = 5, PutPcrPolicy = 6,
+        DistrustCa = 7, ReplaceVerdictKey = 8, LoosenApprovals = 9,
+    }
     Bank { Sha256 = 1, Sha384 = 2 }
     CaState { Next = 1, Active = 2, Retiring = 3, Retired = 4, Distrusted = 5 }
     TransferState { Offered = 1, Accepted = 2, Agreed = 3, Complete = 4, Withdrawn = 5 }

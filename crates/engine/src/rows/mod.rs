@@ -5,6 +5,7 @@
 //! migration alone. Golden values of every format ever written are in `tests/rows`.
 
 mod answer;
+mod approval;
 pub(crate) mod audit;
 mod authority;
 mod bearer_token;
@@ -43,6 +44,9 @@ mod voucher;
 mod webhook;
 
 pub(crate) use answer::AnswerRow;
+pub(crate) use approval::{
+    ApprovalPolicyRow, AskedRow, OpenProposalRow, OpenProposalsRow, PersonRow, ProposalRow, ProposalStateRow,
+};
 pub(crate) use authority::{
     AuthorityRow, CLOCK_KEY, CRL_KEY, ClockRow, CrlRow, FORMAT_KEY, FORMER_ROOT_KEY, FormatRow,
     FormerRootRow, ROOT_CRL_KEY, ROOTS_KEY, RootCrlRow, RootsRow,

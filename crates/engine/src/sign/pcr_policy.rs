@@ -1,5 +1,6 @@
 //! The PCR values that the TPMs of a profile's devices may have.
 
+use crate::approve::Ask;
 use crate::fleet::profiles::default_profile;
 use crate::kernel::record::{INHERITED, Recording, hex};
 use crate::kernel::{Caller, Decision, Engine, Error, Etag, Page, Stop, Tx};
@@ -8,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use wardein_attest::{GoldenPcrs, InvalidGolden, pcr_value};
 use wardein_crypto::tpm::HashValue;
-use wardein_domain::{Event, FieldName, Fields, Outcome, PcrSelection, ProfileName, Target, TenantId};
+use wardein_domain::{
+    Event, FieldName, Fields, GuardedDeed, Outcome, PcrSelection, ProfileName, Target, TenantId,
+};
 use wardein_port::{Change, Expect, Table, Write};
 
 /// The PCR requirements on a device whose key is in a TPM. They apply at enrollment and with each certificate.
@@ -69,6 +72,10 @@ impl Engine {
         self.rules_of(tenant, profile)?;
         let key = rows::profile_key(tenant, profile);
         let value = policy.as_ref().map(|policy| rows::encode(&PcrPolicyRow::from(policy))).transpose()?;
+        let ask = Ask::new(GuardedDeed::PutPcrPolicy, Some(tenant))
+            .with("profile", profile)
+            .with("policy", policy.as_ref().map_or_else(|| INHERITED.to_owned(), ToString::to_string))
+            .with_each("golden_value", golden(policy.as_ref()));
         self.transact_by(caller, |tx| {
             let before = tx.get(Table::PcrPolicy, &key)?;
             let mut change = Change::default();
@@ -86,7 +93,7 @@ impl Engine {
             let target = Target::Profile(tenant.clone(), profile.clone());
             let entry = self.entry(caller, Event::PcrPolicyPut, target, Outcome::Done);
             change.record(&entry.in_tenant(tenant).with_all(changed(was.as_ref(), policy.as_ref())))?;
-            Ok(Decision::new(change, ()))
+            self.approved(caller, tx, &ask, Decision::new(change, ()))
         })
         .await?;
         let set = policy.zip(value).map(|(policy, value)| (policy, Etag::of(&value)));

@@ -1,11 +1,12 @@
 //! Which keys the devices of a tenant may sign with.
 
+use crate::approve::Ask;
 use crate::kernel::record::{Recording, hex, listed};
 use crate::kernel::{Caller, Decision, Engine, Error, Etag, Stop, Tx};
 use crate::rows::{self, KeyPolicyRow, RootRef, VendorRootRow};
 use std::collections::HashSet;
 use wardein_crypto::Digest;
-use wardein_domain::{Event, FieldName, Fields, KeyKeeper, Outcome, Target, TenantId};
+use wardein_domain::{Event, FieldName, Fields, GuardedDeed, KeyKeeper, Outcome, Target, TenantId};
 use wardein_pki::{EndorsementChain, VendorRoots};
 use wardein_port::{Change, Table};
 
@@ -96,6 +97,11 @@ impl Engine {
         ders.retain(|der| seen.insert(Digest::of(der).0));
         let row = KeyPolicyRow { vendor_roots: refs(&ders)?, first_use, keepers, shared_tpms };
         let roots: Vec<_> = row.vendor_roots.iter().zip(&ders).collect();
+        let ask = Ask::new(GuardedDeed::PutKeyPolicy, Some(&tenant))
+            .with("first_use", row.first_use)
+            .with("shared_tpms", row.shared_tpms)
+            .with_each("keeper", &row.keepers)
+            .with_each("vendor_root_sha256", row.vendor_roots.iter().map(|root| hex(&root.digest)));
         self.transact_by(caller, |tx| {
             let StoredPolicy { version, policy: before } = self.key_policy(tx, &tenant)?;
             let mut change = Change::default();
@@ -119,7 +125,7 @@ impl Engine {
             let target = Target::Tenant(tenant.clone());
             let entry = self.entry(caller, Event::KeyPolicyPut, target, Outcome::Done).in_tenant(&tenant);
             change.record(&entry.with_all(changed(&before, &row)))?;
-            Ok(Decision::new(change, ()))
+            self.approved(caller, tx, &ask, Decision::new(change, ()))
         })
         .await?;
         let etag = Etag::of(&rows::encode(&row)?);

@@ -3,13 +3,14 @@
 //! They are on P-256 and in custody as the CAs' keys are: sealed under the root key, opened in this process alone. A platform that verifies
 //! holds public keys, so that no disk of a platform can forge a verdict.
 
+use crate::approve::Ask;
 use crate::kernel::record::{self, Recording};
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::project::KnownVerdictKey;
 use crate::rows::{self, VERDICT_KEYS, VerdictKeyColumn, VerdictKeyStage, VerdictKeysRow, verdict_key_place};
 use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, SecretBytes};
-use wardein_domain::{Event, FieldName, Outcome, Reason, Target, UnixSeconds};
+use wardein_domain::{Event, FieldName, GuardedDeed, Outcome, Reason, Target, UnixSeconds};
 use wardein_pki::jose::{self, PublishedKey};
 use wardein_port::{Change, Table};
 
@@ -87,7 +88,12 @@ impl Engine {
             let entry = self.entry(caller, Event::VerdictKeysChanged, Target::Authority, Outcome::Done);
             let entry = entry.changed(FieldName::VerdictKey, &former, &active);
             change.record(&entry.with(FieldName::Reason, &reason))?;
-            Ok(Decision::new(change, active))
+            // The key that is meant is the one that signs now.
+            let ask = Ask::new(GuardedDeed::ReplaceVerdictKey, None)
+                .with("key_id", &former)
+                .with("with_next", with_next)
+                .with("reason", &reason);
+            self.approved(caller, tx, &ask, Decision::new(change, active))
         })
         .await
     }

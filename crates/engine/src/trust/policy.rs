@@ -1,5 +1,6 @@
 //! Trust policies as administrators see, try and set them.
 
+use crate::approve::Ask;
 use crate::kernel::record::{INHERITED, Recording};
 use crate::kernel::{Caller, Decision, Engine, Error, Etag, Page, Paged, SCANNED, Tx};
 use crate::project::TrustPolicies;
@@ -8,8 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    DeviceFacts, DeviceId, DeviceState, Event, FieldName, Fields, Judgment, Outcome, Profile, ProfileName,
-    Signs, Target, TenantId, TrustPolicy, TrustRule, UnixSeconds, Verdict, VerdictReason,
+    DeviceFacts, DeviceId, DeviceState, Event, FieldName, Fields, GuardedDeed, Judgment, Outcome, Profile,
+    ProfileName, Signs, Target, TenantId, TrustPolicy, TrustRule, UnixSeconds, Verdict, VerdictReason,
 };
 use wardein_port::{Change, Table};
 
@@ -104,6 +105,7 @@ impl Engine {
             self.memory.want_signs(&*self.store).await?;
         }
         let key = rows::trust_policy_key(tenant, profile);
+        let ask = ask(tenant, profile, policy.as_ref());
         self.transact_by(caller, |tx| {
             let before: Option<(u64, TrustPolicyRow)> = tx.row(Table::TrustPolicy, &key)?;
             let (version, row) = before.unzip();
@@ -127,7 +129,7 @@ impl Engine {
             let entry = self.entry(caller, Event::TrustPolicyPut, target, Outcome::Done);
             let fields = changed((was.as_ref(), present), (policy.as_ref(), next));
             change.record(&entry.in_tenant(tenant).with_all(fields))?;
-            Ok(Decision::new(change, ()))
+            self.approved(caller, tx, &ask, Decision::new(change, ()))
         })
         .await?;
         self.policy_view(tenant, profile)
@@ -234,6 +236,18 @@ impl Engine {
     }
 }
 
+/// What an approver is shown: the policy whole, whatever it was before.
+fn ask(tenant: &TenantId, profile: Option<&ProfileName>, policy: Option<&TrustPolicy>) -> Ask {
+    let ask = Ask::new(GuardedDeed::PutTrustPolicy, Some(tenant))
+        .with("profile", profile.map_or(WHOLE_TENANT, ProfileName::as_str));
+    let Some(policy) = policy else { return ask.with("policy", INHERITED) };
+    let ask = ask.with_each("rule", policy.rules());
+    match policy.lifetime() {
+        Some(lifetime) => ask.with("verdict_lifetime", format_args!("{lifetime}s")),
+        None => ask.with("verdict_lifetime", INHERITED),
+    }
+}
+
 fn rules(set: Option<&Arc<SetTrustPolicy>>) -> &TrustPolicy {
     set.map_or(TrustPolicy::NONE, |set| &set.policy)
 }
@@ -274,6 +288,9 @@ fn changed(
         after.difference(&before).fold(fields, |fields, rule| fields.with(FieldName::TrustRuleAdded, rule));
     before.difference(&after).fold(fields, |fields, rule| fields.with(FieldName::TrustRuleRemoved, rule))
 }
+
+/// In the place of a profile's name, which it could not be: the policy of the tenant itself.
+const WHOLE_TENANT: &str = "(the tenant)";
 
 /// How many devices are looked at for one page where a row more of each is read.
 const READ: usize = 5_000;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
 mod administration;
+mod approvals;
 mod audit;
 mod backup;
 mod bearer_tokens;

@@ -4199,6 +4199,1039 @@ pub mod admin_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// Which deeds need a second person.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalPolicy {
+    /// The deeds, each once; none for nothing. What comes with others is added: see GuardedDeed.
+    #[prost(enumeration = "GuardedDeed", repeated, tag = "1")]
+    pub deeds: ::prost::alloc::vec::Vec<i32>,
+    /// How long a proposal can be approved and carried out: an hour to 30 days, in whole seconds; unset for 72 hours.
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub proposal_lifetime: ::core::option::Option<::prost_types::Duration>,
+}
+/// What GetApprovalPolicy takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetApprovalPolicyRequest {
+    /// The tenant; empty for the caller's own, and for the authority where the caller has none.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
+/// What GetApprovalPolicy answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetApprovalPolicyResponse {
+    /// What is set there.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<ApprovalPolicy>,
+    /// Its version, for PutApprovalPolicy.
+    #[prost(string, tag = "2")]
+    pub etag: ::prost::alloc::string::String,
+    /// What is guarded there: by it, and in a tenant by the policy of the authority too.
+    #[prost(enumeration = "GuardedDeed", repeated, tag = "3")]
+    pub guarded: ::prost::alloc::vec::Vec<i32>,
+    /// When it was set; unset where it never was.
+    #[prost(message, optional, tag = "4")]
+    pub set_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who set it, such as `admin/NAME`.
+    #[prost(string, tag = "5")]
+    pub set_by: ::prost::alloc::string::String,
+    /// How many persons there are who may decide all that is guarded there.
+    ///
+    /// Next unused field number: 7.
+    #[prost(uint32, tag = "6")]
+    pub approvers: u32,
+}
+/// What PutApprovalPolicy takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutApprovalPolicyRequest {
+    /// The tenant; empty for the caller's own, and for the authority where the caller has none. What the authority's policy guards is guarded
+    /// in every tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The policy, whole.
+    #[prost(message, optional, tag = "2")]
+    pub policy: ::core::option::Option<ApprovalPolicy>,
+    /// The version that it replaces, as GetApprovalPolicy gave it; empty for whatever there is.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
+}
+/// What PutApprovalPolicy answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutApprovalPolicyResponse {
+    /// The policy that is set.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<ApprovalPolicy>,
+    /// Its version.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub etag: ::prost::alloc::string::String,
+}
+/// What ListProposals takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListProposalsRequest {
+    /// The tenant; empty for all that the caller may see.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// How many tenants to look at for one page, 1 to 100; 0 for 100. A tenant has at most 100 proposals.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// As the last answer gave it; empty for the first page.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// What ListProposals answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListProposalsResponse {
+    /// The proposals, without what they ask.
+    #[prost(message, repeated, tag = "1")]
+    pub proposals: ::prost::alloc::vec::Vec<Proposal>,
+    /// For the next page; empty at the end.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub next_page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// A proposal.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Proposal {
+    /// Its id, 16 digits of lower-case hex.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// What is to be done.
+    #[prost(enumeration = "GuardedDeed", tag = "2")]
+    pub deed: i32,
+    /// In which tenant; empty for a deed of the authority.
+    #[prost(string, tag = "3")]
+    pub tenant: ::prost::alloc::string::String,
+    /// All that it depends on of the request. Bytes are there by their SHA-256.
+    #[prost(message, repeated, tag = "4")]
+    pub asked: ::prost::alloc::vec::Vec<AskedField>,
+    /// SHA-256 over the deed, the tenant and these fields: what is approved.
+    #[prost(bytes = "vec", tag = "5")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// Who proposed it, such as `admin/NAME`.
+    #[prost(string, tag = "6")]
+    pub proposed_by: ::prost::alloc::string::String,
+    /// The serial of that operator's certificate, 32 digits of lower-case hex.
+    #[prost(string, tag = "7")]
+    pub proposed_by_serial: ::prost::alloc::string::String,
+    /// When that was.
+    #[prost(message, optional, tag = "8")]
+    pub proposed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when it can be approved and carried out.
+    #[prost(message, optional, tag = "9")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where it is.
+    #[prost(enumeration = "ProposalState", tag = "10")]
+    pub state: i32,
+    /// Who approved or rejected it; empty where nobody did.
+    #[prost(string, tag = "11")]
+    pub decided_by: ::prost::alloc::string::String,
+    /// The serial of that operator's certificate.
+    #[prost(string, tag = "12")]
+    pub decided_by_serial: ::prost::alloc::string::String,
+    /// When it came into its state; unset while it is open, and where it has expired.
+    #[prost(message, optional, tag = "13")]
+    pub decided_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why it was rejected.
+    ///
+    /// Next unused field number: 15.
+    #[prost(string, tag = "14")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// A field of what is asked.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AskedField {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its value.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+/// What GetProposal takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetProposalRequest {
+    /// The proposal's id.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// What GetProposal answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetProposalResponse {
+    /// The proposal.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub proposal: ::core::option::Option<Proposal>,
+}
+/// What ApproveProposal takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApproveProposalRequest {
+    /// The proposal's id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its digest, 32 bytes, as GetProposal gave it: what was looked at is what is approved.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+}
+/// What ApproveProposal answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApproveProposalResponse {
+    /// The proposal.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub proposal: ::core::option::Option<Proposal>,
+}
+/// What RejectProposal takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RejectProposalRequest {
+    /// The proposal's id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What RejectProposal answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RejectProposalResponse {
+    /// The proposal.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub proposal: ::core::option::Option<Proposal>,
+}
+/// A deed that can need a second person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum GuardedDeed {
+    /// Not stated.
+    Unspecified = 0,
+    /// An operator with role `admin` or `tenant-admin` is issued (IssueOperator) or invited (CreateInvitation). Guarded wherever anything is.
+    IssueAdministrator = 1,
+    /// A device is revoked or retired (SetDeviceState). It guards shredding too.
+    RevokeDevice = 2,
+    /// The keys of a device are erased (ShredDevice).
+    ShredDevice = 3,
+    /// A trust policy is set (PutTrustPolicy).
+    PutTrustPolicy = 4,
+    /// A key policy is set (PutKeyPolicy).
+    PutKeyPolicy = 5,
+    /// A PCR policy is set (PutPcrPolicy).
+    PutPcrPolicy = 6,
+    /// A CA is distrusted (DistrustCa): of the authority alone.
+    DistrustCa = 7,
+    /// The key that signs verdicts is replaced (ReplaceVerdictKey): of the authority alone.
+    ReplaceVerdictKey = 8,
+    /// An approval policy comes to guard less, or to let proposals live longer (PutApprovalPolicy). Guarded wherever anything is.
+    LoosenApprovals = 9,
+}
+impl GuardedDeed {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GUARDED_DEED_UNSPECIFIED",
+            Self::IssueAdministrator => "GUARDED_DEED_ISSUE_ADMINISTRATOR",
+            Self::RevokeDevice => "GUARDED_DEED_REVOKE_DEVICE",
+            Self::ShredDevice => "GUARDED_DEED_SHRED_DEVICE",
+            Self::PutTrustPolicy => "GUARDED_DEED_PUT_TRUST_POLICY",
+            Self::PutKeyPolicy => "GUARDED_DEED_PUT_KEY_POLICY",
+            Self::PutPcrPolicy => "GUARDED_DEED_PUT_PCR_POLICY",
+            Self::DistrustCa => "GUARDED_DEED_DISTRUST_CA",
+            Self::ReplaceVerdictKey => "GUARDED_DEED_REPLACE_VERDICT_KEY",
+            Self::LoosenApprovals => "GUARDED_DEED_LOOSEN_APPROVALS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GUARDED_DEED_UNSPECIFIED" => Some(Self::Unspecified),
+            "GUARDED_DEED_ISSUE_ADMINISTRATOR" => Some(Self::IssueAdministrator),
+            "GUARDED_DEED_REVOKE_DEVICE" => Some(Self::RevokeDevice),
+            "GUARDED_DEED_SHRED_DEVICE" => Some(Self::ShredDevice),
+            "GUARDED_DEED_PUT_TRUST_POLICY" => Some(Self::PutTrustPolicy),
+            "GUARDED_DEED_PUT_KEY_POLICY" => Some(Self::PutKeyPolicy),
+            "GUARDED_DEED_PUT_PCR_POLICY" => Some(Self::PutPcrPolicy),
+            "GUARDED_DEED_DISTRUST_CA" => Some(Self::DistrustCa),
+            "GUARDED_DEED_REPLACE_VERDICT_KEY" => Some(Self::ReplaceVerdictKey),
+            "GUARDED_DEED_LOOSEN_APPROVALS" => Some(Self::LoosenApprovals),
+            _ => None,
+        }
+    }
+}
+/// Where a proposal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ProposalState {
+    /// Not stated.
+    Unspecified = 0,
+    /// It waits for another person.
+    Open = 1,
+    /// It waits for who proposed it.
+    Approved = 2,
+    /// It was rejected, or taken back.
+    Rejected = 3,
+    /// It was carried out.
+    CarriedOut = 4,
+    /// Its time is over, or it was made before the authority was restored from a backup.
+    Expired = 5,
+}
+impl ProposalState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PROPOSAL_STATE_UNSPECIFIED",
+            Self::Open => "PROPOSAL_STATE_OPEN",
+            Self::Approved => "PROPOSAL_STATE_APPROVED",
+            Self::Rejected => "PROPOSAL_STATE_REJECTED",
+            Self::CarriedOut => "PROPOSAL_STATE_CARRIED_OUT",
+            Self::Expired => "PROPOSAL_STATE_EXPIRED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PROPOSAL_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "PROPOSAL_STATE_OPEN" => Some(Self::Open),
+            "PROPOSAL_STATE_APPROVED" => Some(Self::Approved),
+            "PROPOSAL_STATE_REJECTED" => Some(Self::Rejected),
+            "PROPOSAL_STATE_CARRIED_OUT" => Some(Self::CarriedOut),
+            "PROPOSAL_STATE_EXPIRED" => Some(Self::Expired),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod approval_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What two people decide. A deed that the policy guards is proposed by being called: the call is refused with `approval-required`, and
+    /// its ErrorInfo names the proposal (`proposal`). Another person approves exactly that; then the same call, by who made it, does the deed,
+    /// once. A call that differs in anything is another proposal. A person is a name: two certificates of one name are one person.
+    #[derive(Debug, Clone)]
+    pub struct ApprovalServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> ApprovalServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ApprovalServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ApprovalServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Which deeds need a second person, in the authority or in a tenant. Callers: role `admin`, `tenant-admin` and `auditor`.
+        pub async fn get_approval_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetApprovalPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetApprovalPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ApprovalService/GetApprovalPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.ApprovalService", "GetApprovalPolicy"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets that. Callers: role `admin` everywhere; `tenant-admin` within its tenant. It is refused where there are not two persons who may
+        /// decide what it guards (`approvers-missing`). Guarding less than before, or for longer proposals, is itself a guarded deed.
+        pub async fn put_approval_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutApprovalPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutApprovalPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ApprovalService/PutApprovalPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.ApprovalService", "PutApprovalPolicy"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The proposals that wait, without what they ask. Callers: as with GetApprovalPolicy.
+        pub async fn list_proposals(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListProposalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListProposalsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ApprovalService/ListProposals",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ApprovalService", "ListProposals"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A proposal with all that it asks; also one that has ended, for 30 days after its time. Callers: as with GetApprovalPolicy.
+        pub async fn get_proposal(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetProposalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetProposalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ApprovalService/GetProposal",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ApprovalService", "GetProposal"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Approves a proposal. Callers: who could have called the deed in that scope, and, for shredding a device of a tenant, its
+        /// `tenant-admin`; but not the person who proposed it, nor an operator that this one issued since (`approver-not-independent`).
+        /// Approving what is approved changes nothing.
+        pub async fn approve_proposal(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApproveProposalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApproveProposalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ApprovalService/ApproveProposal",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.ApprovalService", "ApproveProposal"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Rejects a proposal, also one that is approved and not carried out; or takes back one's own. Callers: as with ApproveProposal, and who
+        /// proposed it. Rejecting what is rejected changes nothing.
+        pub async fn reject_proposal(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RejectProposalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RejectProposalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ApprovalService/RejectProposal",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ApprovalService", "RejectProposal"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod approval_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ApprovalServiceServer.
+    #[async_trait]
+    pub trait ApprovalService: std::marker::Send + std::marker::Sync + 'static {
+        /// Which deeds need a second person, in the authority or in a tenant. Callers: role `admin`, `tenant-admin` and `auditor`.
+        async fn get_approval_policy(
+            &self,
+            request: tonic::Request<super::GetApprovalPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetApprovalPolicyResponse>,
+            tonic::Status,
+        >;
+        /// Sets that. Callers: role `admin` everywhere; `tenant-admin` within its tenant. It is refused where there are not two persons who may
+        /// decide what it guards (`approvers-missing`). Guarding less than before, or for longer proposals, is itself a guarded deed.
+        async fn put_approval_policy(
+            &self,
+            request: tonic::Request<super::PutApprovalPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutApprovalPolicyResponse>,
+            tonic::Status,
+        >;
+        /// The proposals that wait, without what they ask. Callers: as with GetApprovalPolicy.
+        async fn list_proposals(
+            &self,
+            request: tonic::Request<super::ListProposalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListProposalsResponse>,
+            tonic::Status,
+        >;
+        /// A proposal with all that it asks; also one that has ended, for 30 days after its time. Callers: as with GetApprovalPolicy.
+        async fn get_proposal(
+            &self,
+            request: tonic::Request<super::GetProposalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetProposalResponse>,
+            tonic::Status,
+        >;
+        /// Approves a proposal. Callers: who could have called the deed in that scope, and, for shredding a device of a tenant, its
+        /// `tenant-admin`; but not the person who proposed it, nor an operator that this one issued since (`approver-not-independent`).
+        /// Approving what is approved changes nothing.
+        async fn approve_proposal(
+            &self,
+            request: tonic::Request<super::ApproveProposalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApproveProposalResponse>,
+            tonic::Status,
+        >;
+        /// Rejects a proposal, also one that is approved and not carried out; or takes back one's own. Callers: as with ApproveProposal, and who
+        /// proposed it. Rejecting what is rejected changes nothing.
+        async fn reject_proposal(
+            &self,
+            request: tonic::Request<super::RejectProposalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RejectProposalResponse>,
+            tonic::Status,
+        >;
+    }
+    /// What two people decide. A deed that the policy guards is proposed by being called: the call is refused with `approval-required`, and
+    /// its ErrorInfo names the proposal (`proposal`). Another person approves exactly that; then the same call, by who made it, does the deed,
+    /// once. A call that differs in anything is another proposal. A person is a name: two certificates of one name are one person.
+    #[derive(Debug)]
+    pub struct ApprovalServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ApprovalServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ApprovalServiceServer<T>
+    where
+        T: ApprovalService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/wardein.v1.ApprovalService/GetApprovalPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetApprovalPolicySvc<T: ApprovalService>(pub Arc<T>);
+                    impl<
+                        T: ApprovalService,
+                    > tonic::server::UnaryService<super::GetApprovalPolicyRequest>
+                    for GetApprovalPolicySvc<T> {
+                        type Response = super::GetApprovalPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetApprovalPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ApprovalService>::get_approval_policy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetApprovalPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ApprovalService/PutApprovalPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutApprovalPolicySvc<T: ApprovalService>(pub Arc<T>);
+                    impl<
+                        T: ApprovalService,
+                    > tonic::server::UnaryService<super::PutApprovalPolicyRequest>
+                    for PutApprovalPolicySvc<T> {
+                        type Response = super::PutApprovalPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutApprovalPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ApprovalService>::put_approval_policy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutApprovalPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ApprovalService/ListProposals" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListProposalsSvc<T: ApprovalService>(pub Arc<T>);
+                    impl<
+                        T: ApprovalService,
+                    > tonic::server::UnaryService<super::ListProposalsRequest>
+                    for ListProposalsSvc<T> {
+                        type Response = super::ListProposalsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListProposalsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ApprovalService>::list_proposals(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListProposalsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ApprovalService/GetProposal" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetProposalSvc<T: ApprovalService>(pub Arc<T>);
+                    impl<
+                        T: ApprovalService,
+                    > tonic::server::UnaryService<super::GetProposalRequest>
+                    for GetProposalSvc<T> {
+                        type Response = super::GetProposalResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetProposalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ApprovalService>::get_proposal(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetProposalSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ApprovalService/ApproveProposal" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApproveProposalSvc<T: ApprovalService>(pub Arc<T>);
+                    impl<
+                        T: ApprovalService,
+                    > tonic::server::UnaryService<super::ApproveProposalRequest>
+                    for ApproveProposalSvc<T> {
+                        type Response = super::ApproveProposalResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApproveProposalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ApprovalService>::approve_proposal(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApproveProposalSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ApprovalService/RejectProposal" => {
+                    #[allow(non_camel_case_types)]
+                    struct RejectProposalSvc<T: ApprovalService>(pub Arc<T>);
+                    impl<
+                        T: ApprovalService,
+                    > tonic::server::UnaryService<super::RejectProposalRequest>
+                    for RejectProposalSvc<T> {
+                        type Response = super::RejectProposalResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RejectProposalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ApprovalService>::reject_proposal(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RejectProposalSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ApprovalServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "wardein.v1.ApprovalService";
+    impl<T> tonic::server::NamedService for ApprovalServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// What the devices of a tenant may keep their signing keys in.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct KeyPolicy {

@@ -68,7 +68,7 @@ macro_rules! listed {
 
 listed! {
     ListBearerTokensRequest ListCasRequest ListCertificatesRequest ListDeedsRequest ListDeviceHistoryRequest ListDevicesRequest
-    ListEndorsementKeysRequest ListGrantsRequest ListOperatorsRequest ListSubjectsRequest ListTenantsRequest
+    ListEndorsementKeysRequest ListGrantsRequest ListOperatorsRequest ListProposalsRequest ListSubjectsRequest ListTenantsRequest
     ListTransfersRequest PreviewTrustPolicyRequest
 }
 

@@ -1,6 +1,7 @@
 //! The handlers: requests become domain types, the engine decides, its answer becomes wire types.
 
 mod admin;
+mod approval;
 mod attestation;
 mod audit;
 mod bearer_token;
@@ -124,6 +125,7 @@ impl Services {
         let services = self;
         add!(routes, services:
             admin_service_server::AdminServiceServer,
+            approval_service_server::ApprovalServiceServer,
             attestation_service_server::AttestationServiceServer,
             audit_service_server::AuditServiceServer,
             ca_service_server::CaServiceServer,

@@ -114,6 +114,9 @@ fn details_of(error: &Error, words: &str, request_id: &str) -> ErrorDetails {
             let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             metadata.insert("oldest_revision".into(), hex);
         }
+        Some(Detail::Proposal(id)) => {
+            drop(metadata.insert("proposal".into(), wardein_crypto::hex::encode(id)))
+        }
         Some(Detail::Field(field)) => drop(details.add_bad_request_violation(field, words)),
         Some(Detail::Resource { kind, name }) => drop(details.set_resource_info(*kind, name, "", words)),
         Some(Detail::Quota(subject)) => drop(details.add_quota_failure_violation(subject, words)),

@@ -3,7 +3,7 @@
 use crate::grpc::convert::wrong;
 use wardein_crypto::KeyAlgorithm;
 use wardein_domain::{
-    Assurance, Bank, CaState, CertificateProfile, DeviceState, KeyKeeper, KeyKind, PcrStanding,
+    Assurance, Bank, CaState, CertificateProfile, DeviceState, GuardedDeed, KeyKeeper, KeyKind, PcrStanding,
     PlatformProfile, Purpose, RekeyGate, RevocationReason, Right, Role, TransferState, TrustLimit, Verdict,
     VerdictReason,
 };
@@ -73,6 +73,10 @@ macro_rules! answered {
 }
 
 asked! {
+    GuardedDeed = GuardedDeed {
+        IssueAdministrator, RevokeDevice, ShredDevice, PutTrustPolicy, PutKeyPolicy, PutPcrPolicy, DistrustCa, ReplaceVerdictKey,
+        LoosenApprovals
+    }
     Bank = PcrBank { Sha256, Sha384 }
     CaState = CaState { Next, Active, Retiring, Retired, Distrusted }
     CertificateProfile = CertificateProfile { DeviceTls, DicomTls, Hl7FhirTls, SdcProvider, SdcConsumer }
@@ -90,6 +94,10 @@ asked! {
 
 answered! {
     Assurance = Assurance { TpmVendor, TpmListed, TpmFirstUse, StatedSecureElement, StatedPkcs11, Software }
+    GuardedDeed = GuardedDeed {
+        IssueAdministrator, RevokeDevice, ShredDevice, PutTrustPolicy, PutKeyPolicy, PutPcrPolicy, DistrustCa, ReplaceVerdictKey,
+        LoosenApprovals
+    }
     Bank = PcrBank { Sha256, Sha384 }
     CaState = CaState { Next, Active, Retiring, Retired, Distrusted }
     CertificateProfile = CertificateProfile { DeviceTls, DicomTls, Hl7FhirTls, SdcProvider, SdcConsumer }

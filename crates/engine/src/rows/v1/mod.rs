@@ -48,6 +48,9 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::TrustPolicy
         | Table::StatusEntry
         | Table::BearerTokens
+        | Table::ApprovalPolicy
+        | Table::Proposal
+        | Table::OpenProposals
         | Table::Webhook
         | Table::WebhookPosition
         | Table::UpdateRepository
