@@ -1,6 +1,7 @@
 //! The real binaries. One test binary, so that it links once.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
+mod approvals;
 mod backup;
 mod cas;
 mod certificates;

@@ -3,9 +3,9 @@
 use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
-    attestation, audit, backup, ca, cert, clock, completions, config::StoreKind, connection::ConnectArgs,
-    custody, db, device, grant, key, operator, pcr_policy, platform_cert, platform_pin, profile, store,
-    tenant, trust, update, webhook,
+    approval, attestation, audit, backup, ca, cert, clock, completions, config::StoreKind,
+    connection::ConnectArgs, custody, db, device, grant, key, operator, pcr_policy, platform_cert,
+    platform_pin, profile, store, tenant, trust, update, webhook,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Makers' updates: repositories, product lines, and what is released in them
     #[command(subcommand)]
     Update(update::UpdateCommand),
+    /// What two people decide: proposals that wait, and which deeds need a second person
+    #[command(subcommand)]
+    Approval(approval::ApprovalCommand),
     /// Where verdicts that change are posted, for platforms that cannot watch
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),

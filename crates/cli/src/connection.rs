@@ -122,7 +122,8 @@ impl From<Refusal> for Failure {
         if refusal.code == Refusal::TRANSPORT {
             return Self::Unreachable(refusal.message);
         }
-        Self::Refused { code: refusal.code, reason: refusal.message, request_id: refusal.request_id }
+        let Refusal { code, message: reason, request_id, proposal, .. } = refusal;
+        Self::Refused { code, reason, request_id, proposal }
     }
 }
 

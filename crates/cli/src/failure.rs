@@ -19,6 +19,8 @@ pub enum Failure {
         reason: String,
         /// What to name to whoever reads the authority's log.
         request_id: Option<String>,
+        /// The proposal that waits for a second person, where the call needs one.
+        proposal: Option<String>,
     },
     /// What somebody showed as signed by the authority is not to be accepted. Exit code 3.
     NotAccepted {
@@ -91,8 +93,13 @@ impl Failure {
         let error = match self {
             Self::Failed(message) => json!({ "kind": "failed", "message": message }),
             Self::Usage(message) => json!({ "kind": "usage", "message": message }),
-            Self::Refused { code, reason, request_id } => {
-                json!({ "kind": "refused", "code": code, "message": reason, "request_id": request_id })
+            Self::Refused { code, reason, request_id, proposal } => {
+                let mut error =
+                    json!({ "kind": "refused", "code": code, "message": reason, "request_id": request_id });
+                if let Some(proposal) = proposal {
+                    error["proposal"] = json!(proposal);
+                }
+                error
             }
             Self::NotAccepted { code, reason } => {
                 json!({ "kind": "not-accepted", "code": code, "message": reason })
@@ -113,7 +120,7 @@ impl fmt::Display for Failure {
             Self::Failed(message) | Self::Usage(message) | Self::Identity(message) | Self::Clock(message) => {
                 f.write_str(message)
             }
-            Self::Refused { code, reason, request_id } => {
+            Self::Refused { code, reason, request_id, .. } => {
                 write!(f, "the authority refused ({code}): {reason}")?;
                 request_id.iter().try_for_each(|id| write!(f, "\n  request id: {id}"))
             }
@@ -142,6 +149,7 @@ mod tests {
             code: "device-unknown".into(),
             reason: "there is no device x".into(),
             request_id: Some("r-1".into()),
+            proposal: None,
         };
         assert_eq!(
             refused.to_string(),

@@ -4,6 +4,7 @@
 //! Why a library: the binary does only what needs the inside of an authority ([`Inside`]), so that each can be read alone. What it
 //! does not do: no store, no custody, no keys of the authority; what a factory's station does is `wardein-station`.
 
+mod approval;
 mod args;
 mod attestation;
 mod audit;
@@ -132,6 +133,7 @@ fn dispatch(
         Command::Device(command) => block_on(command.run(out)),
         Command::Grant(command) => block_on(command.run(out)),
         Command::Update(command) => block_on(command.run(out)),
+        Command::Approval(command) => block_on(command.run(out)),
         Command::Webhook(command) => block_on(command.run(out)),
         Command::Ca(ca::CaCommand::ExportRoot(args)) => inside(Inside::ExportRoot(args), out),
         Command::Ca(ca::CaCommand::ImportRoot(args)) => inside(Inside::ImportRoot(args), out),

@@ -22,6 +22,8 @@ pub struct Refusal {
     pub next_epoch: Option<u32>,
     /// The highest epoch that the authority accepts now, if that was wrong.
     pub highest_epoch: Option<u32>,
+    /// The id of the proposal that waits for a second person, if the call needs one.
+    pub proposal: Option<String>,
     /// The pause after which the same call may succeed, where one helps.
     pub retry_after: Option<Duration>,
 }
@@ -79,6 +81,10 @@ impl From<Status> for Refusal {
             request_id: text("wardein-request-id"),
             next_epoch: number("wardein-next-epoch"),
             highest_epoch: number("wardein-highest-epoch"),
+            proposal: status
+                .get_details_error_info()
+                .and_then(|mut info| info.metadata.remove("proposal"))
+                .filter(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())),
             retry_after: status
                 .get_details_retry_info()
                 .and_then(|info| info.retry_delay)

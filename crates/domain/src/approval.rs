@@ -197,6 +197,7 @@ mod tests {
     use super::*;
     use crate::operator::Role;
     use crate::serial::Serial;
+    use alloc::string::ToString;
     use alloc::vec::Vec;
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{Failure, files};
 use std::path::Path;
 use wardein_client::Refusal;
 use wardein_crypto::P256SigningKey;
-use wardein_domain::ErrorKind;
+use wardein_domain::{ErrorCode, ErrorKind};
 
 /// A key in the directory of an identity that is not complete.
 pub(super) struct NewKey<'a> {
@@ -47,6 +47,13 @@ impl<'a> NewKey<'a> {
 
     /// What to say of a refusal. A key that was made for this call goes where nothing was certified for it.
     pub(super) fn refused(&self, refusal: Refusal) -> Failure {
+        if refusal.known() == Some(ErrorCode::ApprovalRequired) {
+            let words = format!(
+                "Its key stays in {}: once another person has approved it, the same command again completes it",
+                self.directory.display()
+            );
+            return Failure::from(refusal).and(&words);
+        }
         if !is_certainly_unused(&refusal) {
             return self.kept(refusal.into());
         }
@@ -123,6 +130,8 @@ mod tests {
         assert!(lost.contains("the same command again") && directory.join(KEY).exists(), "{lost}");
         let key = identity::read_key_again(&directory, None).unwrap();
         let there = NewKey::there(&directory, key);
+        let waiting = made.refused(refused("approval-required")).to_string();
+        assert!(waiting.contains("the same command again") && directory.join(KEY).exists(), "{waiting}");
         assert!(!there.refused(refused("operator-exists")).to_string().contains("again"));
         assert!(directory.join(KEY).exists());
         assert!(!made.refused(refused("operator-exists")).to_string().contains("again"));

@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
     Assurance, AttributeName, Bank, CaState, CertificateProfile, DeviceId, DeviceState, FirmwareVersion,
-    GuardedDeed, KeyKeeper, KeyKind, KeyKinds, LineName, ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName,
-    Purpose, Reason, ReleaseText, RepositoryName, RevocationReason, Role, Seconds, Serial, TenantId,
-    TransferState, TrustDomain, TrustLimit, Udi, UnixMillis, UnixSeconds, UserNameTemplate, WebhookUrl,
+    GuardedDeed, KeyKeeper, KeyKind, KeyKinds, LineName, ModelName, NameTemplate, OperatorName, PcrStanding,
+    ProfileName, Purpose, Reason, ReleaseText, RepositoryName, RevocationReason, Role, Seconds, Serial,
+    TenantId, TransferState, TrustDomain, TrustLimit, Udi, UnixMillis, UnixSeconds, UserNameTemplate,
+    WebhookUrl,
 };
 
 /// A type that a row holds.

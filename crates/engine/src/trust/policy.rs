@@ -243,8 +243,8 @@ fn ask(tenant: &TenantId, profile: Option<&ProfileName>, policy: Option<&TrustPo
     let Some(policy) = policy else { return ask.with("policy", INHERITED) };
     let ask = ask.with_each("rule", policy.rules());
     match policy.lifetime() {
-        Some(lifetime) => ask.with("verdict_lifetime", format_args!("{lifetime}s")),
-        None => ask.with("verdict_lifetime", INHERITED),
+        Some(lifetime) => ask.with("lifetime", format_args!("{lifetime}s")),
+        None => ask.with("lifetime", INHERITED),
     }
 }
 

@@ -31,6 +31,7 @@ pub struct Metrics {
     watchers: IntGauge,
     watch_lag: Histogram,
     keys_ready: IntGaugeVec,
+    open_proposals: IntGauge,
     clock_ahead: Gauge,
     clock_agrees: IntGauge,
     certificate_ends: IntGaugeVec,
@@ -89,6 +90,10 @@ impl Metrics {
                 Opts::new("wardein_keys_ready", "Keys that are made ahead for devices that cannot make one"),
                 &["kind"],
             )?,
+            open_proposals: IntGauge::new(
+                "wardein_open_proposals",
+                "Proposals that wait for a second person, or for who made them",
+            )?,
             clock_ahead: Gauge::new(
                 "wardein_clock_ahead_seconds",
                 "The machine's clock less the authority's time",
@@ -121,6 +126,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.watchers.clone()))?;
         metrics.registry.register(Box::new(metrics.watch_lag.clone()))?;
         metrics.registry.register(Box::new(metrics.keys_ready.clone()))?;
+        metrics.registry.register(Box::new(metrics.open_proposals.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_ahead.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_agrees.clone()))?;
         metrics.registry.register(Box::new(metrics.certificate_ends.clone()))?;
@@ -141,6 +147,11 @@ impl Metrics {
         let mut out = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         Ok(out)
+    }
+
+    /// How many proposals wait.
+    pub(crate) fn proposals(&self, open: u64) {
+        self.open_proposals.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
     /// How the clocks compare.

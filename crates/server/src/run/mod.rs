@@ -34,8 +34,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use upkeep::{
-    account, hear_of_devices, keep_cas, keep_updates, keep_verdict_keys, publish_crls, publish_status_lists,
-    renew, sweep_by_itself, watch_clock, work_off_deeds,
+    account, count_proposals, hear_of_devices, keep_cas, keep_updates, keep_verdict_keys, publish_crls,
+    publish_status_lists, renew, sweep_by_itself, watch_clock, work_off_deeds,
 };
 use wardein_engine::{Engine, Error};
 
@@ -179,6 +179,7 @@ impl Server {
         let following = services.health.follow(&engine);
         let accounting = account(&shared);
         let watching = watch_clock(&shared);
+        let counting = count_proposals(&shared);
         let publishing = publish_crls(&shared);
         let publishing_status = publish_status_lists(&shared);
         let hearing = hear_of_devices(&engine);
@@ -195,6 +196,7 @@ impl Server {
             () = following => Ok(()),
             () = accounting => Ok(()),
             () = watching => Ok(()),
+            () = counting => Ok(()),
             () = publishing => Ok(()),
             () = publishing_status => Ok(()),
             () = hearing => Ok(()),

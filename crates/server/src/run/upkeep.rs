@@ -85,6 +85,18 @@ pub(crate) async fn account(shared: &Shared) {
     }
 }
 
+/// Counts the proposals that wait, every ten seconds, forever.
+pub(crate) async fn count_proposals(shared: &Shared) {
+    let mut due = tokio::time::interval(Duration::from_secs(10));
+    loop {
+        due.tick().await;
+        // Where they cannot be read, the store says so in other ways.
+        if let Ok(open) = shared.engine.count_proposals().await {
+            shared.metrics.proposals(open);
+        }
+    }
+}
+
 /// Compares the authority's clock with the wall clock every second, forever, and says when that has changed.
 pub(crate) async fn watch_clock(shared: &Shared) {
     let mut second = tokio::time::interval(Duration::from_secs(1));

@@ -2,6 +2,7 @@
 //! the stable code, words that name the fault, an audit entry where the caller is known, and no change.
 
 mod admin;
+mod approvals;
 mod bearer_tokens;
 mod cas;
 mod device;
