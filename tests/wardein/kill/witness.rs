@@ -165,7 +165,9 @@ impl Witness {
             | "ocsp-signer.certify"
             | "verdict-keys.change"
             | "audit.read"
-            | "call.refuse" => {}
+            | "call.refuse"
+            // More than sixty within a minute, where the rounds are quick.
+            | "call.refuse-further" => {}
             // Steps of deeds, and what a start does by itself.
             "key.rotate-storage" | "key.drop-storage" | "key.sweep" => notes.steps += 1,
             _ => unreachable!("nobody asked for this: {entry:?}"),
