@@ -19,7 +19,9 @@ pub enum Part {
 impl Part {
     /// All of them, in the order in which they are moved.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        Table::ALL.into_iter().map(Self::Rows).chain([Self::Audit, Self::Index, Self::Feed])
+        let mut tables = Table::ALL;
+        tables.sort_unstable_by_key(|table| *table as u16);
+        tables.into_iter().map(Self::Rows).chain([Self::Audit, Self::Index, Self::Feed])
     }
 
     /// Its number in a mark. They rise in the order of [`Part::all`].
