@@ -123,6 +123,7 @@ impl From<Refusal> for Failure {
             return Self::Unreachable(refusal.message);
         }
         let Refusal { code, message: reason, request_id, proposal, .. } = refusal;
+        let proposal = proposal.map(|id| wardein_crypto::hex::encode(&id));
         Self::Refused { code, reason, request_id, proposal }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
+use wardein_crypto::hex;
 use wardein_domain::ErrorCode;
 
 /// The error of a failed call: the authority's refusal, or that the authority was not reached.
@@ -23,7 +24,7 @@ pub struct Refusal {
     /// The highest epoch that the authority accepts now, if that was wrong.
     pub highest_epoch: Option<u32>,
     /// The id of the proposal that waits for a second person, if the call needs one.
-    pub proposal: Option<String>,
+    pub proposal: Option<[u8; 8]>,
     /// The pause after which the same call may succeed, where one helps.
     pub retry_after: Option<Duration>,
 }
@@ -83,8 +84,7 @@ impl From<Status> for Refusal {
             highest_epoch: number("wardein-highest-epoch"),
             proposal: status
                 .get_details_error_info()
-                .and_then(|mut info| info.metadata.remove("proposal"))
-                .filter(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())),
+                .and_then(|info| hex::decode_array(info.metadata.get("proposal")?)),
             retry_after: status
                 .get_details_retry_info()
                 .and_then(|info| info.retry_delay)

@@ -144,7 +144,7 @@ pub enum Error {
     SealedElsewhere(PathBuf),
     /// An update is not taken.
     #[error("{0} ({code})", code = .0.code())]
-    Update(UpdateError),
+    Update(Box<UpdateError>),
     /// Something else runs than what was approved.
     #[error(
         "what runs is not the version {version} that was confirmed; have it looked at before it is used (firmware-unapproved)"
@@ -172,10 +172,8 @@ impl Error {
             #[cfg(feature = "tpm")]
             Self::Tpm(_) | Self::SealedElsewhere(_) => 1,
             Self::Refused(_) => 3,
-            Self::Unreachable(_)
-            | Self::Intercepted { .. }
-            | Self::PlatformUnreachable { .. }
-            | Self::Update(UpdateError::Unreachable(_)) => 4,
+            Self::Unreachable(_) | Self::Intercepted { .. } | Self::PlatformUnreachable { .. } => 4,
+            Self::Update(error) if matches!(**error, UpdateError::Unreachable(_)) => 4,
             Self::Update(error) if error.is_distrust() => 5,
             Self::OtherSoftware { .. } => 5,
             Self::File { .. }
@@ -213,7 +211,7 @@ impl From<wardein_tpm::TpmError> for Error {
 
 impl From<UpdateError> for Error {
     fn from(error: UpdateError) -> Self {
-        Self::Update(error)
+        Self::Update(Box::new(error))
     }
 }
 
