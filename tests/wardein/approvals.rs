@@ -66,6 +66,8 @@ async fn what_two_people_decide() {
     fs::write(&csv, "id,attr.board\npump-1,a\npump-2,b\n").unwrap();
     done(wardein(&["device", "enroll", "--identity", &station, "--csv", &csv, "--out", &out]));
 
+    // Who is issued in the second of a proposal counts as issued after it, and may not approve it.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
     let policy = done(place.first(&guard));
     let deeds = ["issue-administrator", "revoke-device", "shred-device", "loosen-approvals"];
     assert_eq!((&policy["require"], &policy["approvers"]), (&serde_json::json!(deeds), &2.into()));
