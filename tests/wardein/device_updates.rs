@@ -95,7 +95,7 @@ async fn a_device_installs_what_was_released_and_nothing_that_was_recalled() {
     let refused = update(&["download", "--version", "3"]);
     assert!(words(&refused).contains("update-no-release"), "{}", words(&refused));
 
-    // Whoever writes the share has it installed nowhere.
+    // A writer of the share has it installed nowhere.
     release("4", b"the fourth");
     fs::write(share.join("4.img"), b"the fourtH").unwrap();
     let refused = update(&["download"]);

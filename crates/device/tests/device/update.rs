@@ -209,14 +209,14 @@ type Fault<'a> = (&'a str, &'a dyn Fn(&Bench));
 
 /// Each is one of what a writer of the share can do without the maker's keys; the device stays as it was.
 #[tokio::test]
-async fn whoever_writes_the_share_has_nothing_installed() {
+async fn a_writer_of_the_share_has_nothing_installed() {
     let alter = |bench: &Bench| fs::write(bench.artifact(2, b"the second"), b"the secone").unwrap();
     let lengthen =
         |bench: &Bench| fs::write(bench.artifact(2, b"the second"), b"the second, and more").unwrap();
     let shorten = |bench: &Bench| fs::write(bench.artifact(2, b"the second"), b"the").unwrap();
     let remove = |bench: &Bench| fs::remove_file(bench.artifact(2, b"the second")).unwrap();
     let resign = |bench: &Bench| {
-        // The digest in the metadata is made to fit, as whoever has only checksums would have it.
+        // The digest in the metadata is made to fit, as it would be where checksums are all there is.
         let listed = bench.share().join("metadata/2.infusion.json");
         let text = fs::read_to_string(&listed).unwrap();
         let (old, new) = (Digest::of(b"the second"), Digest::of(b"the secone"));

@@ -61,7 +61,7 @@ codes! {
     /// There is no such proposal, or the caller may not see it.
     ProposalUnknown = "proposal-unknown", NotFound, "`wardein approval list` shows those that are open.";
     /// The proposal was rejected or carried out, or is over.
-    ProposalClosed = "proposal-closed", Precondition, "If it is still wanted, make the call again: that proposes it anew.";
+    ProposalClosed = "proposal-closed", Precondition, "If it is still wanted, make the call again: that proposes it again.";
     /// The approver is the person who proposed it, or was issued by that person since.
     ApproverNotIndependent = "approver-not-independent", Denied, "Have an administrator with another name approve it, who was there before it was proposed.";
     /// There are not two persons who could decide what the policy is to guard.

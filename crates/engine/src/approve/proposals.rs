@@ -313,7 +313,7 @@ fn closed(id: &ProposalId, state: &ProposalState) -> Error {
         ProposalState::CarriedOut { .. } => "was carried out",
         ProposalState::Open | ProposalState::Approved { .. } | ProposalState::Expired => "is over",
     };
-    let message = format_args!("proposal {} {how}; if it is wanted, it must be proposed anew", hex(id));
+    let message = format_args!("proposal {} {how}; if it is wanted, propose it again", hex(id));
     Error::new(ErrorCode::ProposalClosed, message)
 }
 
