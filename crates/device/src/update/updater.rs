@@ -14,8 +14,7 @@ use crate::error::Error;
 use crate::transport;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
-use wardein_client::Settings;
+use wardein_client::{Settings, unix_now};
 use wardein_domain::UnixSeconds;
 
 /// The updates of one device, for this process alone.
@@ -51,7 +50,7 @@ impl Updater {
         let settings = config.update.clone().ok_or_else(missing)?;
         // The device's own clock may be behind: the authority's last word is as good as that.
         let heard = files.contact().map_or(0, |contact| contact.server_time);
-        let now = UnixSeconds::new(heard.max(system_time()));
+        let now = UnixSeconds::new(heard.max(unix_now()));
         Ok(Self { files: UpdateFiles::open(files.path()).await?, config, settings, from, root, now })
     }
 
@@ -213,9 +212,4 @@ fn run(command: &[String], more: &[&std::ffi::OsStr]) -> Result<(), String> {
         Ok(status) => Err(status.to_string()),
         Err(error) => Err(error.to_string()),
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "the end of metadata is told in the time of people")]
-fn system_time() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
