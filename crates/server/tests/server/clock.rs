@@ -114,10 +114,15 @@ async fn a_clock_that_jumps_is_shown_and_accepted() {
     served.clock.set(right - 5 * DAY);
     wait_for(v1::ClockAgreement::Apart).await;
     let clock = get(&admin, true).await.unwrap();
-    assert_eq!((time::seconds(clock.time), time::seconds(clock.wall_time)), (right, right - 5 * DAY));
+    assert_eq!(time::seconds(clock.wall_time), right - 5 * DAY);
+    // The authority counts from the second in which it began, and the test from one that may have begun since.
+    assert!(right.abs_diff(time::seconds(clock.time)) <= 1, "{clock:?} at {right}");
     assert!(!clock.may_erase && clock.left_behind.is_some() && clock.acceptance.unwrap().is_new_era);
     assert!(http(&served, "/readyz").await.contains("ready; the clock is in doubt"));
-    while !http(&served, "/metrics").await.contains("wardein_clock_ahead_seconds -432000") {
+    // Less a second where it began late in one.
+    while !http(&served, "/metrics").await.lines().any(|line| {
+        ["-432000", "-431999"].iter().any(|ahead| line == format!("wardein_clock_ahead_seconds {ahead}"))
+    }) {
         sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(accept(time::ms(clock.wall_time) + 301_000).await.unwrap_err(), "clock-moved");
