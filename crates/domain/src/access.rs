@@ -177,6 +177,7 @@ impl Method {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Role::Site;
 
     /// What a role may call beside what is open to all, and what every operator may for itself.
     fn of(role: Role) -> impl Iterator<Item = &'static Method> {
@@ -206,6 +207,14 @@ mod tests {
         for method in of(ReleaseManager) {
             let path = method.path();
             assert!(path.starts_with("/wardein.v1.UpdateService/"), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_site_has_to_do_with_what_is_offered_to_its_devices_and_nothing_else() {
+        for method in of(Site) {
+            let path = method.path();
+            assert!(path.starts_with("/wardein.v1.SiteService/"), "{path}");
         }
     }
 

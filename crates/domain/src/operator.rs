@@ -20,12 +20,21 @@ pub enum Role {
     Auditor,
     /// Releases a maker's updates, for the product lines that name it.
     ReleaseManager,
+    /// Decides for one tenant whether and when its devices are updated, and nothing else.
+    Site,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 6] =
-        [Self::Admin, Self::TenantAdmin, Self::Station, Self::Platform, Self::Auditor, Self::ReleaseManager];
+    pub const ALL: [Self; 7] = [
+        Self::Admin,
+        Self::TenantAdmin,
+        Self::Station,
+        Self::Platform,
+        Self::Auditor,
+        Self::ReleaseManager,
+        Self::Site,
+    ];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
@@ -36,6 +45,7 @@ impl Role {
             Self::Platform => "platform",
             Self::Auditor => "auditor",
             Self::ReleaseManager => "release-manager",
+            Self::Site => "site",
         }
     }
 
@@ -43,7 +53,7 @@ impl Role {
     pub fn administers(self) -> bool {
         match self {
             Self::Admin | Self::TenantAdmin => true,
-            Self::Station | Self::Platform | Self::Auditor | Self::ReleaseManager => false,
+            Self::Station | Self::Platform | Self::Auditor | Self::ReleaseManager | Self::Site => false,
         }
     }
 
@@ -51,7 +61,7 @@ impl Role {
     pub fn fits_tenant(self, has_tenant: bool) -> bool {
         match self {
             Self::Admin | Self::ReleaseManager => !has_tenant,
-            Self::TenantAdmin | Self::Station | Self::Platform => has_tenant,
+            Self::TenantAdmin | Self::Station | Self::Platform | Self::Site => has_tenant,
             Self::Auditor => true,
         }
     }
@@ -63,7 +73,7 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Self, NameError> {
         Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(NameError::Unknown {
             kind: "role",
-            allowed: "admin, tenant-admin, station, platform, auditor, release-manager",
+            allowed: "admin, tenant-admin, station, platform, auditor, release-manager, site",
         })
     }
 }

@@ -39,6 +39,8 @@ const (
 	Role_ROLE_AUDITOR Role = 5
 	// Releasing a maker's updates, for the product lines that name it. It has no tenant.
 	Role_ROLE_RELEASE_MANAGER Role = 6
+	// Deciding for one tenant, such as a hospital, whether and when its devices are updated.
+	Role_ROLE_SITE Role = 7
 )
 
 // Enum value maps for Role.
@@ -51,6 +53,7 @@ var (
 		4: "ROLE_PLATFORM",
 		5: "ROLE_AUDITOR",
 		6: "ROLE_RELEASE_MANAGER",
+		7: "ROLE_SITE",
 	}
 	Role_value = map[string]int32{
 		"ROLE_UNSPECIFIED":     0,
@@ -60,6 +63,7 @@ var (
 		"ROLE_PLATFORM":        4,
 		"ROLE_AUDITOR":         5,
 		"ROLE_RELEASE_MANAGER": 6,
+		"ROLE_SITE":            7,
 	}
 )
 
@@ -779,7 +783,7 @@ var File_wardein_v1_words_proto protoreflect.FileDescriptor
 const file_wardein_v1_words_proto_rawDesc = "" +
 	"\n" +
 	"\x16wardein/v1/words.proto\x12\n" +
-	"wardein.v1*\x94\x01\n" +
+	"wardein.v1*\xa3\x01\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -788,7 +792,8 @@ const file_wardein_v1_words_proto_rawDesc = "" +
 	"\fROLE_STATION\x10\x03\x12\x11\n" +
 	"\rROLE_PLATFORM\x10\x04\x12\x10\n" +
 	"\fROLE_AUDITOR\x10\x05\x12\x18\n" +
-	"\x14ROLE_RELEASE_MANAGER\x10\x06*\xea\x01\n" +
+	"\x14ROLE_RELEASE_MANAGER\x10\x06\x12\r\n" +
+	"\tROLE_SITE\x10\a*\xea\x01\n" +
 	"\vDeviceState\x12\x1c\n" +
 	"\x18DEVICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DEVICE_STATE_PENDING\x10\x01\x12\x17\n" +

@@ -163,7 +163,7 @@ words! {
         TpmVendor = 1, TpmListed = 2, TpmFirstUse = 3, StatedSecureElement = 4, StatedPkcs11 = 5, Software = 6,
     }
     KeyKeeper { SecureElement = 1, Pkcs11 = 2, Software = 3 }
-    Role { Admin = 1, TenantAdmin = 2, Station = 3, Platform = 4, Auditor = 5, ReleaseManager = 6 }
+    Role { Admin = 1, TenantAdmin = 2, Station = 3, Platform = 4, Auditor = 5, ReleaseManager = 6, Site = 7 }
     PcrStanding { Golden = 1, AsEnrolled = 2, AsApproved = 3 }
     Purpose { Proof = 1, Token = 2, Data = 3, File = 4 }
     GuardedDeed {

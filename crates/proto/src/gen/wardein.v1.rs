@@ -402,6 +402,8 @@ pub enum Role {
     Auditor = 5,
     /// Releasing a maker's updates, for the product lines that name it. It has no tenant.
     ReleaseManager = 6,
+    /// Deciding for one tenant, such as a hospital, whether and when its devices are updated.
+    Site = 7,
 }
 impl Role {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -417,6 +419,7 @@ impl Role {
             Self::Platform => "ROLE_PLATFORM",
             Self::Auditor => "ROLE_AUDITOR",
             Self::ReleaseManager => "ROLE_RELEASE_MANAGER",
+            Self::Site => "ROLE_SITE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -429,6 +432,7 @@ impl Role {
             "ROLE_PLATFORM" => Some(Self::Platform),
             "ROLE_AUDITOR" => Some(Self::Auditor),
             "ROLE_RELEASE_MANAGER" => Some(Self::ReleaseManager),
+            "ROLE_SITE" => Some(Self::Site),
             _ => None,
         }
     }

@@ -89,7 +89,7 @@ asked! {
     Purpose = Purpose { Proof, Token, Data, File }
     ReleaseDeed = ReleaseDeed { Release, Pause, Resume, Recall }
     Right = Right { Token, Open, Data, File }
-    Role = Role { Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager }
+    Role = Role { Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site }
 }
 
 answered! {
@@ -111,7 +111,7 @@ answered! {
     ReleaseState = ReleaseState { Proposed, Released, Paused, Recalled }
     RekeyGate = RekeyGate { Free, Due, Required }
     Right = Right { Token, Open, Data, File }
-    Role = Role { Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager }
+    Role = Role { Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site }
     TransferState = TransferState { Offered, Accepted, Agreed, Complete, Withdrawn }
     TrustLimit = Verdict { Restricted, NotTrusted }
     Verdict = Verdict { Trusted, Restricted, NotTrusted, Unknown }

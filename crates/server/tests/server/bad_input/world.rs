@@ -43,6 +43,7 @@ pub(crate) struct World {
     pub(crate) station: Connection,
     pub(crate) platform: Connection,
     pub(crate) auditor: Connection,
+    pub(crate) site: Connection,
 }
 
 impl World {
@@ -64,6 +65,7 @@ impl World {
             station: operator(Role::Station, "t").await,
             platform: operator(Role::Platform, "t").await,
             auditor: operator(Role::Auditor, "t").await,
+            site: operator(Role::Site, "t").await,
             release_manager: operator(Role::ReleaseManager, "").await,
             admin,
             served,
@@ -76,7 +78,7 @@ impl World {
         self.served.connect(Some(identity)).await.unwrap()
     }
 
-    pub(crate) fn operators(&self) -> [(Role, &Connection); 6] {
+    pub(crate) fn operators(&self) -> [(Role, &Connection); 7] {
         [
             (Role::Admin, &self.admin),
             (Role::TenantAdmin, &self.tenant_admin),
@@ -84,6 +86,7 @@ impl World {
             (Role::Platform, &self.platform),
             (Role::Auditor, &self.auditor),
             (Role::ReleaseManager, &self.release_manager),
+            (Role::Site, &self.site),
         ]
     }
 

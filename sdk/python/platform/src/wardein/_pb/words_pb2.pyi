@@ -13,6 +13,7 @@ class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROLE_PLATFORM: _ClassVar[Role]
     ROLE_AUDITOR: _ClassVar[Role]
     ROLE_RELEASE_MANAGER: _ClassVar[Role]
+    ROLE_SITE: _ClassVar[Role]
 
 class DeviceState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -111,6 +112,7 @@ ROLE_STATION: Role
 ROLE_PLATFORM: Role
 ROLE_AUDITOR: Role
 ROLE_RELEASE_MANAGER: Role
+ROLE_SITE: Role
 DEVICE_STATE_UNSPECIFIED: DeviceState
 DEVICE_STATE_PENDING: DeviceState
 DEVICE_STATE_ACTIVE: DeviceState
