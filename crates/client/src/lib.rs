@@ -38,6 +38,8 @@ mod refusal;
 mod timeless;
 mod tls;
 #[cfg(feature = "grpc")]
+mod unjudged;
+#[cfg(feature = "grpc")]
 mod watcher;
 mod way;
 

@@ -3,9 +3,9 @@
 use crate::clock;
 use crate::error::ConnectError;
 use crate::proxy::Proxy;
-#[cfg(feature = "grpc")]
-use crate::tls::unjudged;
 use crate::tls::{Identity, configuration};
+#[cfg(feature = "grpc")]
+use crate::unjudged::unjudged;
 use http::Uri;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
