@@ -39,6 +39,8 @@ pub trait Prover {
     async fn certificate(&mut self) -> Result<Certificate, Error>;
     /// The pins of the platform's keys as the authority vouches for them now, verified and stored; `None` where there are none.
     async fn pins(&mut self) -> Result<Option<PinBundle>, Error>;
+    /// Trusts the roots that the authority vouches for now, in the place of those before.
+    async fn roots(&mut self) -> Result<(), Error>;
     /// Agrees on new keys and goes over to them.
     async fn rekey(&mut self) -> Result<(), Error>;
     /// Whether keys are to be agreed anew.
@@ -163,6 +165,10 @@ impl<P: Prover> Agent<P> {
         // Beside the certificate, and so before the first delivery and as often after. The device is in service without it.
         if let Err(error) = self.session.pins().await {
             tracing::warn!(%error, "the platform's pins are as they were; the next renewal tries again");
+        }
+        // While the former root is trusted: once it is not, no server can be verified by it.
+        if let Err(error) = self.session.roots().await {
+            tracing::warn!(%error, "the trust roots are as they were; the next renewal tries again");
         }
         Ok(Round::Renewed)
     }

@@ -18,6 +18,8 @@ pub trait Authority {
     async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError>;
     /// The confirmation of an enrollment, from the device itself.
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError>;
+    /// From the next connection on, trusts these roots (PEM) in the place of those before. One that is not reached over TLS has none.
+    fn trust(&mut self, _roots: &str) {}
 }
 
 /// What a device that signs asks of the authority besides (DDKG-1 §5.1).

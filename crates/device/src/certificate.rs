@@ -26,6 +26,9 @@ pub enum CertificateError {
     /// The reply's body is not a row of framed certificates.
     #[error("the reply's body is not 2 to {MAX_CHAIN} framed certificates")]
     Body,
+    /// The trust bundle that came has no roots, or too many.
+    #[error("the trust bundle that came does not have 1 to {} roots", wardein_pki::PinBundle::MAX_ROOTS)]
+    Roots,
     /// The trust roots in device.toml cannot be read.
     #[error("trust_roots: {0}")]
     TrustRoots(pem::PemError),

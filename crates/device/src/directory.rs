@@ -2,6 +2,7 @@
 
 mod key;
 mod pins;
+mod roots;
 mod state;
 mod transfer;
 

@@ -97,6 +97,11 @@ impl Authority for Remote {
         let answer = self.reach().await?.device().confirm_enrollment(request).await;
         self.answered(answer).map(drop)
     }
+
+    fn trust(&mut self, roots: &str) {
+        self.settings.roots = roots.as_bytes().to_vec();
+        self.connection = None;
+    }
 }
 
 impl SigningAuthority for Remote {

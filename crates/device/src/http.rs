@@ -89,6 +89,11 @@ impl Authority for Posting {
         let Confirmed = self.post("/v1/device/confirm", confirmation.encode(), Confirmed::decode).await?;
         Ok(())
     }
+
+    fn trust(&mut self, roots: &str) {
+        self.settings.roots = roots.as_bytes().to_vec();
+        self.poster = None;
+    }
 }
 
 impl SigningAuthority for Posting {

@@ -100,6 +100,13 @@ impl Prover for Either {
         }
     }
 
+    async fn roots(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Derives(session) => session.roots().await,
+            Self::Signs(session) => session.roots().await,
+        }
+    }
+
     async fn rekey(&mut self) -> Result<(), Error> {
         match self {
             Self::Derives(session) => session.rekey().await.map(|_| ()),

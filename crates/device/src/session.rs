@@ -247,6 +247,16 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         }
     }
 
+    /// Trusts the roots that the authority vouches for now, in the place of those before: device.toml has them from then on.
+    pub async fn roots(&mut self) -> Result<(), Error> {
+        let bundle = self.trust_bundle().await?;
+        if let Some(roots) = self.directory.take_roots(&self.config, &bundle)? {
+            self.authority.trust(&roots);
+            self.config.trust_roots = roots;
+        }
+        Ok(())
+    }
+
     /// The certificate that is stored, if it is for the device's key and can be read.
     pub fn stored_certificate(&self) -> Result<Option<Certificate>, Error> {
         let files = self.directory.files();
@@ -424,6 +434,10 @@ impl<A: Authority, E: Entropy> Prover for Session<A, E> {
 
     async fn pins(&mut self) -> Result<Option<PinBundle>, Error> {
         Self::pins(self).await
+    }
+
+    async fn roots(&mut self) -> Result<(), Error> {
+        Self::roots(self).await
     }
 
     async fn rekey(&mut self) -> Result<(), Error> {

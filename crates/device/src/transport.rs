@@ -113,6 +113,14 @@ impl Authority for Link {
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
         through!(self, link => link.confirm(confirmation))
     }
+
+    fn trust(&mut self, roots: &str) {
+        match self {
+            #[cfg(feature = "grpc")]
+            Self::Grpc(link) => link.trust(roots),
+            Self::Http(link) => link.trust(roots),
+        }
+    }
 }
 
 impl SigningAuthority for Link {

@@ -132,6 +132,15 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
         }
     }
 
+    async fn roots(&mut self) -> Result<(), Error> {
+        let bundle = self.request("trust-bundle", b"").await?.body;
+        if let Some(roots) = self.directory.take_roots(&self.config, &bundle)? {
+            self.authority.trust(&roots);
+            self.config.trust_roots = roots;
+        }
+        Ok(())
+    }
+
     async fn rekey(&mut self) -> Result<(), Error> {
         Err(Error::Signs("rekey"))
     }

@@ -12,6 +12,7 @@ mod made_keys;
 mod pins;
 mod rekey;
 mod requests;
+mod roots;
 #[cfg(feature = "tpm")]
 mod sealed;
 mod signing;

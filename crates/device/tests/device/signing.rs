@@ -26,8 +26,8 @@ async fn it_is_certified_and_renews_by_itself() {
     assert_eq!(agent.round().await.unwrap(), Round::Renewed);
     assert_eq!(
         authority.calls(),
-        ["challenge", "prove by signature"].repeat(6),
-        "the last round authenticates, then renews; with each certificate come the pins"
+        ["challenge", "prove by signature"].repeat(8),
+        "the last round authenticates, then renews; with each certificate come the pins and the roots"
     );
 }
 

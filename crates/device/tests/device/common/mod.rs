@@ -70,6 +70,8 @@ pub(crate) struct World {
     /// The state directory of the device, for [`Fault::DiskFails`].
     pub(crate) disk: PathBuf,
     pub(crate) root_pem: String,
+    /// The roots that the device's connections were told to trust, in turn.
+    pub(crate) trusted: Vec<String>,
     /// The trust bundle's second version.
     pub(crate) pins: Vec<u8>,
     /// The key of a device that signs.
@@ -120,6 +122,7 @@ impl Shared {
             is_revoked: false,
             only_suite: None,
             disk: PathBuf::new(),
+            trusted: Vec::new(),
             pins: Vec::new(),
             root_pem: pem::encode_certificates([root.certificate().der()]).unwrap(),
             signs_with: None,
@@ -379,6 +382,10 @@ impl Authority for Shared {
         let mut world = self.0.borrow_mut();
         world.calls.push("confirm by device");
         world.confirmed(confirmation)
+    }
+
+    fn trust(&mut self, roots: &str) {
+        self.0.borrow_mut().trusted.push(roots.to_owned());
     }
 }
 
