@@ -29,6 +29,7 @@ mod renew;
 mod request;
 mod rotating_fleet;
 mod rotation;
+mod service;
 mod shred;
 mod storage_keys;
 mod system;

@@ -5,7 +5,7 @@ use crate::passphrase::PassphraseArgs;
 use crate::{
     approval, attestation, audit, backup, ca, cert, clock, completions, config::StoreKind,
     connection::ConnectArgs, custody, db, device, grant, key, operator, pcr_policy, platform_cert,
-    platform_pin, profile, store, tenant, trust, update, webhook,
+    platform_pin, profile, service, store, tenant, trust, update, webhook,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -81,6 +81,9 @@ pub(crate) enum Command {
     /// What two people decide: proposals that wait, and which deeds need a second person
     #[command(subcommand)]
     Approval(approval::ApprovalCommand),
+    /// Service access: technicians are in a device only while they are invited
+    #[command(subcommand)]
+    Service(service::ServiceCommand),
     /// Where verdicts that change are posted, for platforms that cannot watch
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),

@@ -33,6 +33,7 @@ mod profile;
 mod progress;
 mod root_key;
 mod secret;
+mod service;
 mod store;
 mod tenant;
 mod trust;
@@ -134,6 +135,7 @@ fn dispatch(
         Command::Grant(command) => block_on(command.run(out)),
         Command::Update(command) => block_on(command.run(out)),
         Command::Approval(command) => block_on(command.run(out)),
+        Command::Service(command) => block_on(command.run(out)),
         Command::Webhook(command) => block_on(command.run(out)),
         Command::Ca(ca::CaCommand::ExportRoot(args)) => inside(Inside::ExportRoot(args), out),
         Command::Ca(ca::CaCommand::ImportRoot(args)) => inside(Inside::ImportRoot(args), out),

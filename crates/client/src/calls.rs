@@ -122,6 +122,15 @@ client! {
             approve_proposal: ApproveProposalRequest => ApproveProposalResponse,
             reject_proposal: RejectProposalRequest => RejectProposalResponse,
         }
+        service_access {
+            get_service_policy: GetServicePolicyRequest => GetServicePolicyResponse,
+            put_service_policy: PutServicePolicyRequest => PutServicePolicyResponse,
+            invite_technician: InviteTechnicianRequest => InviteTechnicianResponse,
+            list_visits: ListVisitsRequest => ListVisitsResponse,
+            get_visit: GetVisitRequest => GetVisitResponse,
+            release_visit: ReleaseVisitRequest => ReleaseVisitResponse,
+            end_visit: EndVisitRequest => EndVisitResponse,
+        }
         webhooks {
             put_webhook: PutWebhookRequest => PutWebhookResponse,
             list_webhooks: ListWebhooksRequest => ListWebhooksResponse,

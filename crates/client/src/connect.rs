@@ -14,6 +14,7 @@ use crate::v1::certificate_service_client::CertificateServiceClient;
 use crate::v1::device_service_client::DeviceServiceClient;
 use crate::v1::invitation_service_client::InvitationServiceClient;
 use crate::v1::provisioning_service_client::ProvisioningServiceClient;
+use crate::v1::service_access_service_client::ServiceAccessServiceClient;
 use crate::v1::storage_service_client::StorageServiceClient;
 use crate::v1::trust_policy_service_client::TrustPolicyServiceClient;
 use crate::v1::trust_service_client::TrustServiceClient;
@@ -116,6 +117,8 @@ services! {
     updates: UpdateServiceClient,
     /// What two people decide.
     approvals: ApprovalServiceClient,
+    /// Technicians' visits.
+    service_access: ServiceAccessServiceClient,
     /// Webhooks.
     webhooks: WebhookServiceClient,
     /// The audit log.

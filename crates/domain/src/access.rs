@@ -41,7 +41,9 @@ macro_rules! methods {
 }
 
 use Access::{Open, Roles};
-use Role::{Admin, Auditor, Platform, ReleaseManager, Station, TenantAdmin};
+use Role::{
+    Admin, Auditor, Platform, ReleaseManager, ServiceCoordinator, Site, Station, Technician, TenantAdmin,
+};
 
 methods! {
     Enroll = "/wardein.v1.ProvisioningService/Enroll": Roles(&[Station]),
@@ -144,6 +146,13 @@ methods! {
     GetProposal = "/wardein.v1.ApprovalService/GetProposal": Roles(&[Admin, TenantAdmin, Auditor]),
     ApproveProposal = "/wardein.v1.ApprovalService/ApproveProposal": Roles(&[Admin, TenantAdmin]),
     RejectProposal = "/wardein.v1.ApprovalService/RejectProposal": Roles(&[Admin, TenantAdmin]),
+    GetServicePolicy = "/wardein.v1.ServiceAccessService/GetServicePolicy": Roles(&[Admin, TenantAdmin, Auditor, ServiceCoordinator]),
+    PutServicePolicy = "/wardein.v1.ServiceAccessService/PutServicePolicy": Roles(&[Admin, TenantAdmin]),
+    InviteTechnician = "/wardein.v1.ServiceAccessService/InviteTechnician": Roles(&[Admin, TenantAdmin, ServiceCoordinator]),
+    ListVisits = "/wardein.v1.ServiceAccessService/ListVisits": Roles(&[Admin, TenantAdmin, Auditor, Site, ServiceCoordinator, Technician]),
+    GetVisit = "/wardein.v1.ServiceAccessService/GetVisit": Roles(&[Admin, TenantAdmin, Auditor, Site, ServiceCoordinator, Technician]),
+    ReleaseVisit = "/wardein.v1.ServiceAccessService/ReleaseVisit": Roles(&[Site]),
+    EndVisit = "/wardein.v1.ServiceAccessService/EndVisit": Roles(&[Admin, TenantAdmin, Site, ServiceCoordinator, Technician]),
     CreateBearerToken = "/wardein.v1.BearerTokenService/CreateBearerToken": Roles(&[Admin, TenantAdmin]),
     RevokeBearerToken = "/wardein.v1.BearerTokenService/RevokeBearerToken": Roles(&[Admin, TenantAdmin]),
     ListBearerTokens = "/wardein.v1.BearerTokenService/ListBearerTokens": Roles(&[Admin, TenantAdmin, Auditor]),
@@ -177,7 +186,6 @@ impl Method {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Role::Site;
 
     /// What a role may call beside what is open to all, and what every operator may for itself.
     fn of(role: Role) -> impl Iterator<Item = &'static Method> {
@@ -211,11 +219,25 @@ mod tests {
     }
 
     #[test]
-    fn a_site_has_to_do_with_what_is_offered_to_its_devices_and_nothing_else() {
+    fn a_site_has_to_do_with_updates_and_visits_of_its_devices_and_nothing_else() {
         for method in of(Site) {
             let path = method.path();
-            assert!(path.starts_with("/wardein.v1.SiteService/"), "{path}");
+            let is_of_visits = matches!(
+                method,
+                Method::ListVisits | Method::GetVisit | Method::ReleaseVisit | Method::EndVisit
+            );
+            assert!(is_of_visits || path.starts_with("/wardein.v1.SiteService/"), "{path}");
         }
+    }
+
+    #[test]
+    fn who_has_to_do_with_visits_has_to_do_with_nothing_else() {
+        for method in of(ServiceCoordinator).chain(of(Technician)) {
+            let path = method.path();
+            assert!(path.starts_with("/wardein.v1.ServiceAccessService/"), "{path}");
+        }
+        assert!(!Method::InviteTechnician.allows(Some(Technician)));
+        assert!(!Method::ReleaseVisit.allows(Some(ServiceCoordinator)));
     }
 
     #[test]

@@ -27,13 +27,15 @@ pub enum GuardedDeed {
     DistrustCa,
     /// The key that signs verdicts is taken out of use.
     ReplaceVerdictKey,
+    /// A technician is invited to devices.
+    InviteTechnician,
     /// An approval policy comes to need a second person for less, or to let proposals live longer.
     LoosenApprovals,
 }
 
 impl GuardedDeed {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::IssueAdministrator,
         Self::RevokeDevice,
         Self::ShredDevice,
@@ -42,6 +44,7 @@ impl GuardedDeed {
         Self::PutPcrPolicy,
         Self::DistrustCa,
         Self::ReplaceVerdictKey,
+        Self::InviteTechnician,
         Self::LoosenApprovals,
     ];
 
@@ -56,6 +59,7 @@ impl GuardedDeed {
             Self::PutPcrPolicy => "put-pcr-policy",
             Self::DistrustCa => "distrust-ca",
             Self::ReplaceVerdictKey => "replace-verdict-key",
+            Self::InviteTechnician => "invite-technician",
             Self::LoosenApprovals => "loosen-approvals",
         }
     }
@@ -72,6 +76,8 @@ impl GuardedDeed {
             Self::PutPcrPolicy => Method::PutPcrPolicy,
             Self::DistrustCa => Method::DistrustCa,
             Self::ReplaceVerdictKey => Method::ReplaceVerdictKey,
+            // Of those who may invite, its administrators: coordinators approve nothing.
+            Self::InviteTechnician => Method::PutServicePolicy,
             Self::LoosenApprovals => Method::PutApprovalPolicy,
         }
     }
@@ -86,6 +92,7 @@ impl GuardedDeed {
             | Self::PutTrustPolicy
             | Self::PutKeyPolicy
             | Self::PutPcrPolicy
+            | Self::InviteTechnician
             | Self::LoosenApprovals => false,
         }
     }
@@ -97,7 +104,7 @@ impl FromStr for GuardedDeed {
     fn from_str(text: &str) -> Result<Self, NameError> {
         Self::ALL.into_iter().find(|deed| deed.as_str() == text).ok_or(NameError::Unknown {
             kind: "guarded deed",
-            allowed: "issue-administrator, revoke-device, shred-device, put-trust-policy, put-key-policy, put-pcr-policy, distrust-ca, replace-verdict-key, loosen-approvals",
+            allowed: "issue-administrator, revoke-device, shred-device, put-trust-policy, put-key-policy, put-pcr-policy, distrust-ca, replace-verdict-key, invite-technician, loosen-approvals",
         })
     }
 }

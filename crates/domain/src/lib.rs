@@ -35,6 +35,7 @@ mod revocation;
 mod rotation;
 mod schedule;
 mod serial;
+mod service;
 mod template;
 mod time;
 mod tpm;
@@ -67,8 +68,8 @@ pub use grant::{Right, UserNameTemplate};
 pub use key_kind::{KeyKind, KeyKinds};
 pub use name::{
     Action, AttributeName, Audience, CommonName, DeviceId, LineName, ModelName, NameError, OperatorName,
-    ProfileName, Purpose, Reason, ReleaseText, RepositoryName, SubjectSerial, TenantId, TrustDomain,
-    WebhookName, is_plain,
+    ProfileName, Purpose, Reason, ReleaseText, RepositoryName, ServiceScope, SubjectSerial, TenantId,
+    TrustDomain, WebhookName, WorkOrder, is_plain,
 };
 pub use operator::{Principal, Role};
 pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};
@@ -81,6 +82,9 @@ pub use revocation::RevocationReason;
 pub use rotation::{RekeyGate, Rotation};
 pub use schedule::Schedule;
 pub use serial::{Serial, SerialError};
+pub use service::{
+    ServicePolicy, ServicePolicyError, SourceAddress, SourceAddressError, VisitWindow, VisitWindowError,
+};
 pub use time::{Seconds, UnixMillis, UnixSeconds};
 pub use tpm::{TpmChallenge, TpmEvidence};
 pub use transfer::TransferState;

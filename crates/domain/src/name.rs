@@ -232,6 +232,18 @@ name! {
     |_, _, c| is_plain(c)
 }
 
+name! {
+    /// A work order, by its number in the system that it comes from. It is in the command of a certificate, which a shell reads.
+    WorkOrder, "work order", 1..=64, "A-Z, a-z, 0-9 and '.', '_', '/', ':', '-', not first '-'",
+    |_, position, c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/' | ':') || (c == '-' && position > 0)
+}
+
+name! {
+    /// What a visit may do, in a word of the tenant's own, such as `maintenance`.
+    ServiceScope, "scope", 1..=32, "a-z, 0-9 and '-', with a letter or digit first",
+    |_, position, c| c.is_ascii_lowercase() || c.is_ascii_digit() || (c == '-' && position > 0)
+}
+
 /// Whether a [`CommonName`] may have the character.
 pub(crate) fn is_of_common_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '@' | '-')

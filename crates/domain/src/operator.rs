@@ -20,13 +20,17 @@ pub enum Role {
     Auditor,
     /// Releases a maker's updates, for the product lines that name it.
     ReleaseManager,
-    /// Decides for one tenant whether and when its devices are updated, and nothing else.
+    /// Decides for one tenant whether and when its devices are updated, and which technicians are let in.
     Site,
+    /// Invites technicians to devices of one tenant.
+    ServiceCoordinator,
+    /// Visits the devices that it is invited to, in one tenant.
+    Technician,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Admin,
         Self::TenantAdmin,
         Self::Station,
@@ -34,6 +38,8 @@ impl Role {
         Self::Auditor,
         Self::ReleaseManager,
         Self::Site,
+        Self::ServiceCoordinator,
+        Self::Technician,
     ];
 
     /// The word for it.
@@ -46,6 +52,8 @@ impl Role {
             Self::Auditor => "auditor",
             Self::ReleaseManager => "release-manager",
             Self::Site => "site",
+            Self::ServiceCoordinator => "service-coordinator",
+            Self::Technician => "technician",
         }
     }
 
@@ -53,7 +61,13 @@ impl Role {
     pub fn administers(self) -> bool {
         match self {
             Self::Admin | Self::TenantAdmin => true,
-            Self::Station | Self::Platform | Self::Auditor | Self::ReleaseManager | Self::Site => false,
+            Self::Station
+            | Self::Platform
+            | Self::Auditor
+            | Self::ReleaseManager
+            | Self::Site
+            | Self::ServiceCoordinator
+            | Self::Technician => false,
         }
     }
 
@@ -61,7 +75,12 @@ impl Role {
     pub fn fits_tenant(self, has_tenant: bool) -> bool {
         match self {
             Self::Admin | Self::ReleaseManager => !has_tenant,
-            Self::TenantAdmin | Self::Station | Self::Platform | Self::Site => has_tenant,
+            Self::TenantAdmin
+            | Self::Station
+            | Self::Platform
+            | Self::Site
+            | Self::ServiceCoordinator
+            | Self::Technician => has_tenant,
             Self::Auditor => true,
         }
     }
@@ -73,7 +92,7 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Self, NameError> {
         Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(NameError::Unknown {
             kind: "role",
-            allowed: "admin, tenant-admin, station, platform, auditor, release-manager, site",
+            allowed: "admin, tenant-admin, station, platform, auditor, release-manager, site, service-coordinator, technician",
         })
     }
 }

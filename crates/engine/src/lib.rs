@@ -15,6 +15,7 @@ mod kernel;
 mod project;
 mod release;
 mod rows;
+mod service;
 mod sign;
 mod trust;
 mod update;
@@ -65,6 +66,8 @@ pub use project::Revoked;
 pub use release::keys::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
 pub use release::tokens::{LoggedIn, TokenAsk};
 pub use rows::seal::StorageKey;
+pub use service::invite::VisitOrder;
+pub use service::visits::{Visit, VisitId, VisitState};
 pub use sign::{
     EndorsementKey, KeyOrder, KeyPolicy, PcrPolicy, SetPcrPolicy, SignedReply, SignedRequest, TpmActivation,
 };

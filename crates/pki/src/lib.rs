@@ -41,6 +41,7 @@ mod roots;
 mod server_name;
 pub mod spiffe;
 mod spiffe_bundle;
+pub mod ssh;
 mod status_list;
 mod subject_key;
 #[cfg(test)]

@@ -88,11 +88,17 @@ pub enum Table {
     Proposal = 41,
     /// The proposals that wait, by tenant.
     OpenProposals = 42,
+    /// Service policies, by tenant.
+    ServicePolicy = 50,
+    /// Visits of technicians, by tenant and id.
+    Visit = 51,
+    /// The visits of each device that are not over, by tenant and id of the device.
+    DeviceVisits = 52,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 45] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -130,6 +136,9 @@ impl Table {
         Self::ApprovalPolicy,
         Self::Proposal,
         Self::OpenProposals,
+        Self::ServicePolicy,
+        Self::Visit,
+        Self::DeviceVisits,
         Self::Webhook,
         Self::WebhookPosition,
         Self::UpdateRepository,
@@ -178,6 +187,9 @@ impl Table {
             | Self::ApprovalPolicy
             | Self::Proposal
             | Self::OpenProposals
+            | Self::ServicePolicy
+            | Self::Visit
+            | Self::DeviceVisits
             | Self::Webhook
             | Self::WebhookPosition
             | Self::UpdateRepository

@@ -85,6 +85,7 @@ words! {
     ReleaseState = "RELEASE_STATE_",
     ReleaseDeed = "RELEASE_DEED_",
     Verdict = "VERDICT_",
+    VisitState = "VISIT_STATE_",
 }
 
 #[cfg(test)]

@@ -39,8 +39,13 @@ const (
 	Role_ROLE_AUDITOR Role = 5
 	// Releasing a maker's updates, for the product lines that name it. It has no tenant.
 	Role_ROLE_RELEASE_MANAGER Role = 6
-	// Deciding for one tenant, such as a hospital, whether and when its devices are updated.
+	// Deciding for one tenant, such as a hospital, whether and when its devices are updated, and which technicians are let
+	// in.
 	Role_ROLE_SITE Role = 7
+	// Inviting technicians to devices of one tenant.
+	Role_ROLE_SERVICE_COORDINATOR Role = 8
+	// Visiting the devices that it is invited to, in one tenant.
+	Role_ROLE_TECHNICIAN Role = 9
 )
 
 // Enum value maps for Role.
@@ -54,16 +59,20 @@ var (
 		5: "ROLE_AUDITOR",
 		6: "ROLE_RELEASE_MANAGER",
 		7: "ROLE_SITE",
+		8: "ROLE_SERVICE_COORDINATOR",
+		9: "ROLE_TECHNICIAN",
 	}
 	Role_value = map[string]int32{
-		"ROLE_UNSPECIFIED":     0,
-		"ROLE_ADMIN":           1,
-		"ROLE_TENANT_ADMIN":    2,
-		"ROLE_STATION":         3,
-		"ROLE_PLATFORM":        4,
-		"ROLE_AUDITOR":         5,
-		"ROLE_RELEASE_MANAGER": 6,
-		"ROLE_SITE":            7,
+		"ROLE_UNSPECIFIED":         0,
+		"ROLE_ADMIN":               1,
+		"ROLE_TENANT_ADMIN":        2,
+		"ROLE_STATION":             3,
+		"ROLE_PLATFORM":            4,
+		"ROLE_AUDITOR":             5,
+		"ROLE_RELEASE_MANAGER":     6,
+		"ROLE_SITE":                7,
+		"ROLE_SERVICE_COORDINATOR": 8,
+		"ROLE_TECHNICIAN":          9,
 	}
 )
 
@@ -783,7 +792,7 @@ var File_wardein_v1_words_proto protoreflect.FileDescriptor
 const file_wardein_v1_words_proto_rawDesc = "" +
 	"\n" +
 	"\x16wardein/v1/words.proto\x12\n" +
-	"wardein.v1*\xa3\x01\n" +
+	"wardein.v1*\xd6\x01\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -793,7 +802,9 @@ const file_wardein_v1_words_proto_rawDesc = "" +
 	"\rROLE_PLATFORM\x10\x04\x12\x10\n" +
 	"\fROLE_AUDITOR\x10\x05\x12\x18\n" +
 	"\x14ROLE_RELEASE_MANAGER\x10\x06\x12\r\n" +
-	"\tROLE_SITE\x10\a*\xea\x01\n" +
+	"\tROLE_SITE\x10\a\x12\x1c\n" +
+	"\x18ROLE_SERVICE_COORDINATOR\x10\b\x12\x13\n" +
+	"\x0fROLE_TECHNICIAN\x10\t*\xea\x01\n" +
 	"\vDeviceState\x12\x1c\n" +
 	"\x18DEVICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DEVICE_STATE_PENDING\x10\x01\x12\x17\n" +

@@ -11,7 +11,7 @@ use wardein_crypto::{SecretBytes, hex};
 #[derive(Debug, Args)]
 pub(crate) struct InviteArgs {
     /// What it may do
-    #[arg(long, value_parser = ["admin", "tenant-admin", "station", "platform", "auditor", "release-manager", "site"], required_unless_present = "revoke")]
+    #[arg(long, value_parser = ["admin", "tenant-admin", "station", "platform", "auditor", "release-manager", "site", "service-coordinator", "technician"], required_unless_present = "revoke")]
     role: Option<String>,
     /// Its tenant; not for an admin, and not for an auditor of everything
     #[arg(long)]

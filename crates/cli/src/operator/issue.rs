@@ -33,7 +33,7 @@ pub(crate) struct IssueArgs {
 #[derive(Debug, Args)]
 pub(super) struct OrderArgs {
     /// What it may do
-    #[arg(long, value_parser = ["admin", "tenant-admin", "station", "platform", "auditor", "release-manager", "site"])]
+    #[arg(long, value_parser = ["admin", "tenant-admin", "station", "platform", "auditor", "release-manager", "site", "service-coordinator", "technician"])]
     role: String,
     /// Its tenant; not for an admin or a release manager, and not for an auditor of everything
     #[arg(long)]

@@ -69,6 +69,14 @@ events! {
     ProposalExpired = "proposal.expire",
     /// An approval does not count any more: who gave it was revoked. The proposal waits for another.
     ApprovalLapsed = "proposal.lapse",
+    /// A tenant's service policy was set.
+    ServicePolicyPut = "service-policy.put",
+    /// A technician was invited to visit a device; each device has an entry.
+    TechnicianInvited = "visit.invite",
+    /// The visit was released by another person.
+    VisitReleased = "visit.release",
+    /// The visit was ended before its window.
+    VisitEnded = "visit.end",
     /// An operator was revoked.
     OperatorRevoked = "operator.revoke",
     /// An administrator was made while the service was stopped, by a person who has the directory and opens the root key.

@@ -7,7 +7,8 @@ use crate::ca::{CaId, CaState};
 use crate::device::DeviceState;
 use crate::grant::{Right, UserNameTemplate};
 use crate::name::{
-    AttributeName, ModelName, OperatorName, ProfileName, Purpose, Reason, TrustDomain, is_plain,
+    AttributeName, ModelName, OperatorName, ProfileName, Purpose, Reason, ServiceScope, TrustDomain,
+    WorkOrder, is_plain,
 };
 use crate::registers::PcrStanding;
 use crate::revocation::RevocationReason;
@@ -130,9 +131,11 @@ values!(
     Reason,
     Right,
     Serial,
+    ServiceScope,
     TrustDomain,
     Udi,
     UserNameTemplate,
+    WorkOrder,
 );
 
 macro_rules! names {
@@ -249,6 +252,22 @@ names! {
     GuardedDeeds = "guarded-deeds",
     /// Seconds for which a proposal lives.
     ProposalLifetime = "proposal-lifetime",
+    /// The id of a visit, in hex.
+    Visit = "visit",
+    /// The work order that a visit is for.
+    WorkOrder = "work-order",
+    /// What a visit may do, or which scopes there are, with commas.
+    ServiceScope = "service-scope",
+    /// The technician of a visit.
+    Technician = "technician",
+    /// The fingerprint of the technician's SSH key, as `ssh-keygen -l` has it.
+    SshKey = "ssh-key",
+    /// Unix second from which a visit may be.
+    Starts = "starts",
+    /// Unix second until which it may be.
+    Ends = "ends",
+    /// Seconds that a visit's window may have.
+    LongestVisit = "longest-visit",
     /// The id of a bearer token, in hex: one that was made or revoked, or that the call came with.
     BearerToken = "bearer-token",
     /// The name of a maker's repository.

@@ -68,6 +68,22 @@ codes! {
     ApproversMissing = "approvers-missing", Precondition, "Issue another administrator first (`wardein operator issue`), under a name of its own.";
     /// There are as many open proposals as there may be.
     ProposalQuota = "proposal-quota", Precondition, "Approve and carry out, or reject, those that wait (`wardein approval list`).";
+    /// There is no such visit, or the caller may not see it.
+    VisitUnknown = "visit-unknown", NotFound, "`wardein service list` shows the visits that you may see.";
+    /// The visit was ended, or its window is over.
+    VisitClosed = "visit-closed", Precondition, "If it is still wanted, invite the technician again (`wardein service invite`).";
+    /// The window of the visit is in the past.
+    VisitWindowPast = "visit-window-past", Invalid, "Give a window that ends later than now, and begins at most 5 minutes ago.";
+    /// The window of the visit is too short or too long, or too far ahead.
+    VisitWindowBounds = "visit-window-bounds", Invalid, "Give a window of 5 minutes up to what `wardein service policy show` says, within 90 days.";
+    /// The technician is invited to the same device for an overlapping time.
+    VisitOverlaps = "visit-overlaps", Precondition, "Use the visit that the message names, or end it first (`wardein service end`).";
+    /// The device has as many visits that are not over as it may.
+    VisitQuota = "visit-quota", Precondition, "End visits that are not needed (`wardein service list`), or wait until some are over.";
+    /// The scope is not one of the tenant's list.
+    ServiceScopeUnknown = "service-scope-unknown", Invalid, "`wardein service policy show` lists the scopes; a tenant administrator sets them.";
+    /// The person who releases the visit asked for it, or is the technician.
+    ReleaserNotIndependent = "releaser-not-independent", Denied, "Have another person release it.";
     /// The token of the invitation is unknown, used, revoked or over; it is not said which.
     InvitationInvalid = "invitation-invalid", Unauthenticated, "Have another invitation made (`wardein operator invite`). If the token was used by somebody else, an administrator finds it in the audit log as `operator.redeem`.";
     /// There is no such invitation, or the caller may not see it.

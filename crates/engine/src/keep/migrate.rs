@@ -262,6 +262,9 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::ApprovalPolicy
             | Table::Proposal
             | Table::OpenProposals
+            | Table::ServicePolicy
+            | Table::Visit
+            | Table::DeviceVisits
             | Table::Webhook
             | Table::WebhookPosition
             | Table::UpdateRepository

@@ -257,6 +257,7 @@ impl Engine {
             self.forget_invitations().await?;
             self.forget_answers().await?;
             self.expire_proposals().await?;
+            self.forget_visits().await?;
             // A step each, as of devices.
             if self.forget_idempotency_keys(PAGE).await? {
                 return Ok(sweep.progress);

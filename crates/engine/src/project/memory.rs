@@ -251,6 +251,9 @@ impl Memory {
             | Table::ApprovalPolicy
             | Table::Proposal
             | Table::OpenProposals
+            | Table::ServicePolicy
+            | Table::Visit
+            | Table::DeviceVisits
             | Table::Webhook
             | Table::WebhookPosition
             | Table::UpdateRepository

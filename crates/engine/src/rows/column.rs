@@ -10,8 +10,8 @@ use wardein_domain::{
     Assurance, AttributeName, Bank, CaState, CertificateProfile, DeviceId, DeviceState, FirmwareVersion,
     GuardedDeed, KeyKeeper, KeyKind, KeyKinds, LineName, ModelName, NameTemplate, OperatorName, PcrStanding,
     ProfileName, Purpose, Reason, ReleaseText, RepositoryName, RevocationReason, Role, Seconds, Serial,
-    TenantId, TransferState, TrustDomain, TrustLimit, Udi, UnixMillis, UnixSeconds, UserNameTemplate,
-    WebhookUrl,
+    ServiceScope, SourceAddress, TenantId, TransferState, TrustDomain, TrustLimit, Udi, UnixMillis,
+    UnixSeconds, UserNameTemplate, WebhookUrl, WorkOrder,
 };
 
 /// A type that a row holds.
@@ -113,7 +113,8 @@ macro_rules! names {
 }
 
 names! {
-    AttributeName, DeviceId, FirmwareVersion, LineName, ModelName, NameTemplate, OperatorName, ProfileName, Reason, ReleaseText, RepositoryName, TenantId, TrustDomain, Udi, UserNameTemplate, WebhookUrl,
+    AttributeName, DeviceId, FirmwareVersion, LineName, ModelName, NameTemplate, OperatorName, ProfileName, Reason, ReleaseText, RepositoryName, ServiceScope, SourceAddress, TenantId, TrustDomain, Udi, UserNameTemplate, WebhookUrl,
+    WorkOrder,
 }
 
 macro_rules! numbers {
@@ -163,12 +164,14 @@ words! {
         TpmVendor = 1, TpmListed = 2, TpmFirstUse = 3, StatedSecureElement = 4, StatedPkcs11 = 5, Software = 6,
     }
     KeyKeeper { SecureElement = 1, Pkcs11 = 2, Software = 3 }
-    Role { Admin = 1, TenantAdmin = 2, Station = 3, Platform = 4, Auditor = 5, ReleaseManager = 6, Site = 7 }
+    Role {
+        Admin = 1, TenantAdmin = 2, Station = 3, Platform = 4, Auditor = 5, ReleaseManager = 6, Site = 7, ServiceCoordinator = 8, Technician = 9,
+    }
     PcrStanding { Golden = 1, AsEnrolled = 2, AsApproved = 3 }
     Purpose { Proof = 1, Token = 2, Data = 3, File = 4 }
     GuardedDeed {
         IssueAdministrator = 1, RevokeDevice = 2, ShredDevice = 3, PutTrustPolicy = 4, PutKeyPolicy = 5, PutPcrPolicy = 6,
-        DistrustCa = 7, ReplaceVerdictKey = 8, LoosenApprovals = 9,
+        DistrustCa = 7, ReplaceVerdictKey = 8, LoosenApprovals = 9, InviteTechnician = 10,
     }
     Bank { Sha256 = 1, Sha384 = 2 }
     CaState { Next = 1, Active = 2, Retiring = 3, Retired = 4, Distrusted = 5 }

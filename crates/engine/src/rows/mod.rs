@@ -29,6 +29,7 @@ mod prepared;
 mod profile;
 mod revocation;
 pub(crate) mod seal;
+mod service;
 mod signature_key;
 mod spent;
 mod status_entry;
@@ -76,6 +77,10 @@ pub(crate) use profile::ProfileRow;
 pub(crate) use revocation::{
     REVOKED_CERTIFICATES, Revocation, RevokedRow, RuleRow, RuleScope, parse_revocation_key, revoked_key,
     rule_key,
+};
+pub(crate) use service::{
+    DeviceVisitsRow, EndedRow, OpenVisitRow, ReleasedRow, ServicePolicyRow, VisitRow, VisitTerms,
+    parse_visit_key, visit_key,
 };
 pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
 pub(crate) use spent::SpentRow;

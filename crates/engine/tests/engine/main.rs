@@ -39,6 +39,7 @@ mod release;
 mod restored;
 mod revocations;
 mod root_rotation;
+mod service;
 mod shred;
 mod signing;
 mod status_lists;

@@ -402,8 +402,13 @@ pub enum Role {
     Auditor = 5,
     /// Releasing a maker's updates, for the product lines that name it. It has no tenant.
     ReleaseManager = 6,
-    /// Deciding for one tenant, such as a hospital, whether and when its devices are updated.
+    /// Deciding for one tenant, such as a hospital, whether and when its devices are updated, and which technicians are let
+    /// in.
     Site = 7,
+    /// Inviting technicians to devices of one tenant.
+    ServiceCoordinator = 8,
+    /// Visiting the devices that it is invited to, in one tenant.
+    Technician = 9,
 }
 impl Role {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -420,6 +425,8 @@ impl Role {
             Self::Auditor => "ROLE_AUDITOR",
             Self::ReleaseManager => "ROLE_RELEASE_MANAGER",
             Self::Site => "ROLE_SITE",
+            Self::ServiceCoordinator => "ROLE_SERVICE_COORDINATOR",
+            Self::Technician => "ROLE_TECHNICIAN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -433,6 +440,8 @@ impl Role {
             "ROLE_AUDITOR" => Some(Self::Auditor),
             "ROLE_RELEASE_MANAGER" => Some(Self::ReleaseManager),
             "ROLE_SITE" => Some(Self::Site),
+            "ROLE_SERVICE_COORDINATOR" => Some(Self::ServiceCoordinator),
+            "ROLE_TECHNICIAN" => Some(Self::Technician),
             _ => None,
         }
     }
@@ -4447,6 +4456,8 @@ pub enum GuardedDeed {
     ReplaceVerdictKey = 8,
     /// An approval policy comes to guard less, or to let proposals live longer (PutApprovalPolicy). Guarded wherever anything is.
     LoosenApprovals = 9,
+    /// A technician is invited to devices (InviteTechnician).
+    InviteTechnician = 10,
 }
 impl GuardedDeed {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -4465,6 +4476,7 @@ impl GuardedDeed {
             Self::DistrustCa => "GUARDED_DEED_DISTRUST_CA",
             Self::ReplaceVerdictKey => "GUARDED_DEED_REPLACE_VERDICT_KEY",
             Self::LoosenApprovals => "GUARDED_DEED_LOOSEN_APPROVALS",
+            Self::InviteTechnician => "GUARDED_DEED_INVITE_TECHNICIAN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4480,6 +4492,7 @@ impl GuardedDeed {
             "GUARDED_DEED_DISTRUST_CA" => Some(Self::DistrustCa),
             "GUARDED_DEED_REPLACE_VERDICT_KEY" => Some(Self::ReplaceVerdictKey),
             "GUARDED_DEED_LOOSEN_APPROVALS" => Some(Self::LoosenApprovals),
+            "GUARDED_DEED_INVITE_TECHNICIAN" => Some(Self::InviteTechnician),
             _ => None,
         }
     }
@@ -12114,6 +12127,1114 @@ pub mod provisioning_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "wardein.v1.ProvisioningService";
     impl<T> tonic::server::NamedService for ProvisioningServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// What a tenant allows its visits.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServicePolicy {
+    /// The scopes that a visit may have, 1 to 16, each 1 to 32 of `a-z`, `0-9` and `-`; they have no meaning to the authority.
+    #[prost(string, repeated, tag = "1")]
+    pub scopes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How long a visit's window may be: an hour to 30 days, in whole seconds; unset for 7 days.
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub longest_visit: ::core::option::Option<::prost_types::Duration>,
+}
+/// What GetServicePolicy takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetServicePolicyRequest {
+    /// The tenant; empty for the caller's own.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
+/// What GetServicePolicy answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetServicePolicyResponse {
+    /// What is set, or the default.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<ServicePolicy>,
+}
+/// What PutServicePolicy takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutServicePolicyRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The policy, whole.
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub policy: ::core::option::Option<ServicePolicy>,
+}
+/// What PutServicePolicy answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutServicePolicyResponse {
+    /// The policy that is set.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<ServicePolicy>,
+}
+/// What InviteTechnician takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InviteTechnicianRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The name of an operator of role `technician` in that tenant.
+    #[prost(string, tag = "2")]
+    pub technician: ::prost::alloc::string::String,
+    /// The technician's SSH key, as the line of a .pub file: Ed25519, or ECDSA on P-256, P-384 or P-521, also in a FIDO token (`sk-…`).
+    #[prost(string, tag = "3")]
+    pub ssh_key: ::prost::alloc::string::String,
+    /// The devices, 1 to 32, each once.
+    #[prost(string, repeated, tag = "4")]
+    pub device_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The work order: 1 to 64 of letters, digits and `._/:-`.
+    #[prost(string, tag = "5")]
+    pub work_order: ::prost::alloc::string::String,
+    /// A scope of the service policy.
+    #[prost(string, tag = "6")]
+    pub scope: ::prost::alloc::string::String,
+    /// From when the visit may be, at most 5 minutes ago and within 90 days; unset for now.
+    #[prost(message, optional, tag = "7")]
+    pub starts_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it is over: at least 5 minutes later, and at most what the service policy allows.
+    #[prost(message, optional, tag = "8")]
+    pub ends_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where the technician may come from: addresses and networks such as `192.0.2.0/24`, at most 8; none for everywhere.
+    #[prost(string, repeated, tag = "9")]
+    pub source_addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether the technician's token must ask for its PIN. It takes a key in a token.
+    ///
+    /// Next unused field number: 11.
+    #[prost(bool, tag = "10")]
+    pub verification_required: bool,
+}
+/// What InviteTechnician answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InviteTechnicianResponse {
+    /// The visit, which waits for its release.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub visit: ::core::option::Option<Visit>,
+}
+/// A visit.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Visit {
+    /// Its id within the tenant, 16 digits of lower-case hex.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its tenant.
+    #[prost(string, tag = "2")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The technician's name.
+    #[prost(string, tag = "3")]
+    pub technician: ::prost::alloc::string::String,
+    /// The technician's SSH key, without a comment.
+    #[prost(string, tag = "4")]
+    pub ssh_key: ::prost::alloc::string::String,
+    /// Its fingerprint, as `ssh-keygen -l` has it.
+    #[prost(string, tag = "5")]
+    pub ssh_key_fingerprint: ::prost::alloc::string::String,
+    /// The devices.
+    #[prost(string, repeated, tag = "6")]
+    pub device_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The work order.
+    #[prost(string, tag = "7")]
+    pub work_order: ::prost::alloc::string::String,
+    /// The scope.
+    #[prost(string, tag = "8")]
+    pub scope: ::prost::alloc::string::String,
+    /// From when it may be.
+    #[prost(message, optional, tag = "9")]
+    pub starts_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it is over.
+    #[prost(message, optional, tag = "10")]
+    pub ends_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where the technician may come from; none for everywhere.
+    #[prost(string, repeated, tag = "11")]
+    pub source_addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether the technician's token must ask for its PIN.
+    #[prost(bool, tag = "12")]
+    pub verification_required: bool,
+    /// Where it is.
+    #[prost(enumeration = "VisitState", tag = "13")]
+    pub state: i32,
+    /// Who asked for it, such as `service-coordinator/TENANT/NAME`.
+    #[prost(string, tag = "14")]
+    pub invited_by: ::prost::alloc::string::String,
+    /// When that was.
+    #[prost(message, optional, tag = "15")]
+    pub invited_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who released it; empty where nobody did.
+    #[prost(string, tag = "16")]
+    pub released_by: ::prost::alloc::string::String,
+    /// When that was.
+    #[prost(message, optional, tag = "17")]
+    pub released_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who ended it; empty where nobody did.
+    #[prost(string, tag = "18")]
+    pub ended_by: ::prost::alloc::string::String,
+    /// When that was.
+    #[prost(message, optional, tag = "19")]
+    pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why.
+    ///
+    /// Next unused field number: 21.
+    #[prost(string, tag = "20")]
+    pub end_reason: ::prost::alloc::string::String,
+}
+/// What ListVisits takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListVisitsRequest {
+    /// The tenant; empty for all that the caller may see.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// How many on one page, 1 to 1000; 0 for 100.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// As the last answer gave it; empty for the first page.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// What ListVisits answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListVisitsResponse {
+    /// The visits, by tenant and id.
+    #[prost(message, repeated, tag = "1")]
+    pub visits: ::prost::alloc::vec::Vec<Visit>,
+    /// For the next page; empty at the end.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub next_page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// What GetVisit takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetVisitRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The visit's id.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+}
+/// What GetVisit answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetVisitResponse {
+    /// The visit.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub visit: ::core::option::Option<Visit>,
+}
+/// What ReleaseVisit takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseVisitRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The visit's id.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+}
+/// What ReleaseVisit answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseVisitResponse {
+    /// The visit.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub visit: ::core::option::Option<Visit>,
+}
+/// What EndVisit takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndVisitRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The visit's id.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What EndVisit answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndVisitResponse {
+    /// The visit.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub visit: ::core::option::Option<Visit>,
+}
+/// Where a visit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum VisitState {
+    /// Not stated.
+    Unspecified = 0,
+    /// It waits for its release.
+    Requested = 1,
+    /// It is released, and its window has not begun.
+    Released = 2,
+    /// It is released, and its window is open.
+    Current = 3,
+    /// It was ended.
+    Ended = 4,
+    /// Its window is over, or it was made before the authority was restored from a backup.
+    Over = 5,
+}
+impl VisitState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "VISIT_STATE_UNSPECIFIED",
+            Self::Requested => "VISIT_STATE_REQUESTED",
+            Self::Released => "VISIT_STATE_RELEASED",
+            Self::Current => "VISIT_STATE_CURRENT",
+            Self::Ended => "VISIT_STATE_ENDED",
+            Self::Over => "VISIT_STATE_OVER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "VISIT_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "VISIT_STATE_REQUESTED" => Some(Self::Requested),
+            "VISIT_STATE_RELEASED" => Some(Self::Released),
+            "VISIT_STATE_CURRENT" => Some(Self::Current),
+            "VISIT_STATE_ENDED" => Some(Self::Ended),
+            "VISIT_STATE_OVER" => Some(Self::Over),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod service_access_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Service access: technicians are in a device only while they are invited. A visit is one technician with one SSH key, one work order, one
+    /// scope, one window, and the devices that it names. One person asks for it, and another releases it.
+    #[derive(Debug, Clone)]
+    pub struct ServiceAccessServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> ServiceAccessServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ServiceAccessServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ServiceAccessServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// What a tenant allows its visits. Callers: role `admin`, `tenant-admin`, `auditor` and `service-coordinator`.
+        pub async fn get_service_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetServicePolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetServicePolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/GetServicePolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.ServiceAccessService",
+                        "GetServicePolicy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets that. Visits that were invited before stay as they are. Callers: role `admin` and `tenant-admin`.
+        pub async fn put_service_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutServicePolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutServicePolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/PutServicePolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.ServiceAccessService",
+                        "PutServicePolicy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Invites a technician to devices. Nobody is let in before the visit is released. A second person approves it first where the approval
+        /// policy asks for that (`approval-required`). Callers: role `admin`, `tenant-admin` and `service-coordinator`.
+        pub async fn invite_technician(
+            &mut self,
+            request: impl tonic::IntoRequest<super::InviteTechnicianRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::InviteTechnicianResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/InviteTechnician",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.ServiceAccessService",
+                        "InviteTechnician",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The visits of a tenant, also those that are over, for 400 days. Callers: role `admin`, `tenant-admin`, `auditor`, `site`
+        /// and `service-coordinator`; `technician` sees its own.
+        pub async fn list_visits(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListVisitsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListVisitsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/ListVisits",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.ServiceAccessService", "ListVisits"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// One visit. Callers: as with ListVisits.
+        pub async fn get_visit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetVisitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetVisitResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/GetVisit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ServiceAccessService", "GetVisit"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Releases a visit: from then on the technician is let in during its window. Callers: role `site`; but not the person who asked for the
+        /// visit, nor the technician (`releaser-not-independent`). Releasing what is released changes nothing.
+        pub async fn release_visit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReleaseVisitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseVisitResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/ReleaseVisit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.ServiceAccessService", "ReleaseVisit"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a visit, also one that was not released. Callers: role `admin`, `tenant-admin`, `site` and `service-coordinator`; `technician` its
+        /// own. Ending what is ended changes nothing.
+        pub async fn end_visit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndVisitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndVisitResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/EndVisit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ServiceAccessService", "EndVisit"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod service_access_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ServiceAccessServiceServer.
+    #[async_trait]
+    pub trait ServiceAccessService: std::marker::Send + std::marker::Sync + 'static {
+        /// What a tenant allows its visits. Callers: role `admin`, `tenant-admin`, `auditor` and `service-coordinator`.
+        async fn get_service_policy(
+            &self,
+            request: tonic::Request<super::GetServicePolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetServicePolicyResponse>,
+            tonic::Status,
+        >;
+        /// Sets that. Visits that were invited before stay as they are. Callers: role `admin` and `tenant-admin`.
+        async fn put_service_policy(
+            &self,
+            request: tonic::Request<super::PutServicePolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutServicePolicyResponse>,
+            tonic::Status,
+        >;
+        /// Invites a technician to devices. Nobody is let in before the visit is released. A second person approves it first where the approval
+        /// policy asks for that (`approval-required`). Callers: role `admin`, `tenant-admin` and `service-coordinator`.
+        async fn invite_technician(
+            &self,
+            request: tonic::Request<super::InviteTechnicianRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::InviteTechnicianResponse>,
+            tonic::Status,
+        >;
+        /// The visits of a tenant, also those that are over, for 400 days. Callers: role `admin`, `tenant-admin`, `auditor`, `site`
+        /// and `service-coordinator`; `technician` sees its own.
+        async fn list_visits(
+            &self,
+            request: tonic::Request<super::ListVisitsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListVisitsResponse>,
+            tonic::Status,
+        >;
+        /// One visit. Callers: as with ListVisits.
+        async fn get_visit(
+            &self,
+            request: tonic::Request<super::GetVisitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetVisitResponse>,
+            tonic::Status,
+        >;
+        /// Releases a visit: from then on the technician is let in during its window. Callers: role `site`; but not the person who asked for the
+        /// visit, nor the technician (`releaser-not-independent`). Releasing what is released changes nothing.
+        async fn release_visit(
+            &self,
+            request: tonic::Request<super::ReleaseVisitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseVisitResponse>,
+            tonic::Status,
+        >;
+        /// Ends a visit, also one that was not released. Callers: role `admin`, `tenant-admin`, `site` and `service-coordinator`; `technician` its
+        /// own. Ending what is ended changes nothing.
+        async fn end_visit(
+            &self,
+            request: tonic::Request<super::EndVisitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndVisitResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Service access: technicians are in a device only while they are invited. A visit is one technician with one SSH key, one work order, one
+    /// scope, one window, and the devices that it names. One person asks for it, and another releases it.
+    #[derive(Debug)]
+    pub struct ServiceAccessServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ServiceAccessServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>>
+    for ServiceAccessServiceServer<T>
+    where
+        T: ServiceAccessService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/wardein.v1.ServiceAccessService/GetServicePolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetServicePolicySvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::GetServicePolicyRequest>
+                    for GetServicePolicySvc<T> {
+                        type Response = super::GetServicePolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetServicePolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::get_service_policy(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetServicePolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/PutServicePolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutServicePolicySvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::PutServicePolicyRequest>
+                    for PutServicePolicySvc<T> {
+                        type Response = super::PutServicePolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutServicePolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::put_service_policy(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutServicePolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/InviteTechnician" => {
+                    #[allow(non_camel_case_types)]
+                    struct InviteTechnicianSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::InviteTechnicianRequest>
+                    for InviteTechnicianSvc<T> {
+                        type Response = super::InviteTechnicianResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::InviteTechnicianRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::invite_technician(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = InviteTechnicianSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/ListVisits" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListVisitsSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::ListVisitsRequest>
+                    for ListVisitsSvc<T> {
+                        type Response = super::ListVisitsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListVisitsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::list_visits(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListVisitsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/GetVisit" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetVisitSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::GetVisitRequest>
+                    for GetVisitSvc<T> {
+                        type Response = super::GetVisitResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetVisitRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::get_visit(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetVisitSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/ReleaseVisit" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReleaseVisitSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::ReleaseVisitRequest>
+                    for ReleaseVisitSvc<T> {
+                        type Response = super::ReleaseVisitResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReleaseVisitRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::release_visit(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReleaseVisitSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/EndVisit" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndVisitSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::EndVisitRequest>
+                    for EndVisitSvc<T> {
+                        type Response = super::EndVisitResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndVisitRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::end_visit(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndVisitSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ServiceAccessServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "wardein.v1.ServiceAccessService";
+    impl<T> tonic::server::NamedService for ServiceAccessServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

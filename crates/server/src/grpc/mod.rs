@@ -14,6 +14,7 @@ mod invitation;
 pub(crate) mod panic;
 mod provisioning;
 pub(crate) mod quote;
+mod service_access;
 pub(crate) mod status;
 pub(crate) mod storage;
 mod trust;
@@ -131,6 +132,7 @@ impl Services {
             ca_service_server::CaServiceServer,
             certificate_service_server::CertificateServiceServer,
             device_service_server::DeviceServiceServer,
+            service_access_service_server::ServiceAccessServiceServer,
             storage_service_server::StorageServiceServer,
             trust_policy_service_server::TrustPolicyServiceServer,
             update_service_server::UpdateServiceServer,

@@ -7,7 +7,7 @@ use wardein_domain::{
     PlatformProfile, Purpose, RekeyGate, RevocationReason, Right, Role, TransferState, TrustLimit, Verdict,
     VerdictReason,
 };
-use wardein_engine::{DeedStep, Error, ReleaseDeed, ReleaseState};
+use wardein_engine::{DeedStep, Error, ReleaseDeed, ReleaseState, VisitState};
 use wardein_proto::{Word, v1};
 
 /// A word that requests may have.
@@ -75,7 +75,7 @@ macro_rules! answered {
 asked! {
     GuardedDeed = GuardedDeed {
         IssueAdministrator, RevokeDevice, ShredDevice, PutTrustPolicy, PutKeyPolicy, PutPcrPolicy, DistrustCa, ReplaceVerdictKey,
-        LoosenApprovals
+        InviteTechnician, LoosenApprovals
     }
     Bank = PcrBank { Sha256, Sha384 }
     CaState = CaState { Next, Active, Retiring, Retired, Distrusted }
@@ -89,14 +89,16 @@ asked! {
     Purpose = Purpose { Proof, Token, Data, File }
     ReleaseDeed = ReleaseDeed { Release, Pause, Resume, Recall }
     Right = Right { Token, Open, Data, File }
-    Role = Role { Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site }
+    Role = Role {
+        Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site, ServiceCoordinator, Technician
+    }
 }
 
 answered! {
     Assurance = Assurance { TpmVendor, TpmListed, TpmFirstUse, StatedSecureElement, StatedPkcs11, Software }
     GuardedDeed = GuardedDeed {
         IssueAdministrator, RevokeDevice, ShredDevice, PutTrustPolicy, PutKeyPolicy, PutPcrPolicy, DistrustCa, ReplaceVerdictKey,
-        LoosenApprovals
+        InviteTechnician, LoosenApprovals
     }
     Bank = PcrBank { Sha256, Sha384 }
     CaState = CaState { Next, Active, Retiring, Retired, Distrusted }
@@ -111,10 +113,13 @@ answered! {
     ReleaseState = ReleaseState { Proposed, Released, Paused, Recalled }
     RekeyGate = RekeyGate { Free, Due, Required }
     Right = Right { Token, Open, Data, File }
-    Role = Role { Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site }
+    Role = Role {
+        Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site, ServiceCoordinator, Technician
+    }
     TransferState = TransferState { Offered, Accepted, Agreed, Complete, Withdrawn }
     TrustLimit = Verdict { Restricted, NotTrusted }
     Verdict = Verdict { Trusted, Restricted, NotTrusted, Unknown }
+    VisitState = VisitState { Requested, Released, Current, Ended, Over }
 }
 
 impl Answered for RevocationReason {

@@ -51,6 +51,9 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::ApprovalPolicy
         | Table::Proposal
         | Table::OpenProposals
+        | Table::ServicePolicy
+        | Table::Visit
+        | Table::DeviceVisits
         | Table::Webhook
         | Table::WebhookPosition
         | Table::UpdateRepository

@@ -17,6 +17,7 @@ mod provisioning;
 mod queries;
 mod quotes;
 mod release;
+mod service_access;
 mod signing;
 mod storage;
 mod transfers;

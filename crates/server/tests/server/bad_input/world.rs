@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) platform: Connection,
     pub(crate) auditor: Connection,
     pub(crate) site: Connection,
+    pub(crate) coordinator: Connection,
+    pub(crate) technician: Connection,
 }
 
 impl World {
@@ -67,6 +69,8 @@ impl World {
             auditor: operator(Role::Auditor, "t").await,
             site: operator(Role::Site, "t").await,
             release_manager: operator(Role::ReleaseManager, "").await,
+            coordinator: operator(Role::ServiceCoordinator, "t").await,
+            technician: operator(Role::Technician, "t").await,
             admin,
             served,
         }
@@ -78,7 +82,7 @@ impl World {
         self.served.connect(Some(identity)).await.unwrap()
     }
 
-    pub(crate) fn operators(&self) -> [(Role, &Connection); 7] {
+    pub(crate) fn operators(&self) -> [(Role, &Connection); 9] {
         [
             (Role::Admin, &self.admin),
             (Role::TenantAdmin, &self.tenant_admin),
@@ -87,6 +91,8 @@ impl World {
             (Role::Auditor, &self.auditor),
             (Role::ReleaseManager, &self.release_manager),
             (Role::Site, &self.site),
+            (Role::ServiceCoordinator, &self.coordinator),
+            (Role::Technician, &self.technician),
         ]
     }
 

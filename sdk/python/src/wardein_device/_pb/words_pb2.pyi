@@ -14,6 +14,8 @@ class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROLE_AUDITOR: _ClassVar[Role]
     ROLE_RELEASE_MANAGER: _ClassVar[Role]
     ROLE_SITE: _ClassVar[Role]
+    ROLE_SERVICE_COORDINATOR: _ClassVar[Role]
+    ROLE_TECHNICIAN: _ClassVar[Role]
 
 class DeviceState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -113,6 +115,8 @@ ROLE_PLATFORM: Role
 ROLE_AUDITOR: Role
 ROLE_RELEASE_MANAGER: Role
 ROLE_SITE: Role
+ROLE_SERVICE_COORDINATOR: Role
+ROLE_TECHNICIAN: Role
 DEVICE_STATE_UNSPECIFIED: DeviceState
 DEVICE_STATE_PENDING: DeviceState
 DEVICE_STATE_ACTIVE: DeviceState

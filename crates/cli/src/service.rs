@@ -1,0 +1,363 @@
+//! `wardein service`.
+
+use crate::connection::{ConnectArgs, Session};
+use crate::{Column, Confirm, Failure, Output, Record, files, pages, time};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::path::PathBuf;
+use wardein_client::{time as wire, v1, word};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServiceCommand {
+    /// Invite a technician to devices, for one work order and one window. Another person releases it
+    Invite(InviteArgs),
+    /// List the visits, with those that are over
+    List(ListArgs),
+    /// Show a visit
+    Show(VisitArgs),
+    /// Release a visit that another person asked for: its technician is let in during its window
+    Release(ReleaseArgs),
+    /// End a visit at once, also one that was not released
+    End(EndArgs),
+    /// Which scopes visits may have, and how long they may be
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Show the service policy of a tenant
+    Show(PolicyShowArgs),
+    /// Set the service policy of a tenant. Visits that were invited before stay as they are
+    Set(PolicySetArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InviteArgs {
+    /// The technician: the name of an operator of role `technician`
+    #[arg(long, value_name = "NAME")]
+    technician: String,
+    /// The technician's public key: a .pub file of ssh-keygen
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The device; several with commas, at most 32
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', required = true)]
+    device: Vec<String>,
+    /// The work order
+    #[arg(long, value_name = "NUMBER")]
+    work_order: String,
+    /// What the visit may do, of the tenant's list (wardein service policy show)
+    #[arg(long)]
+    scope: String,
+    /// From when, in UTC, such as 2026-11-29T08:00:00Z; without it from now on
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    from: Option<u64>,
+    /// Until when
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    until: u64,
+    /// Where the technician may come from: an address or network such as 192.0.2.0/24; several with commas
+    #[arg(long, value_name = "NETWORK,…", value_delimiter = ',')]
+    source: Vec<String>,
+    /// Whether the technician's token must ask for its PIN; for keys in a token (ssh-keygen -t ed25519-sk)
+    #[arg(long)]
+    verify_required: bool,
+    /// The tenant; without it the caller's own
+    #[arg(long)]
+    tenant: Option<String>,
+    #[command(flatten)]
+    confirm: Confirm,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only visits whose window is open, and that were released: who may be in now
+    #[arg(long)]
+    current: bool,
+    /// The tenant; without it all that the caller may see
+    #[arg(long)]
+    tenant: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VisitArgs {
+    /// The visit's id
+    id: String,
+    /// The tenant; without it the caller's own
+    #[arg(long)]
+    tenant: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArgs {
+    #[command(flatten)]
+    visit: VisitArgs,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EndArgs {
+    #[command(flatten)]
+    visit: VisitArgs,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyShowArgs {
+    /// The tenant; without it the caller's own
+    #[arg(long)]
+    tenant: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicySetArgs {
+    /// The scopes that visits may have, with commas
+    #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', required = true)]
+    scopes: Vec<String>,
+    /// How long a visit may be: 1h to 30d
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = time::seconds)]
+    longest: u64,
+    #[command(flatten)]
+    show: PolicyShowArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Visit {
+    id: String,
+    tenant: String,
+    technician: String,
+    ssh_key: String,
+    ssh_key_fingerprint: String,
+    device_ids: Vec<String>,
+    work_order: String,
+    scope: String,
+    starts_at: u64,
+    ends_at: u64,
+    source_addresses: Vec<String>,
+    verification_required: bool,
+    state: String,
+    invited_by: String,
+    invited_at: u64,
+    released_by: String,
+    released_at: u64,
+    ended_by: String,
+    ended_at: u64,
+    end_reason: String,
+}
+
+impl From<Option<v1::Visit>> for Visit {
+    fn from(visit: Option<v1::Visit>) -> Self {
+        let visit = visit.unwrap_or_default();
+        Self {
+            id: visit.id,
+            tenant: visit.tenant,
+            technician: visit.technician,
+            ssh_key: visit.ssh_key,
+            ssh_key_fingerprint: visit.ssh_key_fingerprint,
+            device_ids: visit.device_ids,
+            work_order: visit.work_order,
+            scope: visit.scope,
+            starts_at: wire::seconds(visit.starts_at),
+            ends_at: wire::seconds(visit.ends_at),
+            source_addresses: visit.source_addresses,
+            verification_required: visit.verification_required,
+            state: word::<v1::VisitState>(visit.state),
+            invited_by: visit.invited_by,
+            invited_at: wire::seconds(visit.invited_at),
+            released_by: visit.released_by,
+            released_at: wire::seconds(visit.released_at),
+            ended_by: visit.ended_by,
+            ended_at: wire::seconds(visit.ended_at),
+            end_reason: visit.end_reason,
+        }
+    }
+}
+
+impl Record for Visit {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("id", |visit| visit.id.clone()),
+        ("tenant", |visit| visit.tenant.clone()),
+        ("state", |visit| visit.state.clone()),
+        ("technician", |visit| visit.technician.clone()),
+        ("devices", |visit| visit.device_ids.join(",")),
+        ("work order", |visit| visit.work_order.clone()),
+        ("scope", |visit| visit.scope.clone()),
+        ("from", |visit| time::at(visit.starts_at)),
+        ("until", |visit| time::at(visit.ends_at)),
+        ("invited by", |visit| visit.invited_by.clone()),
+        ("released by", |visit| visit.released_by.clone()),
+        ("ended by", |visit| visit.ended_by.clone()),
+    ];
+}
+
+impl Visit {
+    /// All of it, a line each.
+    fn words(&self) -> String {
+        let mut lines = vec![
+            format!("visit {} in {} ({})", self.id, self.tenant, self.state),
+            format!("  technician {}, key {}", self.technician, self.ssh_key_fingerprint),
+            format!("  devices {}", self.device_ids.join(", ")),
+            format!("  work order {}, scope {}", self.work_order, self.scope),
+            format!("  from {} until {}", time::at(self.starts_at), time::at(self.ends_at)),
+        ];
+        if !self.source_addresses.is_empty() {
+            lines.push(format!("  from the networks {}", self.source_addresses.join(", ")));
+        }
+        if self.verification_required {
+            lines.push("  with the PIN of the token".to_owned());
+        }
+        lines.push(format!("  invited by {} at {}", self.invited_by, time::at(self.invited_at)));
+        if !self.released_by.is_empty() {
+            lines.push(format!("  released by {} at {}", self.released_by, time::at(self.released_at)));
+        }
+        if !self.ended_by.is_empty() {
+            let (by, at) = (&self.ended_by, time::at(self.ended_at));
+            lines.push(format!("  ended by {by} at {at}: {}", self.end_reason));
+        }
+        lines.join("\n")
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Policy {
+    scopes: Vec<String>,
+    longest_visit: u64,
+}
+
+impl Record for Policy {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("scopes", |policy| policy.scopes.join(",")),
+        ("longest visit", |policy| time::span(policy.longest_visit)),
+    ];
+}
+
+impl From<Option<v1::ServicePolicy>> for Policy {
+    fn from(policy: Option<v1::ServicePolicy>) -> Self {
+        let v1::ServicePolicy { scopes, longest_visit } = policy.unwrap_or_default();
+        Self { scopes, longest_visit: wire::span_seconds(longest_visit) }
+    }
+}
+
+impl ServiceCommand {
+    pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
+        match self {
+            Self::Invite(args) => invite(args, out).await,
+            Self::List(args) => list(args, out).await,
+            Self::Show(args) => {
+                let session = args.connect.open().await?;
+                let visit = found(&session, args.id, args.tenant).await?;
+                out.say(&visit.words(), &visit)
+            }
+            Self::Release(args) => release(args, out).await,
+            Self::End(args) => end(args, out).await,
+            Self::Policy(PolicyCommand::Show(args)) => show_policy(args, out).await,
+            Self::Policy(PolicyCommand::Set(args)) => set_policy(args, out).await,
+        }
+    }
+}
+
+async fn invite(args: InviteArgs, out: Output) -> Result<(), Failure> {
+    let key = String::from_utf8_lossy(&files::read_bounded(&args.key, MAX_KEY)?).into_owned();
+    let what = format!(
+        "invite {} to {} for work order {}, scope {}, until {}",
+        args.technician,
+        args.device.join(", "),
+        args.work_order,
+        args.scope,
+        time::at(args.until)
+    );
+    args.confirm.ask(&what)?;
+    let session = args.connect.open().await?;
+    let request = v1::InviteTechnicianRequest {
+        tenant: scope(&session, args.tenant),
+        technician: args.technician,
+        ssh_key: key.trim().to_owned(),
+        device_ids: args.device,
+        work_order: args.work_order,
+        scope: args.scope,
+        starts_at: args.from.and_then(wire::at),
+        ends_at: wire::at(args.until),
+        source_addresses: args.source,
+        verification_required: args.verify_required,
+    };
+    let visit = Visit::from(session.operator().invite_technician(request).await?.visit);
+    let words =
+        format!("{}\nanother person releases it: wardein service release {}", visit.words(), visit.id);
+    out.say(&words, &visit)
+}
+
+async fn list(args: ListArgs, out: Output) -> Result<(), Failure> {
+    let session = args.connect.open().await?;
+    let tenant = scope(&session, args.tenant);
+    let visits = pages::all(async |page_size, page_token| {
+        let request = v1::ListVisitsRequest { tenant: tenant.clone(), page_size, page_token };
+        let answer = session.operator().list_visits(request).await?;
+        Ok((answer.visits, answer.next_page_token))
+    });
+    let visits = visits.await?.into_iter().map(|visit| Visit::from(Some(visit)));
+    let is_wanted = |visit: &Visit| !args.current || visit.state == "current";
+    out.list("visits", &visits.filter(is_wanted).collect::<Vec<_>>())
+}
+
+async fn release(args: ReleaseArgs, out: Output) -> Result<(), Failure> {
+    let ReleaseArgs { visit: VisitArgs { id, tenant, connect }, confirm } = args;
+    let session = connect.open().await?;
+    let shown = found(&session, id.clone(), tenant.clone()).await?;
+    if !out.is_json() {
+        eprintln!("{}", shown.words());
+    }
+    confirm.ask("release this visit")?;
+    let request = v1::ReleaseVisitRequest { tenant: scope(&session, tenant), id };
+    let visit = Visit::from(session.operator().release_visit(request).await?.visit);
+    out.say(&format!("released visit {}", visit.id), &visit)
+}
+
+async fn end(args: EndArgs, out: Output) -> Result<(), Failure> {
+    let EndArgs { visit: VisitArgs { id, tenant, connect }, reason, confirm } = args;
+    confirm.ask(&format!("end visit {id}"))?;
+    let session = connect.open().await?;
+    let request = v1::EndVisitRequest { tenant: scope(&session, tenant), id, reason };
+    let visit = Visit::from(session.operator().end_visit(request).await?.visit);
+    out.say(&format!("ended visit {}", visit.id), &visit)
+}
+
+async fn found(session: &Session, id: String, tenant: Option<String>) -> Result<Visit, Failure> {
+    let request = v1::GetVisitRequest { tenant: scope(session, tenant), id };
+    Ok(Visit::from(session.operator().get_visit(request).await?.visit))
+}
+
+async fn show_policy(args: PolicyShowArgs, out: Output) -> Result<(), Failure> {
+    let session = args.connect.open().await?;
+    let request = v1::GetServicePolicyRequest { tenant: scope(&session, args.tenant) };
+    out.one(&Policy::from(session.operator().get_service_policy(request).await?.policy))
+}
+
+async fn set_policy(args: PolicySetArgs, out: Output) -> Result<(), Failure> {
+    let PolicySetArgs { scopes, longest, show: PolicyShowArgs { tenant, connect } } = args;
+    let session = connect.open().await?;
+    let request = v1::PutServicePolicyRequest {
+        tenant: scope(&session, tenant),
+        policy: Some(v1::ServicePolicy { scopes, longest_visit: wire::span(longest) }),
+    };
+    out.one(&Policy::from(session.operator().put_service_policy(request).await?.policy))
+}
+
+/// The tenant that was named, or that of the identity.
+fn scope(session: &Session, tenant: Option<String>) -> String {
+    tenant.or_else(|| session.tenant.clone()).unwrap_or_default()
+}
+
+/// The largest .pub file that is read.
+const MAX_KEY: u64 = 4_096;

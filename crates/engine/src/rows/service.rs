@@ -1,0 +1,227 @@
+//! The rows of service access: a tenant's policy; a visit, at tenant and id; and the visits of a device that are not over, at the device.
+
+use super::{PersonRow, column};
+use crate::kernel::Error;
+use serde::{Deserialize, Serialize};
+use wardein_domain::{
+    DeviceId, OperatorName, Reason, Seconds, ServicePolicy, ServiceScope, SourceAddress, TenantId,
+    UnixSeconds, VisitWindow, WorkOrder,
+};
+use wardein_port::Table;
+
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct ServicePolicyRow {
+    #[serde(with = "column::list")]
+    scopes: Vec<ServiceScope>,
+    #[serde(with = "column")]
+    longest: Seconds,
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct VisitRow {
+    #[serde(with = "column")]
+    pub(crate) technician: OperatorName,
+    /// The technician's SSH key, in its binary form.
+    pub(crate) ssh_key: Vec<u8>,
+    #[serde(with = "column::list")]
+    pub(crate) devices: Vec<DeviceId>,
+    #[serde(with = "column")]
+    pub(crate) work_order: WorkOrder,
+    #[serde(with = "column")]
+    pub(crate) scope: ServiceScope,
+    #[serde(with = "column")]
+    from: UnixSeconds,
+    #[serde(with = "column")]
+    until: UnixSeconds,
+    /// Where the technician may come from; none for everywhere.
+    #[serde(with = "column::list")]
+    pub(crate) sources: Vec<SourceAddress>,
+    /// Whether the token must ask for its PIN.
+    pub(crate) needs_verification: bool,
+    pub(crate) by: PersonRow,
+    #[serde(with = "column")]
+    pub(crate) made: UnixSeconds,
+    /// Which restoring of the authority it was made after: its `restored_at` at that time.
+    #[serde(with = "column")]
+    pub(crate) restored_at: UnixSeconds,
+    pub(crate) released: Option<ReleasedRow>,
+    pub(crate) ended: Option<EndedRow>,
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct ReleasedRow {
+    pub(crate) by: PersonRow,
+    #[serde(with = "column")]
+    pub(crate) at: UnixSeconds,
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct EndedRow {
+    pub(crate) by: PersonRow,
+    #[serde(with = "column")]
+    pub(crate) at: UnixSeconds,
+    #[serde(with = "column")]
+    pub(crate) reason: Reason,
+}
+
+#[derive(Serialize, Deserialize, Clone, Default)]
+pub(crate) struct DeviceVisitsRow {
+    pub(crate) open: Vec<OpenVisitRow>,
+}
+
+/// A visit of the device that was not ended.
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct OpenVisitRow {
+    pub(crate) id: [u8; 8],
+    #[serde(with = "column")]
+    pub(crate) technician: OperatorName,
+    #[serde(with = "column")]
+    from: UnixSeconds,
+    #[serde(with = "column")]
+    until: UnixSeconds,
+}
+
+impl ServicePolicyRow {
+    pub(crate) fn new(policy: &ServicePolicy) -> Self {
+        Self { scopes: policy.scopes().cloned().collect(), longest: policy.longest() }
+    }
+
+    pub(crate) fn policy(&self) -> Result<ServicePolicy, Error> {
+        ServicePolicy::new(self.scopes.iter().cloned(), self.longest)
+            .map_err(|error| super::damaged(Table::ServicePolicy, error))
+    }
+}
+
+/// What a visit is from its beginning, and never changes.
+pub(crate) struct VisitTerms {
+    pub(crate) technician: OperatorName,
+    pub(crate) ssh_key: Vec<u8>,
+    pub(crate) devices: Vec<DeviceId>,
+    pub(crate) work_order: WorkOrder,
+    pub(crate) scope: ServiceScope,
+    pub(crate) window: VisitWindow,
+    pub(crate) sources: Vec<SourceAddress>,
+    pub(crate) needs_verification: bool,
+}
+
+impl VisitRow {
+    pub(crate) fn new(terms: VisitTerms, by: PersonRow, made: UnixSeconds, restored_at: UnixSeconds) -> Self {
+        let VisitTerms {
+            technician,
+            ssh_key,
+            devices,
+            work_order,
+            scope,
+            window,
+            sources,
+            needs_verification,
+        } = terms;
+        Self {
+            technician,
+            ssh_key,
+            devices,
+            work_order,
+            scope,
+            from: window.from(),
+            until: window.until(),
+            sources,
+            needs_verification,
+            by,
+            made,
+            restored_at,
+            released: None,
+            ended: None,
+        }
+    }
+
+    pub(crate) fn window(&self) -> VisitWindow {
+        VisitWindow::on_record(self.from, self.until)
+    }
+}
+
+impl OpenVisitRow {
+    pub(crate) fn new(id: [u8; 8], technician: OperatorName, window: VisitWindow) -> Self {
+        Self { id, technician, from: window.from(), until: window.until() }
+    }
+
+    pub(crate) fn window(&self) -> VisitWindow {
+        VisitWindow::on_record(self.from, self.until)
+    }
+}
+
+/// `tenant ‖ 0 ‖ id`.
+pub(crate) fn visit_key(tenant: &TenantId, id: &[u8; 8]) -> Vec<u8> {
+    [&super::tenant_prefix(tenant)[..], id].concat()
+}
+
+/// Tenant and id that [`visit_key`] is the key of.
+pub(crate) fn parse_visit_key(key: &[u8]) -> Result<(TenantId, [u8; 8]), Error> {
+    let parts = key.split_last_chunk::<8>().and_then(|(tenant, id)| {
+        let tenant = std::str::from_utf8(tenant.strip_suffix(&[0])?).ok()?;
+        Some((tenant.parse().ok()?, *id))
+    });
+    parts.ok_or_else(|| super::damaged(Table::Visit, "has a damaged key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::{decode, encode};
+    use serde::de::DeserializeOwned;
+    use wardein_crypto::hex;
+    use wardein_domain::{Principal, Role, Serial};
+
+    fn stays<T: Serialize + DeserializeOwned>(table: Table, row: &T, golden: &str) {
+        assert_eq!(hex::encode(&encode(row).unwrap()), golden);
+        let read: T = decode(table, &hex::decode(golden).unwrap()).unwrap();
+        assert_eq!(hex::encode(&encode(&read).unwrap()), golden);
+    }
+
+    #[test]
+    fn the_bytes_of_the_rows_never_change() {
+        let policy = ServicePolicy::new(["view".parse().unwrap()], Seconds::new(3_600)).unwrap();
+        let row = ServicePolicyRow::new(&policy);
+        assert_eq!(row.policy().unwrap(), policy);
+        stays(Table::ServicePolicy, &row, "02010476696577901c");
+        let by = PersonRow::from(&Principal {
+            role: Role::ServiceCoordinator,
+            tenant: Some("t".parse().unwrap()),
+            name: "a".parse().unwrap(),
+            serial: Serial::from_random([7; 16]),
+        });
+        let terms = VisitTerms {
+            technician: "eva".parse().unwrap(),
+            ssh_key: vec![1, 2],
+            devices: vec!["d".parse().unwrap()],
+            work_order: "WO-1".parse().unwrap(),
+            scope: "view".parse().unwrap(),
+            window: VisitWindow::on_record(UnixSeconds::new(10), UnixSeconds::new(300)),
+            sources: vec!["192.0.2.0/24".parse().unwrap()],
+            needs_verification: true,
+        };
+        let mut row = VisitRow::new(terms, by.clone(), UnixSeconds::new(4), UnixSeconds::new(2));
+        stays(Table::Visit, &row, &format!("{VISIT}0000"));
+        row.released = Some(ReleasedRow { by: by.clone(), at: UnixSeconds::new(5) });
+        row.ended = Some(EndedRow { by, at: UnixSeconds::new(6), reason: "no".parse().unwrap() });
+        stays(Table::Visit, &row, &format!("{VISIT}01{BY}0501{BY}06026e6f"));
+        let open = OpenVisitRow::new([1; 8], "eva".parse().unwrap(), row.window());
+        let row = DeviceVisitsRow { open: vec![open] };
+        stays(Table::DeviceVisits, &row, "02010101010101010101036576610aac02");
+    }
+
+    #[test]
+    fn a_key_comes_back() {
+        let tenant: TenantId = "klinik".parse().unwrap();
+        for id in [[0; 8], [7; 8]] {
+            assert_eq!(parse_visit_key(&visit_key(&tenant, &id)).unwrap(), (tenant.clone(), id));
+        }
+        assert!(parse_visit_key(b"klinik").is_err());
+    }
+
+    const BY: &str = "080101740161\
+                      47070707070707070707070707070707";
+    const VISIT: &str = "02036576610201020101640\
+                         4574f2d3104766965770aac02010c3139322e302e322e302f323401\
+                         08010174016147070707070707070707070707070707\
+                         0402";
+}

@@ -1,0 +1,208 @@
+//! `ServiceAccessService`.
+
+use crate::edge::context::Context;
+use crate::grpc::convert::{page, parse, parse_optional, second_optional, span_optional, wrong};
+use crate::grpc::words::Answered;
+use crate::grpc::{Api, reply};
+use std::fmt::Display;
+use std::str::FromStr;
+use tonic::{Request, Response, Status, async_trait};
+use wardein_crypto::hex;
+use wardein_domain::{Seconds, ServicePolicy, TenantId};
+use wardein_engine::{Caller, Error, Visit, VisitId, VisitOrder};
+use wardein_proto::{time, v1};
+
+#[async_trait]
+impl v1::service_access_service_server::ServiceAccessService for Api {
+    async fn get_service_policy(
+        &self,
+        request: Request<v1::GetServicePolicyRequest>,
+    ) -> Result<Response<v1::GetServicePolicyResponse>, Status> {
+        let get = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let tenant = tenant(caller, &request.get_ref().tenant)?;
+            let found = self.shared.engine.get_service_policy(caller, &tenant).await?;
+            Ok(v1::GetServicePolicyResponse { policy: Some(policy(&found)) })
+        };
+        reply(get.await)
+    }
+
+    async fn put_service_policy(
+        &self,
+        request: Request<v1::PutServicePolicyRequest>,
+    ) -> Result<Response<v1::PutServicePolicyResponse>, Status> {
+        let put = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let tenant = tenant(caller, &request.get_ref().tenant)?;
+            let asked = asked_policy(request.get_ref())?;
+            self.shared.engine.put_service_policy(caller, &tenant, asked.clone()).await?;
+            Ok(v1::PutServicePolicyResponse { policy: Some(policy(&asked)) })
+        };
+        reply(put.await)
+    }
+
+    async fn invite_technician(
+        &self,
+        request: Request<v1::InviteTechnicianRequest>,
+    ) -> Result<Response<v1::InviteTechnicianResponse>, Status> {
+        let invite = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let order = order(caller, request.get_ref())?;
+            let invited = self.shared.engine.invite_technician(caller, order).await?;
+            Ok(v1::InviteTechnicianResponse { visit: Some(visit(invited)) })
+        };
+        reply(invite.await)
+    }
+
+    async fn list_visits(
+        &self,
+        request: Request<v1::ListVisitsRequest>,
+    ) -> Result<Response<v1::ListVisitsResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let mut asked = request.into_inner();
+            let (list, page) = page(&mut asked)?;
+            let tenant = parse_optional("tenant", &asked.tenant)?;
+            let found =
+                self.scan(&context, |engine, caller| async move {
+                    engine.list_visits(&caller, tenant, page).await
+                })
+                .await?;
+            Ok(v1::ListVisitsResponse {
+                visits: found.items.into_iter().map(visit).collect(),
+                next_page_token: list.token(found.next),
+            })
+        };
+        reply(list.await)
+    }
+
+    async fn get_visit(
+        &self,
+        request: Request<v1::GetVisitRequest>,
+    ) -> Result<Response<v1::GetVisitResponse>, Status> {
+        let get = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let v1::GetVisitRequest { tenant: of, id: named } = request.get_ref();
+            let found = self.shared.engine.get_visit(caller, tenant(caller, of)?, id(named)?).await?;
+            Ok(v1::GetVisitResponse { visit: Some(visit(found)) })
+        };
+        reply(get.await)
+    }
+
+    async fn release_visit(
+        &self,
+        request: Request<v1::ReleaseVisitRequest>,
+    ) -> Result<Response<v1::ReleaseVisitResponse>, Status> {
+        let release = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let v1::ReleaseVisitRequest { tenant: of, id: named } = request.get_ref();
+            let released = self.shared.engine.release_visit(caller, tenant(caller, of)?, id(named)?).await?;
+            Ok(v1::ReleaseVisitResponse { visit: Some(visit(released)) })
+        };
+        reply(release.await)
+    }
+
+    async fn end_visit(
+        &self,
+        request: Request<v1::EndVisitRequest>,
+    ) -> Result<Response<v1::EndVisitResponse>, Status> {
+        let end = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let asked = request.get_ref();
+            let (tenant, id) = (tenant(caller, &asked.tenant)?, id(&asked.id)?);
+            let reason = parse("reason", &asked.reason)?;
+            let ended = self.shared.engine.end_visit(caller, tenant, id, reason).await?;
+            Ok(v1::EndVisitResponse { visit: Some(visit(ended)) })
+        };
+        reply(end.await)
+    }
+}
+
+/// The tenant that is asked about, or the caller's own.
+fn tenant(caller: &Caller, asked: &str) -> Result<TenantId, Error> {
+    let asked = parse_optional("tenant", asked)?;
+    asked.or_else(|| caller.principal.tenant.clone()).ok_or_else(|| wrong("tenant", "is missing"))
+}
+
+fn asked_policy(request: &v1::PutServicePolicyRequest) -> Result<ServicePolicy, Error> {
+    let asked = request.policy.as_ref().ok_or_else(|| wrong("policy", "is missing"))?;
+    let scopes = each("policy.scopes", &asked.scopes, ServicePolicy::MAX_SCOPES)?;
+    if scopes.is_empty() {
+        return Err(wrong("policy.scopes", "are missing"));
+    }
+    let field = "policy.longest_visit";
+    let longest = span_optional(field, asked.longest_visit.as_ref())?;
+    let longest = longest.map_or(ServicePolicy::LONGEST, Seconds::new);
+    ServicePolicy::new(scopes, longest).map_err(|error| wrong(field, error))
+}
+
+fn order(caller: &Caller, request: &v1::InviteTechnicianRequest) -> Result<VisitOrder, Error> {
+    let until = second_optional("ends_at", request.ends_at.as_ref())?;
+    Ok(VisitOrder {
+        tenant: tenant(caller, &request.tenant)?,
+        technician: parse("technician", &request.technician)?,
+        ssh_key: parse("ssh_key", &request.ssh_key)?,
+        devices: each("device_ids", &request.device_ids, VisitOrder::MAX_DEVICES)?,
+        work_order: parse("work_order", &request.work_order)?,
+        scope: parse("scope", &request.scope)?,
+        from: second_optional("starts_at", request.starts_at.as_ref())?,
+        until: until.ok_or_else(|| wrong("ends_at", "is missing"))?,
+        sources: each("source_addresses", &request.source_addresses, VisitOrder::MAX_SOURCES)?,
+        needs_verification: request.verification_required,
+    })
+}
+
+/// A list of at most so many.
+fn each<T: FromStr<Err: Display>>(field: &str, texts: &[String], most: usize) -> Result<Vec<T>, Error> {
+    if texts.len() > most {
+        return Err(wrong(field, format_args!("are {}; it takes at most {most}", texts.len())));
+    }
+    texts.iter().map(|text| parse(field, text)).collect()
+}
+
+fn policy(policy: &ServicePolicy) -> v1::ServicePolicy {
+    v1::ServicePolicy {
+        scopes: policy.scopes().map(ToString::to_string).collect(),
+        longest_visit: time::span(policy.longest().get()),
+    }
+}
+
+fn visit(visit: Visit) -> v1::Visit {
+    let (released_by, released_at) = visit.released.unzip();
+    let (ended_by, ended_at, end_reason) = match visit.ended {
+        Some((by, at, reason)) => (by.name, time::at(at), reason.to_string()),
+        None => Default::default(),
+    };
+    v1::Visit {
+        id: hex::encode(&visit.id),
+        tenant: visit.tenant.to_string(),
+        technician: visit.technician.to_string(),
+        ssh_key: visit.ssh_key.to_string(),
+        ssh_key_fingerprint: visit.ssh_key.fingerprint(),
+        device_ids: visit.devices.iter().map(ToString::to_string).collect(),
+        work_order: visit.work_order.to_string(),
+        scope: visit.scope.to_string(),
+        starts_at: time::at(visit.window.from().get()),
+        ends_at: time::at(visit.window.until().get()),
+        source_addresses: visit.sources.iter().map(ToString::to_string).collect(),
+        verification_required: visit.needs_verification,
+        state: visit.state.wire(),
+        invited_by: visit.by.name,
+        invited_at: time::at(visit.made_at),
+        released_by: released_by.map(|by| by.name).unwrap_or_default(),
+        released_at: released_at.and_then(time::at),
+        ended_by,
+        ended_at,
+        end_reason,
+    }
+}
+
+fn id(text: &str) -> Result<VisitId, Error> {
+    hex::decode_array(text).ok_or_else(|| wrong("id", "is not 16 lower-case hex digits"))
+}

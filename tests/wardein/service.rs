@@ -1,0 +1,123 @@
+//! Technicians' visits by the command line: asked by a coordinator, released by another person, ended.
+
+use crate::common::{Served, now, wardein};
+use serde_json::Value;
+use std::fs;
+use std::process::Output;
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH eva@laptop\n";
+
+pub(crate) fn done(output: Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+}
+
+fn refused(output: &Output, code: &str) {
+    let said: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((output.status.code(), said["error"]["code"].as_str()), (Some(3), Some(code)), "{said}");
+}
+
+/// An authority with operators of tenant `klinik` and a device, each identity in a directory of its name.
+pub(crate) struct Place {
+    pub(crate) served: Served,
+    pub(crate) directory: tempfile::TempDir,
+}
+
+impl Place {
+    pub(crate) async fn new() -> Self {
+        let place = Self { served: Served::found().await, directory: tempfile::tempdir().unwrap() };
+        for (role, name) in [
+            ("service-coordinator", "carla"),
+            ("technician", "eva"),
+            ("tenant-admin", "anna"),
+            ("site", "sina"),
+            ("auditor", "otto"),
+        ] {
+            let order = ["operator", "issue", "--role", role, "--tenant", "klinik", "--name", name];
+            let (home, out) = (place.served.home(), place.path(name));
+            let rest = ["--validity", "30d", "--out", &out, "--dir", home.to_str().unwrap()];
+            done(wardein(&[&order[..], &rest].concat()));
+        }
+        let (home, station) = (place.served.home(), place.path("station"));
+        let order = ["operator", "issue", "--role", "station", "--tenant", "klinik", "--name", "line-1"];
+        let rest = ["--validity", "1d", "--quota", "9", "--out", &station, "--dir", home.to_str().unwrap()];
+        done(wardein(&[&order[..], &rest].concat()));
+        let (csv, out) = (place.path("list.csv"), place.path("devices"));
+        fs::write(&csv, "id,attr.board\npump-1,a\npump-2,b\n").unwrap();
+        done(wardein(&["device", "enroll", "--identity", &station, "--csv", &csv, "--out", &out]));
+        place
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn by(&self, who: &str, args: &[&str]) -> Output {
+        wardein(&[&["--json"], args, &["--identity", &self.path(who)]].concat())
+    }
+}
+
+pub(crate) fn moment(second: u64) -> String {
+    let date = std::process::Command::new("date")
+        .args(["-u", "-d", &format!("@{second}"), "+%Y-%m-%dT%H:%M:%SZ"])
+        .output()
+        .unwrap();
+    String::from_utf8(date.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_technician_is_invited_released_and_sent_away() {
+    let place = Place::new().await;
+    let key = place.path("eva.pub");
+    fs::write(&key, KEY).unwrap();
+    let until = moment(now() + 3_600);
+    let invite = |until: &str| {
+        let order = ["service", "invite", "--technician", "eva", "--key", &key, "--device", "pump-1,pump-2"];
+        let rest = ["--work-order", "WO-12", "--scope", "view", "--until", until, "--source", "192.0.2.0/24"];
+        [&order[..], &rest].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let invited = |by: &str, until: &str, yes: &[&str]| {
+        let args = invite(until);
+        let args: Vec<_> = args.iter().map(String::as_str).chain(yes.iter().copied()).collect();
+        place.by(by, &args)
+    };
+    // Without --yes it says what it would do, and does nothing.
+    let dry = invited("carla", &until, &[]);
+    assert_eq!(dry.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&dry.stderr).into_owned();
+    assert!(said.contains("would invite eva to pump-1, pump-2 for work order WO-12"), "{said}");
+    refused(&invited("carla", "2026-01-01", &["--yes"]), "visit-window-past");
+    refused(&invited("carla", "2036-01-01", &["--yes"]), "visit-window-bounds");
+    refused(&invited("eva", &until, &["--yes"]), "role-denied");
+    let visit = done(invited("carla", &until, &["--yes"]));
+    let id = visit["id"].as_str().unwrap();
+    assert_eq!((&visit["state"], &visit["scope"]), (&"requested".into(), &"view".into()));
+    refused(&invited("carla", &until, &["--yes"]), "visit-overlaps");
+    refused(&place.by("carla", &["service", "release", id, "--yes"]), "role-denied");
+    let shown = wardein(&["service", "release", id, "--identity", &place.path("sina")]);
+    let said = String::from_utf8_lossy(&shown.stderr).into_owned();
+    for part in ["technician eva, key SHA256:", "work order WO-12, scope view", "would release this visit"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let current =
+        |by| done(place.by(by, &["service", "list", "--current"]))["visits"].as_array().unwrap().len();
+    assert_eq!(current("otto"), 0);
+    assert_eq!(done(place.by("sina", &["service", "release", id, "--yes"]))["state"], "current");
+    assert_eq!((current("sina"), current("eva"), current("otto")), (1, 1, 1));
+    assert_eq!(done(place.by("eva", &["service", "show", id]))["released_by"], "site/klinik/sina");
+    let end = ["service", "end", id, "--reason", "the ward is closed"];
+    assert_eq!(place.by("sina", &end).status.code(), Some(2));
+    assert_eq!(done(place.by("sina", &[&end[..], &["--yes"]].concat()))["state"], "ended");
+    refused(&place.by("sina", &["service", "release", id, "--yes"]), "visit-closed");
+    assert_eq!(current("sina"), 0);
+    let policy = ["service", "policy", "set", "--scopes", "view,dose-library", "--longest", "2h"];
+    done(place.by("anna", &policy));
+    let shown = done(place.by("carla", &["service", "policy", "show"]));
+    assert_eq!(shown["scopes"], serde_json::json!(["dose-library", "view"]));
+    refused(&place.by("carla", &policy), "role-denied");
+    let log = done(place.by("anna", &["audit", "list", "--limit", "1000"])).to_string();
+    for event in ["visit.invite", "visit.release", "visit.end", "service-policy.put"] {
+        assert!(log.contains(event), "{event}");
+    }
+}
