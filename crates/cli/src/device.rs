@@ -3,6 +3,7 @@
 mod enroll;
 mod relay;
 mod report;
+mod sheet;
 mod state;
 mod transfer;
 mod voucher;

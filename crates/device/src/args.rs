@@ -213,7 +213,7 @@ pub(crate) struct Enroll {
     /// With a station's certificate: the maker's name of the model.
     #[arg(long, requires = "station_cert")]
     pub(crate) model: Option<String>,
-    /// With a station's certificate: the unique device identifier, in GS1 form.
+    /// With a station's certificate: the unique device identifier, of GS1, HIBCC or ICCBBA.
     #[arg(long, requires = "station_cert")]
     pub(crate) udi: Option<String>,
     /// Replace a state that is there already, once the authority has agreed to another.

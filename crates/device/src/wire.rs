@@ -16,7 +16,7 @@ pub struct Vouched {
     pub profile: Option<String>,
     /// The maker's name of the model.
     pub model: Option<String>,
-    /// The unique device identifier, in GS1 form.
+    /// The unique device identifier, of GS1, HIBCC or ICCBBA.
     pub udi: Option<String>,
 }
 

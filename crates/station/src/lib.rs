@@ -14,7 +14,7 @@ mod outcome;
 mod relay;
 mod stream;
 
-pub use batch::{BadLine, Batch, Line};
+pub use batch::{BadLine, Batch, HeadMap, Line};
 pub use enroll::Play;
 pub use error::Error;
 pub use factory::Factory;

@@ -7,7 +7,7 @@
 
 use std::fs;
 use wardein_cli::config::Config;
-use wardein_station::Batch;
+use wardein_station::{Batch, HeadMap};
 
 /// Reads `data` as a configuration. What is taken is written in a form that is read alike.
 pub fn config(data: &[u8]) {
@@ -26,7 +26,7 @@ pub fn batch(data: &[u8]) {
     let place = tempfile::tempdir().expect("a directory");
     let path = place.path().join("devices.csv");
     fs::write(&path, data).expect("it can be written");
-    match Batch::read(&path) {
+    match Batch::read(&path, &HeadMap::default()) {
         Ok(batch) => {
             let mut devices: Vec<_> = batch.lines.iter().map(|line| &line.device).collect();
             devices.sort();

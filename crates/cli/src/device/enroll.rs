@@ -1,17 +1,20 @@
 //! `wardein device enroll`.
 
-use super::report::Report;
+use super::report::{Judged, Report};
+use super::sheet::HeadArgs;
 use crate::connection::ConnectArgs;
 use crate::{Failure, Output, files, progress};
 use clap::Args;
 use std::path::{Path, PathBuf};
-use wardein_station::{Batch, Play};
+use wardein_station::Play;
 
 /// `wardein device enroll`.
 ///
-/// Columns: id (needed), model, udi, profile, and attr.NAME for attributes. Each good line becomes a device whose state is in
-/// OUT/ID, to go on with by `wardein-device --dir OUT/ID`; each bad line is told by its number and reason. The same file
-/// again goes on with what an earlier run left unfinished.
+/// Columns: id (needed), model, udi, profile, and attr.NAME for attributes. They are separated by commas, semicolons or tabs; the text is
+/// UTF-8, or UTF-16 with its mark. Each good line becomes a device whose state is in OUT/ID, to go on with by `wardein-device --dir OUT/ID`;
+/// each bad line is reported by its number and reason. The same file again goes on with what an earlier run left unfinished.
+///
+/// Example: wardein device enroll --csv charge-7.csv --map id=Seriennummer --ignore Bemerkung --dry-run
 #[derive(Debug, Args)]
 pub(crate) struct EnrollArgs {
     /// The file, with a first line that names the columns
@@ -23,13 +26,21 @@ pub(crate) struct EnrollArgs {
     /// How many are enrolled at the same time, on one connection
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     parallel: u16,
+    #[command(flatten)]
+    heads: HeadArgs,
+    /// Judge the file, and enroll nothing
+    #[arg(long)]
+    dry_run: bool,
     /// The station
     #[command(flatten)]
     connect: ConnectArgs,
 }
 
 pub(super) async fn run(args: EnrollArgs, out: Output) -> Result<(), Failure> {
-    let batch = Batch::read(&args.csv)?;
+    let batch = args.heads.read(&args.csv)?;
+    if args.dry_run {
+        return Judged::of(&batch).print(out);
+    }
     let session = args.connect.open().await?;
     let tenant = session.own_tenant()?.ok_or_else(|| {
         Failure::Usage("--identity: give the directory of a station, which says its tenant".to_owned())

@@ -1,6 +1,7 @@
 //! `wardein device relay`.
 
 use super::report::Report;
+use super::sheet::HeadArgs;
 use crate::connection::ConnectArgs;
 use crate::{Failure, Output, progress};
 use clap::Args;
@@ -8,7 +9,7 @@ use std::future::pending;
 use std::path::PathBuf;
 use tokio::signal::ctrl_c;
 use wardein_domain::{ModelName, ProfileName};
-use wardein_station::{Batch, Factory, STANDARD, Vouched};
+use wardein_station::{Factory, STANDARD, Vouched};
 
 /// `wardein device relay`.
 ///
@@ -25,6 +26,8 @@ pub(crate) struct RelayArgs {
     /// enroll`, of which attributes are left to the device to measure. The command ends when all of them are enrolled
     #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "model"])]
     csv: Option<PathBuf>,
+    #[command(flatten)]
+    heads: HeadArgs,
     /// The profile of every device
     #[arg(long)]
     profile: Option<ProfileName>,
@@ -37,8 +40,8 @@ pub(crate) struct RelayArgs {
 }
 
 pub(super) async fn run(args: RelayArgs, out: Output) -> Result<(), Failure> {
-    let RelayArgs { mut lines, csv, profile, model, connect } = args;
-    let listed = csv.as_deref().map(Batch::read).transpose()?;
+    let RelayArgs { mut lines, csv, heads, profile, model, connect } = args;
+    let listed = csv.as_deref().map(|file| heads.read(file)).transpose()?;
     let out = if lines.is_empty() { out.on_standard_error() } else { out };
     if lines.is_empty() {
         lines.push(STANDARD.to_owned());

@@ -48,9 +48,7 @@ impl<'a> Report<'a> {
             out.json(self)?;
         } else {
             out.list("devices", self.devices)?;
-            for BadLine { line, reason } in self.bad_lines {
-                out.write(&format!("line {line} was left out: {reason}\n"))?;
-            }
+            print_bad_lines(self.bad_lines, out)?;
             let parts = [
                 (self.tally.absent(), "of the list did not come"),
                 (self.bad_lines.len(), "bad lines left out"),
@@ -77,4 +75,40 @@ impl<'a> Report<'a> {
             (left, _) => Err(Failure::Failed(format!("{left} devices were not enrolled"))),
         }
     }
+}
+
+/// A file of devices, judged by itself.
+#[derive(Serialize)]
+pub(super) struct Judged<'a> {
+    good_lines: usize,
+    bad_lines: &'a [BadLine],
+}
+
+impl<'a> Judged<'a> {
+    pub(super) fn of(batch: &'a Batch) -> Self {
+        Self { good_lines: batch.lines.len(), bad_lines: &batch.bad }
+    }
+
+    /// Prints it. A bad line is a failure of the command.
+    pub(super) fn print(&self, out: Output) -> Result<(), Failure> {
+        if out.is_json() {
+            out.json(self)?;
+        } else {
+            print_bad_lines(self.bad_lines, out)?;
+            let (good, bad) = (self.good_lines, self.bad_lines.len());
+            out.write(&format!(
+                "{good} devices could be enrolled, {bad} lines could not; nothing was enrolled\n"
+            ))?;
+        }
+        match self.bad_lines.len() {
+            0 => Ok(()),
+            bad => Err(Failure::Failed(format!("bad lines: {bad}"))),
+        }
+    }
+}
+
+fn print_bad_lines(lines: &[BadLine], out: Output) -> Result<(), Failure> {
+    lines
+        .iter()
+        .try_for_each(|BadLine { line, reason }| out.write(&format!("line {line} was left out: {reason}\n")))
 }

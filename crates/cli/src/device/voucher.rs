@@ -26,7 +26,7 @@ pub(crate) struct VoucherArgs {
     /// Its model, by the maker's name
     #[arg(long)]
     model: Option<String>,
-    /// Its unique device identifier, in GS1 form
+    /// Its unique device identifier, of GS1, HIBCC or ICCBBA: as the label prints it or a scanner sends it
     #[arg(long)]
     udi: Option<String>,
     /// The tenant
