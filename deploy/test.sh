@@ -134,6 +134,7 @@ step "licenses and sources of what we use" dependencies
 step "advisories about what we use" advisories
 step "attacks, and the tests that show that they fail" deploy/attacks.sh
 step "fuzz targets, whose corpora the tests replay" corpora
+step "alert rules, and the metrics that they name" deploy/monitoring.sh
 step "the vectors, as their script makes them from the specification" python3 -B crates/ddkg/vectors/extend.py --check
 step "lints, with default and with all features" lints
 step "documentation, without a broken link" documents
