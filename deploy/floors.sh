@@ -16,7 +16,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		floor("station", 5)
 		floor("cli c", 6)
 
-		# What carries cryptography, behind one door: whoever reviews or replaces it looks in one place.
+		# What carries cryptography, behind one door: a reviewer looks in one place.
 		only("ring aws-lc-rs zeroize subtle ml-kem pkcs8", "crypto")
 		only("aes-gcm chacha20poly1305 hkdf hmac sha2", "crypto")
 		# What checks vectors, and the TPM in software, need private keys that have been given.

@@ -1,4 +1,4 @@
-"""A device and its station, written anew: from proto/ and crates/ddkg/SPEC.md alone, sharing no line with Wardein.
+"""A device and its station, written independently, from proto/ and crates/ddkg/SPEC.md alone, sharing no line with Wardein.
 
 deploy/interop.sh founds an authority, generates the stubs and runs this. "Section" is always one of SPEC.md.
 Every check asserts; the first that does not hold ends the run.

@@ -141,7 +141,7 @@ fn the_root_key_is_put_under_another_protection_and_back() {
         // The service that runs would bring the old protection back: it says so, and changes nothing. What was asked for is on record.
         let refused = wardein(&["key", "rotate", "--root", "--yes", "--dir", dir]);
         assert_eq!(refused.status.code(), Some(3));
-        assert!(String::from_utf8_lossy(&refused.stderr).contains("start the service anew"));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("restart the service"));
 
         let wrong = change(&[
             "--to",

@@ -15,7 +15,7 @@ pub struct Credential {
     pub encrypted_secret: Vec<u8>,
 }
 
-/// Hides `secret` for the TPM that has both keys. Whoever returns it has shown that it does.
+/// Hides `secret` for the TPM that has both keys. The one that returns it has shown that it does.
 ///
 /// All randomness is of `entropy`, except for the padding of OAEP, which the library draws by itself.
 pub fn make_credential(

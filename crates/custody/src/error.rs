@@ -88,7 +88,7 @@ pub enum CustodyError {
         mode: u32,
     },
     /// The custody file is not the one that was opened: the protection was changed since.
-    #[error("{} was put under another protection since it was opened; start the service anew with that", .0.display())]
+    #[error("{} was put under another protection since it was opened; restart the service with that", .0.display())]
     Replaced(PathBuf),
     /// The root key is being changed, and its protection stays as it is meanwhile.
     #[error(
@@ -110,7 +110,7 @@ pub enum CustodyError {
     /// The TPM does not give the key.
     #[error(
         "{reason}. The recovery passphrase opens the root key: give it with --passphrase-file or --passphrase-fd; once the machine is as it \
-         should be, `wardein custody reseal` seals it anew"
+         should be, `wardein custody reseal` seals it again"
     )]
     Tpm {
         /// The code of the TPM's own error.

@@ -13,7 +13,7 @@ pub(crate) const LEN: usize = 32;
 const ROOT: u32 = 0;
 
 /// The key in the file; one is made where there is none. A file that is there is used and never written over: a founding that was
-/// cut short may have left it, or whoever provides this machine with secrets put it there. Another authority may be under it as well.
+/// cut short may have left it, or what provides this machine with secrets put it there. Another authority may be under it as well.
 pub(crate) fn read_or_create(path: &Path, entropy: &mut impl Entropy) -> Result<Secret<LEN>, CustodyError> {
     file::remove_unfinished(path)?;
     if path.symlink_metadata().is_ok() {

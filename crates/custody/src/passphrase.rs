@@ -38,7 +38,7 @@ impl Passphrase {
 pub enum PassphraseSource {
     /// A file, `/dev/stdin` and the like included.
     File(PathBuf),
-    /// An open file descriptor, which whoever started us has handed down.
+    /// An open file descriptor, handed down by the process that started us.
     Descriptor(u32),
     /// The terminal, where it is typed unseen.
     Prompt,

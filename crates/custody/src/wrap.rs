@@ -267,7 +267,7 @@ impl Opened {
         })
     }
 
-    /// Writes the file anew in one step, while nobody else does. It must be the one that was opened: under another protection,
+    /// Replaces the file in one step, while nobody else does. It must be the one that was opened: under another protection,
     /// what we wrap could not be opened by who has the new passphrase.
     fn rewrite(
         &self,

@@ -181,7 +181,7 @@ impl Postgres {
         self.restart(&[]);
     }
 
-    /// It stores what it did at the last [`Postgres::copy`], on the timeline of then.
+    /// It holds what it held at the last [`Postgres::copy`], on the timeline of that time.
     ///
     /// # Panics
     ///

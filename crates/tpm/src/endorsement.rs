@@ -103,7 +103,7 @@ pub struct EndorsementKey {
 }
 
 impl Tpm {
-    /// The endorsement key of this kind, with its certificate. A TPM that does not have the key persistent makes it anew, which takes
+    /// The endorsement key of this kind, with its certificate. A TPM that does not have the key persistent makes it again, which takes
     /// some seconds on hardware for RSA.
     pub fn endorsement_key(&mut self, kind: EkKind) -> Result<EndorsementKey, TpmError> {
         let public = with_endorsement_key(&mut self.context, kind, read_public)?;

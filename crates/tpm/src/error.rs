@@ -92,7 +92,7 @@ pub enum TpmError {
 }
 
 impl TpmError {
-    /// A word that stays, for scripts and for the codes of whoever calls.
+    /// A word that stays, for scripts and for the codes of callers.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Unavailable { .. } => ErrorCode::TpmUnavailable,

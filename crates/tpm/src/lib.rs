@@ -16,7 +16,7 @@
 //!
 //! All of them are made once and found again, and have `noDA` set: three power cuts in a row would otherwise lock the TPM out, since
 //! an end without TPM2_Shutdown counts as a failed try for keys that have not. Whatever else is loaded is flushed before a
-//! call returns, also when it fails. Endorsement keys are used where they are persistent, and made anew from their template where not.
+//! call returns, also when it fails. Endorsement keys are used where they are persistent, and made again from their template where not.
 //!
 //! What it does not do: it sets no password and takes none (the hierarchies' are empty, as they are on a new TPM), reads no event log,
 //! and does not wait for a TPM that is busy. A call blocks until the TPM has answered.

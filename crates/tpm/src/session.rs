@@ -1,4 +1,4 @@
-//! Sessions: what authorizes a use of an object, and hides what goes to the TPM from whoever listens on its bus.
+//! Sessions: what authorizes a use of an object, and hides what goes to the TPM from anyone who listens on its bus.
 
 use crate::error::{Doing, TpmError};
 use tss_esapi::Context;

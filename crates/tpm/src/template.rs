@@ -111,7 +111,7 @@ impl Slot {
     }
 }
 
-/// What a sealed secret is to the TPM: opened by a policy, or without one by whoever may use the TPM.
+/// What a sealed secret is to the TPM: opened by a policy, or without one by anyone who may use the TPM.
 pub(crate) fn sealed(policy: Option<Digest>) -> Result<Public, TpmError> {
     let making = "state what is to be sealed";
     let attributes = bound().with_user_with_auth(policy.is_none()).build().doing(making)?;

@@ -45,7 +45,7 @@ fn a_credential_is_the_one_that_the_tpm_opened() {
         let credential = make_credential(&endorsed, &ak, &secret, &mut Counter(1)).unwrap();
         assert_eq!(credential.id_object, read(&format!("credential-{name}.id")), "{name}");
         let expected = read(&format!("credential-{name}.secret"));
-        // The padding of OAEP is drawn anew each time.
+        // The padding of OAEP is drawn each time.
         assert_eq!(credential.encrypted_secret == expected, name != "rsa2048");
         assert_eq!(credential.encrypted_secret.len(), expected.len());
     }

@@ -51,7 +51,7 @@ fn the_root_key_is_had_while_the_machine_is_as_it_was_and_else_by_the_recovery_p
     let said = status(&path).unwrap();
     assert_eq!((said.kind, said.registers.as_deref()), (Kind::Tpm, Some("sha256:0,7,16")));
     assert!(said.cost.is_some(), "what a guess of the recovery passphrase costs");
-    // As after a power cut: registers begin anew, and the key is had back.
+    // As after a power cut: registers start over, and the key is had back.
     tpm.cut_power();
     assert_eq!(key(open_by_tpm(&path, &tpm.tcti())), had());
 

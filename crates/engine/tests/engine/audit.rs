@@ -43,7 +43,7 @@ async fn a_tenants_entries_have_numbers_of_their_own_and_are_found_behind_any_nu
     assert_eq!(world.log(&reader, 3, 1000).await, (vec![3, 4, 5], 0));
     let (by_admin, _) = world.engine.list_audit(&world.admin, Some(lab), None, 1, 1000).await.unwrap();
     let numbers: Vec<_> = by_admin.iter().map(|(number, _)| *number).collect();
-    assert_eq!(numbers, [1, 2, 3, 4, 5], "whoever asks");
+    assert_eq!(numbers, [1, 2, 3, 4, 5], "no matter who asks");
     assert_eq!(by_admin[0].1.event, Event::TenantCreated);
     // The whole log is the authority's.
     let (all, next) = world.engine.list_audit(&world.admin, None, None, 12_000, 1000).await.unwrap();

@@ -47,7 +47,7 @@ async fn an_administrator_that_is_valid_for_a_week_stays() {
     assert_eq!(code(engine, first).await, None);
     let second = issue(engine, first, Role::Admin, "second", 60).await;
     assert_eq!(revoke(engine, &second, first, false).await, Ok(1));
-    // What was revoked before is revoked, whoever is left.
+    // What was revoked before is revoked, no matter who is left.
     assert_eq!(revoke(engine, &second, first, false).await, Ok(0));
     assert_eq!(revoke(engine, &second, &second, false).await.unwrap_err().code, ErrorCode::LastAdministrator);
     assert_eq!(revoke(engine, &second, &short, false).await, Ok(1));

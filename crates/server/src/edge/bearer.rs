@@ -1,5 +1,5 @@
 //! The bearer token in the head of a request (RFC 6750 §2.1). A client that can say no more than a user and a password has it as the password
-//! (RFC 7617), whoever it says the user is.
+//! (RFC 7617), no matter which user it names.
 
 use http::{HeaderMap, header};
 use wardein_crypto::{SecretBytes, hex};

@@ -69,7 +69,7 @@ struct Running {
     _task: AbortOnDropHandle<()>,
 }
 
-/// Delivers to all webhooks there are, whoever of the nodes was told of them: of several nodes the one that does the upkeep.
+/// Delivers to all webhooks, no matter which node took them in: of several nodes, the one that does the upkeep does it.
 pub(crate) async fn deliver_webhooks(shared: &Arc<Shared>) {
     let mut running: HashMap<Name, Running> = HashMap::new();
     loop {

@@ -63,7 +63,7 @@ fn another_tpm_and_one_that_was_cleared_do_not_open_it() {
     let mut tpm = open(&swtpm);
     let sealed = tpm.seal(&secret(), None).unwrap();
     assert_eq!(open(&other).unseal(&sealed).err(), Some(TpmError::SealedElsewhere));
-    // Whoever changes it breaks it: the name of its parent, which is behind the first 9 bytes, and its private half.
+    // A change breaks it: the name of its parent, which is behind the first 9 bytes, and its private half.
     let whole = sealed.encode();
     for at in [20, whole.len() - 80, whole.len() - 1] {
         let mut changed = whole.clone();

@@ -40,7 +40,7 @@ fn no_byte_can_be_changed() {
     }
 }
 
-/// Every field of every role, left out or of another kind, is noticed by the reader, whoever has signed it.
+/// Every field of every role, left out or of another kind, is noticed by the reader, no matter who signed it.
 #[test]
 fn no_field_can_be_left_out_or_of_another_kind() {
     let maker = Maker::new(LATER);

@@ -155,7 +155,7 @@ fn the_last_number_in_the_hands_of_a_thief_keeps_no_device_from_its_rekey() {
     pair.record.readmit(pair.time(), &pair.setup.policy);
     assert!(!pair.record.is_cold_changed());
     pair.store();
-    // What came before counts no more, whoever sent it.
+    // What came before counts no more, no matter who sent it.
     for before in [&taken, &late] {
         assert_eq!(
             pair.unchanged("a message of before", |pair| pair.receive(before).err()),
