@@ -75,8 +75,11 @@ user_data() { python3 deploy/cloud-init/user-data.py "$@"; }
 judge() {
 	local sum
 	mkdir -p "$house/root/usr/local/bin"
-	holds "the unit is exposed by 2.0 of 10 at most" systemd-analyze security --offline=true --threshold=20 --no-pager deploy/systemd/wardein.service
-	grep -o 'exposure level.*' "$house/said"
+	local unit
+	for unit in wardein wardein-device; do
+		holds "$unit.service is exposed by 2.0 of 10 at most" systemd-analyze security --offline=true --threshold=20 --no-pager "deploy/systemd/$unit.service"
+		grep -o 'exposure level.*' "$house/said"
+	done
 	install -D "$WARDEIN_BINARY" "$system/usr/local/bin/wardein"
 	install -D -m 644 deploy/systemd/wardein.service -t "$system/etc/systemd/system"
 	holds "the unit says nothing that systemd does not know" test -z "$(within systemd-analyze verify /etc/systemd/system/wardein.service 2>&1)"
