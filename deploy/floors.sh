@@ -10,7 +10,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		# Lowest first.
 		floor("crypto proto domain durable", 0)
 		floor("port ddkg pki client tpm tuf", 1)
-		floor("attest", 2)
+		floor("attest files", 2)
 		floor("engine", 3)
 		floor("store custody server device pkcs11 testkit", 4)
 		floor("station", 5)
@@ -32,6 +32,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("rusqlite sled tokio-postgres deadpool-postgres tokio-postgres-rustls", "store")
 		only("argon2", "custody")
 		only("tss-esapi", "tpm")
+		only("age age-core", "files")
 		only("cryptoki", "pkcs11")
 		only("clap", "cli device")
 		only("csv", "station")

@@ -70,7 +70,7 @@ impl Hospital {
         serde_json::from_slice(&told.stdout).unwrap_or(Value::Null)
     }
 
-    fn of_device(&self, number: u32, args: &[&str]) -> Command {
+    pub(crate) fn of_device(&self, number: u32, args: &[&str]) -> Command {
         let mut command = Command::new(&self.device);
         command.arg("--dir").arg(self.file("devices") + &format!("/pump-{number}")).args(args);
         command.stdin(Stdio::null());
@@ -98,7 +98,7 @@ impl Hospital {
         path
     }
 
-    fn platform(&self, args: &[&str]) -> Output {
+    pub(crate) fn platform(&self, args: &[&str]) -> Output {
         wardein(&[&["trust"], args, &["--identity", &self.file("platform")]].concat())
     }
 

@@ -10,6 +10,7 @@ mod common;
 mod device_updates;
 mod encrypted;
 mod fairness;
+mod files;
 mod founding;
 mod full_disk;
 mod invite;

@@ -4,7 +4,7 @@ use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
     approval, attestation, audit, backup, ca, cert, clock, completions, config::StoreKind,
-    connection::ConnectArgs, custody, db, device, grant, key, operator, pcr_policy, platform_cert,
+    connection::ConnectArgs, custody, db, device, file, grant, key, operator, pcr_policy, platform_cert,
     platform_pin, profile, service, store, tenant, trust, update, webhook,
 };
 use clap::{Args, Parser, Subcommand};
@@ -90,6 +90,9 @@ pub(crate) enum Command {
     /// The platform's questions: is this device to be trusted, is its token good, what did it seal?
     #[command(subcommand)]
     Trust(trust::TrustCommand),
+    /// Files that devices sealed: opening, looking, verifying where they come from
+    #[command(subcommand)]
+    File(file::FileCommand),
     /// What may keep the keys that devices sign with: TPMs of which vendors, and what else
     #[command(subcommand)]
     Attestation(attestation::AttestationCommand),

@@ -37,6 +37,8 @@ pub enum Failure {
     Clock(String),
     /// The authority answered, and the answer is not to trust: the verdict. Exit code 5.
     NotTrusted(String),
+    /// A file, or a set of them, is not what it is said to be. Exit code 5.
+    NotWhole(String),
     /// Whoever read the output went away, such as `head`: no more can be said. Exit code 1.
     ReaderGone,
 }
@@ -62,7 +64,8 @@ impl Failure {
             | Self::Unreachable(message)
             | Self::Identity(message)
             | Self::Clock(message)
-            | Self::NotTrusted(message) => *message = format!("{message}\n  {more}"),
+            | Self::NotTrusted(message)
+            | Self::NotWhole(message) => *message = format!("{message}\n  {more}"),
             Self::ReaderGone => {}
         }
         self
@@ -75,7 +78,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Refused { .. } | Self::NotAccepted { .. } => 3,
             Self::Unreachable(_) => 4,
-            Self::NotTrusted(_) => 5,
+            Self::NotTrusted(_) | Self::NotWhole(_) => 5,
         }
     }
 
@@ -108,6 +111,7 @@ impl Failure {
             Self::Clock(message) => json!({ "kind": "clock", "message": message }),
             Self::Unreachable(message) => json!({ "kind": "unreachable", "message": message }),
             Self::NotTrusted(verdict) => json!({ "kind": "not-trusted", "verdict": verdict }),
+            Self::NotWhole(message) => json!({ "kind": "not-whole", "message": message }),
             Self::ReaderGone => json!({ "kind": "reader-gone" }),
         };
         json!({ "error": error })
@@ -117,9 +121,11 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(message) | Self::Usage(message) | Self::Identity(message) | Self::Clock(message) => {
-                f.write_str(message)
-            }
+            Self::Failed(message)
+            | Self::Usage(message)
+            | Self::Identity(message)
+            | Self::Clock(message)
+            | Self::NotWhole(message) => f.write_str(message),
             Self::Refused { code, reason, request_id, .. } => {
                 write!(f, "the authority refused ({code}): {reason}")?;
                 request_id.iter().try_for_each(|id| write!(f, "\n  request id: {id}"))
@@ -137,7 +143,7 @@ impl std::error::Error for Failure {}
 /// What every `--help` says of exit codes.
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed here, 2 usage error, 3 refused by the authority (with code, reason and \
      request id) or not to be accepted (a receipt), 4 the authority cannot be reached, 5 the verdict is not `trusted` (trust check and \
-     verify-receipt).";
+     verify-receipt), or a file is not what it is said to be (file).";
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,7 @@ mod custody;
 mod db;
 mod device;
 mod failure;
+mod file;
 mod grant;
 mod key;
 mod operator;
@@ -146,6 +147,7 @@ fn dispatch(
         Command::PlatformCert(command) => block_on(command.run(out)),
         Command::PlatformPin(command) => block_on(command.run(out)),
         Command::Trust(command) => block_on(command.run(out)),
+        Command::File(command) => block_on(command.run(out)),
         Command::Attestation(command) => block_on(command.run(out)),
         Command::EndorsementKey(command) => block_on(command.run(out)),
         Command::PcrPolicy(command) => block_on(command.run(out)),

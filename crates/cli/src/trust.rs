@@ -197,7 +197,9 @@ impl CheckArgs {
 }
 
 /// Asks up to three times for what uses up a key, with the same idempotency key: where only the reply was lost, it is given again.
-async fn until_answered<T>(mut ask: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+pub(crate) async fn until_answered<T>(
+    mut ask: impl AsyncFnMut() -> Result<T, Failure>,
+) -> Result<T, Failure> {
     for _ in 0..2 {
         match ask().await {
             Err(Failure::Unreachable(_)) => {}
@@ -208,7 +210,7 @@ async fn until_answered<T>(mut ask: impl AsyncFnMut() -> Result<T, Failure>) -> 
 }
 
 /// Fresh for each login and each release that begins.
-fn idempotency_key() -> Result<Vec<u8>, Failure> {
+pub(crate) fn idempotency_key() -> Result<Vec<u8>, Failure> {
     let random: [u8; 16] =
         SystemEntropy::default().array().map_err(|_| Failure::failed("the source of randomness failed"))?;
     Ok(random.to_vec())

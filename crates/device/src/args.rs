@@ -33,6 +33,10 @@ pub(crate) enum Command {
     Token(Token),
     /// Seal a payload under a key that is used for nothing else, for a platform to have opened; prints it in base64, and asks nobody.
     Seal(Seal),
+    /// Seal whole files, number and sign them; open, look at and verify them. Asks nobody.
+    #[cfg(feature = "files")]
+    #[command(subcommand)]
+    File(FileCommand),
     /// Agree with the authority on new keys, once, and go over to them.
     Rekey(Json),
     /// Announce what the device measures, or will measure, where that differs from what the authority expects.
@@ -106,6 +110,54 @@ pub(crate) enum Update {
     VerifyRunning(Json),
     /// Tell what runs, what waits for its first start, and the lowest version that may be installed.
     Status(Json),
+}
+
+/// A sealed file is an age file (C2SP age v1). Beside it, with `.sig` behind its name, is what the device signed of it: the digest, the
+/// time, and a number that rises by one with each file, so that a missing or swapped one shows.
+#[cfg(feature = "files")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum FileCommand {
+    /// Seal a file for the authority, which has it opened by the platforms that the tenant allows; or for readers alone, end to end.
+    Seal {
+        /// The file, of any size.
+        file: PathBuf,
+        /// The sealed file; FILE.age where it is not given. It must not be there yet.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// A reader's public key, age1...: the file is sealed for readers alone, and the authority does not open it. May be repeated.
+        #[arg(long, value_name = "KEY")]
+        reader: Vec<String>,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Open a file that this device sealed for the authority, as long as the device still has the epoch's key.
+    Open {
+        /// The sealed file.
+        file: PathBuf,
+        /// Where it goes; it must not be there yet, and its owner alone may read it.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Tell what can be seen of a sealed file without a key. Nothing vouches for it.
+    Inspect {
+        /// The sealed file.
+        file: PathBuf,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Verify files by the statements beside them, and tell whether one is missing between them or in another's place; exits with 5 then.
+    Verify {
+        /// The sealed files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The roots to trust (PEM); those of device.toml where it is not given.
+        #[arg(long, value_name = "FILE")]
+        roots: Option<PathBuf>,
+        #[command(flatten)]
+        output: Json,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -322,4 +374,4 @@ fn attribute(text: &str) -> Result<(String, String), &'static str> {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed here; 2 wrong option or setting; 3 refused by the authority; 4 the authority, the platform, or the \
-place of updates cannot be reached; 5 an update, or what runs, is not to be trusted.";
+place of updates cannot be reached; 5 an update, what runs, or a sealed file is not to be trusted.";

@@ -59,6 +59,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         }
         Command::Token(order) => token(path, order).await,
         Command::Seal(order) => seal(path, order).await,
+        #[cfg(feature = "files")]
+        Command::File(order) => crate::files::file(path, order).await,
         Command::Rekey(output) => {
             let Rekeyed { generation, suite, is_in_use } = session(path, "rekey").await?.rekey().await?;
             let shown = serde_json::json!({ "generation": generation, "suite": suite, "in_use": is_in_use });

@@ -98,6 +98,17 @@ impl Files {
         serde_json::from_slice(bytes.expose()).ok()
     }
 
+    /// What was noted of the last file that was sealed, at most `max` bytes; `None` where there was none.
+    #[cfg(feature = "files")]
+    pub(crate) fn manifest(&self, max: usize) -> Result<Option<SecretBytes>, Error> {
+        self.read(MANIFEST, max)
+    }
+
+    #[cfg(feature = "files")]
+    pub(crate) fn manifest_damaged(&self, why: impl std::fmt::Display) -> Error {
+        self.damaged(MANIFEST, why, "restore it; without it, remove it: numbers of files begin again at 1, and who verifies them sees it")
+    }
+
     pub(crate) fn certificate_damaged(&self, why: impl std::fmt::Display) -> Error {
         self.damaged(CERTIFICATE, why, CERTIFICATE_DAMAGED)
     }
@@ -213,6 +224,12 @@ impl Directory {
         self.write(CERTIFICATE, pem.as_bytes(), 0o644)
     }
 
+    /// Notes the last file that was sealed.
+    #[cfg(feature = "files")]
+    pub(crate) fn save_manifest(&self, text: &[u8]) -> Result<(), Error> {
+        self.write(MANIFEST, text, 0o600)
+    }
+
     /// Notes the authority's last word.
     pub fn save_contact(&self, contact: &Contact) -> Result<(), Error> {
         let text = serde_json::to_vec(contact).map_err(|_| Error::Fault("writing JSON"))?;
@@ -244,6 +261,8 @@ const SEALED_KEY: &str = "device.key.sealed";
 const SIGNING: &str = "signing.json";
 const CERTIFICATE: &str = "certificate.pem";
 const CONTACT: &str = "contact.json";
+#[cfg(feature = "files")]
+const MANIFEST: &str = "files.json";
 const MAX_CONFIG: usize = 256 << 10;
 const MAX_SIGNING: usize = 4 << 10;
 const MAX_CERTIFICATE: usize = pem::MAX_LEN;

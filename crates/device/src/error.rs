@@ -7,6 +7,8 @@ use crate::update::UpdateError;
 use std::path::PathBuf;
 use wardein_ddkg::device::DeviceError;
 use wardein_domain::ErrorCode;
+#[cfg(feature = "files")]
+use wardein_files::FileError;
 use wardein_pki::PinBundleError;
 
 /// Why a command fails. Each says what to do next where it is not plain.
@@ -153,6 +155,21 @@ pub enum Error {
         /// The version that was confirmed.
         version: u64,
     },
+    /// A file is not sealed, opened or believed.
+    #[cfg(feature = "files")]
+    #[error("{}: {why}", .path.display())]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: FileError,
+    },
+    /// Files are missing, or in each other's place.
+    #[error("files are missing, or in each other's place")]
+    FilesMissing,
+    /// There is no key to sign a file with.
+    #[error("the device cannot sign what it seals: {0}")]
+    NoSigner(&'static str),
     /// What only a device that derives keys can do was asked of one that signs.
     #[error(
         "{0} is for devices that derive keys; this one signs with the TPM that device.toml names in signs_with"
@@ -165,7 +182,7 @@ pub enum Error {
 
 impl Error {
     /// The exit code: 1 for a failure here, 2 for a wrong option or setting, 3 for a refusal by the authority, 4 where it, the
-    /// platform, or the place of updates cannot be reached, 5 for an update that is not to be trusted.
+    /// platform, or the place of updates cannot be reached, 5 for an update or a file that is not to be trusted.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config { .. } | Self::NotConfigured(_) | Self::ConfigDiffers(_) | Self::Signs(_) => 2,
@@ -175,7 +192,11 @@ impl Error {
             Self::Unreachable(_) | Self::Intercepted { .. } | Self::PlatformUnreachable { .. } => 4,
             Self::Update(error) if matches!(**error, UpdateError::Unreachable(_)) => 4,
             Self::Update(error) if error.is_distrust() => 5,
-            Self::OtherSoftware { .. } => 5,
+            #[cfg(feature = "files")]
+            Self::Sealed { why, .. } if why.is_distrust() => 5,
+            #[cfg(feature = "files")]
+            Self::Sealed { .. } => 1,
+            Self::OtherSoftware { .. } | Self::FilesMissing => 5,
             Self::File { .. }
             | Self::Open { .. }
             | Self::Locked(_)
@@ -191,8 +212,15 @@ impl Error {
             | Self::OtherTenant { .. }
             | Self::Answer(_)
             | Self::Update(_)
+            | Self::NoSigner(_)
             | Self::Fault(_) => 1,
         }
+    }
+
+    /// The error of a sealed file.
+    #[cfg(feature = "files")]
+    pub(crate) fn sealed(path: &std::path::Path, why: FileError) -> Self {
+        Self::Sealed { path: path.into(), why }
     }
 
     /// The error of a file operation.

@@ -15,6 +15,8 @@ mod config;
 mod directory;
 mod enroll;
 mod error;
+#[cfg(feature = "files")]
+mod file;
 mod frames;
 mod given;
 #[cfg(feature = "grpc")]
@@ -44,6 +46,8 @@ pub use config::Config;
 pub use directory::{Contact, Directory, Files, StoredKey};
 pub use enroll::{Enrolled, enroll};
 pub use error::Error;
+#[cfg(feature = "files")]
+pub use file::{FileOrder, FileSealed};
 pub use given::Given;
 #[cfg(feature = "grpc")]
 pub use grpc::{Remote, RemoteStation};

@@ -2,6 +2,9 @@
 
 mod args;
 mod commands;
+#[cfg(feature = "files")]
+mod files;
+mod progress;
 mod prover;
 mod updates;
 

@@ -2,10 +2,9 @@
 
 use crate::args::{FromArgs, ReleaseArgs, Update};
 use crate::commands::{ROOT, print, read};
+use crate::progress::Shown;
 use serde_json::{Value, json};
-use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use wardein_crypto::hex;
 use wardein_device::{Error, Files, Installed, Listed, Offered, Phase, Pick, Running, Standing, Updater};
 use wardein_tuf::MAX_ROOT_LEN;
@@ -32,8 +31,9 @@ pub(crate) async fn update(path: &Path, order: Update) -> Result<(), Error> {
         Update::Download { release, from: FromArgs { from }, output } => {
             let updater = open(from).await?;
             let mut shown = Shown::default();
-            let (listed, artifact) =
-                updater.download(pick(&release), &mut |listed, at| shown.show(listed, at)).await?;
+            let (listed, artifact) = updater
+                .download(pick(&release), &mut |listed, at| shown.show(at, listed.file.length))
+                .await?;
             let said = json!({ "version": listed.release.version, "path": artifact });
             print(output.json, &said, || format!("{} is in {}", name(&listed), artifact.display()));
         }
@@ -126,22 +126,5 @@ fn verdict(running: &Running) -> String {
         (0, _) => format!("version {version} ({label}) names no attribute to compare with"),
         (_, []) => format!("what runs is version {version} ({label}): {compared} attributes are as it says"),
         (_, differ) => format!("what runs is not version {version} ({label}): {} differ", differ.join(", ")),
-    }
-}
-
-/// A line a second where a person looks.
-#[derive(Default)]
-struct Shown(Option<Instant>);
-
-impl Shown {
-    fn show(&mut self, listed: &Listed, at: u64) {
-        let is_time = self.0.is_none_or(|last| last.elapsed() >= Duration::from_secs(1));
-        if stderr().is_terminal() && is_time {
-            self.0 = Some(Instant::now());
-            eprint!("\r{at} of {} bytes", listed.file.length);
-        }
-        if stderr().is_terminal() && at == listed.file.length {
-            eprintln!("\r{at} of {} bytes", listed.file.length);
-        }
     }
 }

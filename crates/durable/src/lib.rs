@@ -28,6 +28,19 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     clear_unless(replace_by(path, &temporary, bytes, mode, &mut |_| Ok(())), &temporary)
 }
 
+/// Begins a file that is written piece by piece, beside `path` under the temporary name that comes back with it; what a crash left there is
+/// removed. Once it is complete and synced, [`give_name`] gives it its own. The caller sees to it that nobody else does so at the same time.
+pub fn begin(path: &Path, mode: u32) -> io::Result<(File, PathBuf)> {
+    let temporary = beside(path, ".part");
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // `create_new` follows no link.
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    Ok((file, temporary))
+}
+
 /// Gives a file that is complete and synced its name, which nothing may have yet, in the place of its temporary one.
 pub fn give_name(temporary: &Path, path: &Path) -> io::Result<()> {
     // link(2) refuses an existing name, where rename(2) would replace it.
@@ -176,6 +189,27 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), new);
             assert_eq!(names(&directory), ["state"]);
         }
+    }
+
+    #[test]
+    fn what_is_written_in_pieces_follows_no_link_and_takes_no_name_that_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, part) = (directory.path().join("log.age"), directory.path().join("log.age.part"));
+        let precious = directory.path().join("precious");
+        fs::write(&precious, b"precious").unwrap();
+        symlink(&precious, &part).unwrap();
+        let (mut file, temporary) = begin(&path, 0o600).unwrap();
+        file.write_all(b"sealed").unwrap();
+        assert_eq!(
+            (fs::read(&precious).unwrap(), &temporary, mode(&part)),
+            (b"precious".to_vec(), &part, 0o600)
+        );
+        file.sync_all().unwrap();
+        give_name(&temporary, &path).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names(&directory).len()), (b"sealed".to_vec(), 2));
+        let (_, temporary) = begin(&path, 0o600).unwrap();
+        assert_eq!(give_name(&temporary, &path).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"sealed");
     }
 
     #[test]

@@ -8,11 +8,11 @@ use crate::{Column, Failure, Output, Record};
 use clap::Args;
 use serde::Serialize;
 use std::fs::File;
-use std::io::Read;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use wardein_client::{v1, word};
 use wardein_crypto::SecretBytes;
-use wardein_ddkg::message::from_text;
+use wardein_files::SealedFile;
 
 #[derive(Debug, Args)]
 pub(crate) struct ReleaseArgs {
@@ -120,48 +120,14 @@ fn show(sealed_by: Option<v1::SealedBy>, file: PathBuf, out: Output) -> Result<(
     out.one(&Unsealed { tenant, device_id, state, key_name, file })
 }
 
-/// The first `ddkg1` stanza of an age file's header (C2SP age, "Header"); what comes behind the header is not looked at.
+/// The `ddkg1` stanza of an age file's header; what comes behind the header is not looked at.
 fn stanza(path: &Path) -> Result<v1::FileStanza, Failure> {
-    let mut header = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_HEADER).read_to_end(&mut header))
-        .map_err(|error| Failure::file("read", path, error))?;
-    parse_stanza(&String::from_utf8_lossy(&header))
+    let file = File::open(path).map_err(|error| Failure::file("read", path, error))?;
+    let found = SealedFile::read(BufReader::new(file)).and_then(|file| file.stanza());
+    found
+        .map(|stanza| v1::FileStanza { arguments: stanza.arguments(), body: stanza.body().to_vec() })
         .map_err(|why| Failure::Failed(format!("{}: {why}", path.display())))
-}
-
-fn parse_stanza(header: &str) -> Result<v1::FileStanza, String> {
-    let mut lines = header.lines().take_while(|line| !line.starts_with("---"));
-    while let Some(line) = lines.next() {
-        let Some(arguments) = line.strip_prefix("-> ").filter(|it| it.starts_with("ddkg1 ")) else {
-            continue;
-        };
-        // 32 bytes are one line of base64, which age does not pad.
-        let body = format!("{}=", lines.next().unwrap_or_default());
-        let body = from_text(&body, 32).map_err(|error| format!("the body of the ddkg1 stanza: {error}"))?;
-        return Ok(v1::FileStanza { arguments: arguments.to_owned(), body });
-    }
-    Err("its header has no ddkg1 stanza".to_owned())
 }
 
 /// What the authority takes.
 const MAX_SEALED: usize = 9 * 1024;
-const MAX_HEADER: u64 = 64 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_stanza_of_an_age_file_is_found_among_others() {
-        let body = "A".repeat(43);
-        let header = format!(
-            "age-encryption.org/v1\n-> X25519 abc\n{body}\n-> ddkg1 ddkg1:t/d/1.file.0.0\n{body}\n--- mac\n-> ddkg1 x\n"
-        );
-        let found = parse_stanza(&header).unwrap();
-        assert_eq!((found.arguments.as_str(), found.body), ("ddkg1 ddkg1:t/d/1.file.0.0", vec![0; 32]));
-        for bad in ["", "-> X25519 a\nAA\n", "--- mac\n-> ddkg1 n\n", "-> ddkg1 n\nAA\n", "-> ddkg1 n"] {
-            assert!(parse_stanza(bad).is_err(), "{bad:?}");
-        }
-    }
-}

@@ -69,14 +69,24 @@ impl DeviceState {
 
     /// Opens a payload that this device sealed, as long as its epoch's secret is not erased.
     pub fn open(&self, sealed: &SealedPayload, additional: &[u8]) -> Result<SecretBytes, DeviceError> {
-        let name = sealed.name();
+        let key = self.own_key(sealed.name())?.payload();
+        sealed.open(&key, additional).map_err(|_| DeviceError::OpenFailed)
+    }
+
+    /// The key of an age file that this device sealed, as long as its epoch's secret is not erased.
+    pub fn unwrap_file_key(&self, stanza: &FileStanza) -> Result<Secret<16>, DeviceError> {
+        let key = self.own_key(stanza.name())?.file_wrap();
+        stanza.unwrap_with(&key).map_err(|_| DeviceError::OpenFailed)
+    }
+
+    /// The key of that name, which this device has used.
+    fn own_key(&self, name: &KeyName) -> Result<NumberKey, DeviceError> {
         if name.owner != self.device || name.generation != self.generation {
             return Err(DeviceError::KeyGone);
         }
-        let tree = self.trees.get(&Purpose::Data).ok_or(DeviceError::PurposeNotKept(Purpose::Data))?;
+        let tree = self.trees.get(&name.purpose).ok_or(DeviceError::PurposeNotKept(name.purpose))?;
         let epoch_secret = tree.cover.epoch_secret(name.epoch).map_err(|_| DeviceError::KeyGone)?;
-        let key = epoch_secret.key(name.number).payload();
-        sealed.open(&key, additional).map_err(|_| DeviceError::OpenFailed)
+        Ok(epoch_secret.key(name.number))
     }
 
     /// Wraps the key of an age file for the authority.

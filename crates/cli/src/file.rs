@@ -1,0 +1,184 @@
+//! `wardein file`: files that devices sealed, for platforms and readers; where they come from, for everybody.
+
+use crate::connection::ConnectArgs;
+use crate::progress::progress;
+use crate::trust::{idempotency_key, until_answered};
+use crate::{Column, Failure, Output, Record, files};
+use clap::{Args, Subcommand};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use wardein_client::v1::release_key_request::Key;
+use wardein_client::{v1, word};
+use wardein_crypto::{Secret, SecretBytes};
+use wardein_files::{FileError, Opening, ReaderKey, SealedFile, Target, check};
+use wardein_pki::pem;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FileCommand {
+    /// Open a sealed file, as a platform with the right `file`, or with a reader's key
+    Open(OpenArgs),
+    /// Tell what can be seen of a sealed file without a key. Nothing vouches for it
+    Inspect(InspectArgs),
+    /// Verify files by the statements beside them, offline, and tell whether one is missing between them or in another's place
+    Verify(VerifyArgs),
+}
+
+/// `wardein file open`.
+///
+/// The authority releases the file's key once, or again where the profile archives it, and its audit log says why. The file itself stays
+/// here. A reader's key needs no authority.
+#[derive(Debug, Args)]
+pub(crate) struct OpenArgs {
+    /// The sealed file
+    file: PathBuf,
+    /// Where it goes; it must not be there yet, and its owner alone may read it
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Why, for the audit log: the authority is asked for the key
+    #[arg(long, value_name = "TEXT", required_unless_present = "reader_key")]
+    reason: Option<String>,
+    /// A reader's key, as age-keygen writes it, in a file that its owner alone may read: nobody is asked
+    #[arg(long, value_name = "FILE", conflicts_with = "reason")]
+    reader_key: Option<PathBuf>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The sealed file
+    file: PathBuf,
+}
+
+/// `wardein file verify`.
+///
+/// Beside each FILE is FILE.sig. The certificate must lead to one of the roots and have been valid when the file was sealed. Exits with 5 where a
+/// file is missing before the last one, or in another's place. What is missing behind the last one cannot be seen.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The sealed files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// The roots to trust, in PEM: `root-ca.pem` of the authority's directory
+    #[arg(long, value_name = "FILE")]
+    roots: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Opened {
+    path: PathBuf,
+    bytes: u64,
+    tenant: String,
+    device_id: String,
+    state: String,
+    key_name: String,
+}
+
+impl Record for Opened {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("written to", |opened| opened.path.display().to_string()),
+        ("bytes", |opened| opened.bytes.to_string()),
+        ("tenant", |opened| opened.tenant.clone()),
+        ("device", |opened| opened.device_id.clone()),
+        ("its state now", |opened| opened.state.clone()),
+        ("key", |opened| opened.key_name.clone()),
+    ];
+}
+
+impl FileCommand {
+    pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
+        match self {
+            Self::Open(args) => args.run(out).await,
+            Self::Inspect(InspectArgs { file }) => {
+                let seen = read(&file)?.inspect().map_err(|why| of(&file, why))?;
+                out.say(&seen.to_string(), &seen)
+            }
+            Self::Verify(args) => args.run(out),
+        }
+    }
+}
+
+impl OpenArgs {
+    async fn run(self, out: Output) -> Result<(), Failure> {
+        let Self { file, out: path, reason, reader_key, connect } = self;
+        let sealed = read(&file)?;
+        let bar = bar(&file);
+        let mut shown = |at| bar.set_position(at);
+        let begin = || Target::begin(&path).map_err(|why| Failure::file("write", &path, why));
+        if let Some(key) = reader_key {
+            let key = files::read_private(&key)?;
+            let text =
+                std::str::from_utf8(key.expose()).map_err(|_| Failure::failed(FileError::ReaderKey))?;
+            let key = ReaderKey::parse(text).map_err(Failure::failed)?;
+            let opened = begin()?.fill(sealed, &Opening::Reader(&key), &mut shown);
+            bar.finish_and_clear();
+            let bytes = opened.map_err(|why| of(&file, why))?;
+            return say(out, path, bytes, v1::SealedBy::default(), false);
+        }
+        let stanza = sealed.stanza().map_err(|why| of(&file, why))?;
+        // Before the key is spent.
+        let target = begin()?;
+        let session = connect.open().await?;
+        let request = v1::ReleaseKeyRequest {
+            key: Some(Key::File(v1::FileStanza {
+                arguments: stanza.arguments(),
+                body: stanza.body().to_vec(),
+            })),
+            reason: reason.unwrap_or_default(),
+            idempotency_key: idempotency_key()?,
+        };
+        let platform = session.platform();
+        let answer = until_answered(async || Ok(platform.release_key(request.clone()).await?)).await?;
+        let key = SecretBytes::from_vec(answer.key.into());
+        let key: &[u8; 16] = key
+            .expose()
+            .try_into()
+            .map_err(|_| Failure::failed("the authority's answer is not a file key"))?;
+        let opened = target.fill(sealed, &Opening::FileKey(&Secret::copied_from(key)), &mut shown);
+        bar.finish_and_clear();
+        let bytes = opened.map_err(|why| of(&file, why))?;
+        say(out, path, bytes, answer.sealed_by.unwrap_or_default(), true)
+    }
+}
+
+impl VerifyArgs {
+    fn run(self, out: Output) -> Result<(), Failure> {
+        let Self { files, roots: path } = self;
+        let roots = pem::decode_certificates(&files::read(&path)?)
+            .map_err(|error| Failure::file("take for roots", &path, error))?;
+        let roots: Vec<&[u8]> = roots.iter().map(Vec::as_slice).collect();
+        let bar = progress("{bytes} at {bytes_per_sec}", None);
+        let checked = check(&files, &roots, &mut |at| bar.set_position(at));
+        bar.finish_and_clear();
+        let checked = checked.map_err(|(file, why)| of(&file, why))?;
+        out.say(&checked.to_string(), &checked)?;
+        if checked.is_complete() {
+            return Ok(());
+        }
+        Err(Failure::NotWhole("files are missing, or in each other's place".to_owned()))
+    }
+}
+
+fn say(out: Output, path: PathBuf, bytes: u64, by: v1::SealedBy, is_known: bool) -> Result<(), Failure> {
+    let v1::SealedBy { tenant, device_id, state, key_name } = by;
+    let state = if is_known { word::<v1::DeviceState>(state) } else { String::new() };
+    out.one(&Opened { path, bytes, tenant, device_id, state, key_name })
+}
+
+fn read(path: &Path) -> Result<SealedFile<BufReader<File>>, Failure> {
+    let file = File::open(path).map_err(|error| Failure::file("read", path, error))?;
+    SealedFile::read(BufReader::new(file)).map_err(|why| of(path, why))
+}
+
+fn of(path: &Path, why: FileError) -> Failure {
+    let words = format!("{}: {why}", path.display());
+    if why.is_distrust() { Failure::NotWhole(words) } else { Failure::Failed(words) }
+}
+
+fn bar(file: &Path) -> ProgressBar {
+    let length = file.metadata().map(|metadata| metadata.len()).ok();
+    progress("{bytes} of {total_bytes} at {bytes_per_sec}", length)
+}

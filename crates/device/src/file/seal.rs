@@ -1,0 +1,198 @@
+//! Sealing a file: the key's number is durable before it wraps anything, the sealed file is before its number is, and its number before
+//! its name.
+
+use super::manifest::{self, Last, Next};
+use crate::authority::Authority;
+use crate::certificate;
+use crate::config::Config;
+use crate::directory::{Files, StoredKey};
+use crate::error::Error;
+use crate::session::Session;
+use std::fs::File;
+use std::io::{BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
+use wardein_crypto::{Entropy, P256SigningKey, Secret};
+use wardein_ddkg::device::Clock;
+use wardein_files::{
+    self as files, FileError, Opening, Reader, SealedFile, SignedStatement, Statement, Target, signed_path,
+};
+
+/// A file to be sealed.
+pub struct FileOrder<'a> {
+    /// The file.
+    pub input: &'a Path,
+    /// The sealed file, which is not there yet. Its statement goes beside it, with `.sig` behind its name.
+    pub out: &'a Path,
+    /// For whom it is sealed end to end, at most 62: the authority does not open it then. Where it is empty, the authority opens it, and has
+    /// its key released to platforms.
+    pub readers: &'a [Reader],
+}
+
+/// A file that was sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSealed {
+    /// What the device has signed of it.
+    pub statement: Statement,
+    /// The bytes of plaintext.
+    pub plaintext: u64,
+    /// Where the signed statement is.
+    pub signed: PathBuf,
+}
+
+impl<A: Authority, E: Entropy> Session<A, E> {
+    /// Seals a file of any size, numbers it and signs what it is. It asks nobody. `progress` is told how many bytes were read.
+    ///
+    /// A power cut leaves the sealed file whole under its name, or not at all; where its number was spent already, the next call gives it its
+    /// name. Never is a number used twice.
+    pub fn seal_file(
+        &mut self,
+        order: &FileOrder<'_>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<FileSealed, Error> {
+        let (directory, config, state, clock, _) = self.keys();
+        manifest::recover(directory)?;
+        let Certified { key, certificates, not_after } = Certified::of(directory.files(), config)?;
+        let out = std::path::absolute(order.out).map_err(Error::file("write", order.out))?;
+        // Judged before a number is taken.
+        for taken in [out.as_path(), &signed_path(&out)] {
+            if taken.symlink_metadata().is_ok() {
+                return Err(Error::file("write", taken)(ErrorKind::AlreadyExists.into()));
+            }
+        }
+        let input = File::open(order.input).map_err(Error::file("read", order.input))?;
+        let (mut file, part) = wardein_durable::begin(&out, 0o644).map_err(Error::file("write", &out))?;
+        let heard_at = state.known_time();
+        let mut wrapped = None;
+        let mut wrap = |file_key: &Secret<16>| {
+            let stanza =
+                directory.save(config, state.wrap_file_key(clock, file_key).map_err(Error::from)?)?;
+            wrapped = Some(stanza.name().clone());
+            Ok::<_, Failed>(stanza)
+        };
+        let by = match order.readers {
+            [] => files::Authority::Opens(&mut wrap),
+            _ => files::Authority::Excluded,
+        };
+        let sealed = files::seal(input, &mut file, order.readers, by, progress)
+            .and_then(|sealed| file.sync_all().map(|()| sealed).map_err(|error| FileError::Io(error).into()));
+        let sealed = sealed.map_err(|failed| {
+            // It is of no use; where it cannot be removed, the next one that is begun here does so.
+            drop(std::fs::remove_file(&part));
+            failed.of(order.input)
+        })?;
+        let Next { number, previous } = Next::after(directory.files(), config)?;
+        let statement = Statement {
+            device: config.device.clone(),
+            number,
+            previous,
+            sha256: sealed.sha256,
+            length: sealed.length,
+            key: wrapped,
+            sealed_at: sealing_time(heard_at, clock, not_after),
+            heard_at,
+        };
+        if statement.sealed_at > not_after {
+            tracing::warn!(
+                "the certificate has ended: who verifies the file will not take its statement; get another, then seal"
+            );
+        }
+        let signed = SignedStatement::sign(statement.clone(), &key, certificates)
+            .map_err(|_| Error::Fault("signing with the device's key"))?;
+        let last = Last::of(&signed, &out, &part);
+        last.save(directory)?;
+        last.place()?;
+        Ok(FileSealed { statement, plaintext: sealed.plaintext, signed: signed_path(&out) })
+    }
+
+    /// Opens a file that this device sealed, as long as its epoch's secret is not erased, into a new file; gives the bytes of plaintext.
+    pub fn open_file(
+        &mut self,
+        input: &Path,
+        out: &Path,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<u64, Error> {
+        let (_, _, state, _, _) = self.keys();
+        let of = |why| Error::sealed(input, why);
+        let file = File::open(input).map_err(Error::file("read", input))?;
+        let sealed = SealedFile::read(BufReader::new(file)).map_err(of)?;
+        let file_key = state.unwrap_file_key(&sealed.stanza().map_err(of)?)?;
+        let target = Target::begin(out).map_err(|why| Error::sealed(out, why))?;
+        target.fill(sealed, &Opening::FileKey(&file_key), progress).map_err(of)
+    }
+}
+
+/// Why sealing failed: by the device's state, or by the file.
+enum Failed {
+    Device(Error),
+    File(FileError),
+}
+
+impl Failed {
+    fn of(self, input: &Path) -> Error {
+        match self {
+            Self::Device(error) => error,
+            Self::File(why) => Error::sealed(input, why),
+        }
+    }
+}
+
+impl From<FileError> for Failed {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Device(error)
+    }
+}
+
+/// The key that signs statements, and what certifies it.
+struct Certified {
+    key: Box<P256SigningKey>,
+    certificates: String,
+    not_after: u64,
+}
+
+impl Certified {
+    fn of(files: &Files, config: &Config) -> Result<Self, Error> {
+        let key = match files.key(config)? {
+            Some(StoredKey::Own(key)) => key,
+            Some(StoredKey::Made(_)) => {
+                return Err(Error::NoSigner("the key that the authority made is for other programs"));
+            }
+            None => return Err(Error::NoSigner("it has no certificate; run: wardein-device certificate")),
+        };
+        let public = (*key.verifying_key()).into();
+        let certificate = certificate::stored(files, config, &public)?;
+        match certificate.zip(files.certificate()?) {
+            Some((certificate, certificates)) => {
+                Ok(Self { key, certificates, not_after: certificate.not_after })
+            }
+            None => Err(Error::NoSigner("it has no certificate; run: wardein-device certificate")),
+        }
+    }
+}
+
+/// The wall clock where it lies between what the authority said last and the end of the certificate; otherwise what is known since then.
+/// So neither a clock that is years ahead nor one that stands still makes a statement that nobody takes.
+fn sealing_time(heard_at: u64, clock: Clock, not_after: u64) -> u64 {
+    let known = heard_at.saturating_add(clock.elapsed);
+    clock.wall.filter(|wall| (known..=not_after).contains(wall)).unwrap_or(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_wall_clock_does_not_date_a_file() {
+        let at = |elapsed, wall| sealing_time(1_000, Clock { elapsed, wall }, 2_000);
+        assert_eq!(at(50, None), 1_050);
+        assert_eq!(at(0, Some(1_500)), 1_500);
+        assert_eq!(at(50, Some(0)), 1_050);
+        assert_eq!(at(50, Some(2_001)), 1_050);
+        assert_eq!(at(5_000, Some(7_000)), 6_000, "the certificate has ended, and the statement says so");
+    }
+}

@@ -1,0 +1,127 @@
+//! Whole files through the real binaries: sealed on a device, verified by anybody, opened by who may, and by nobody after a shredding.
+
+use crate::backup::{Hospital, words};
+use crate::common::wardein;
+use serde_json::Value;
+use std::fs;
+use std::process::Output;
+
+/// Of age-keygen.
+const READER_KEY: &str = "AGE-SECRET-KEY-1XMWWC06LY3EE5RYTXM9MFLAZ2U56JJJ36S0MYPDRWSVLUL66MV4QX3S7F6\n";
+const READER: &str = "age1w3tyke4gev25vaxxsvcgqu4484rf6ejpmavs57p6yz6lhy2sfs5swrvwyn";
+
+fn json(output: &[u8]) -> Value {
+    serde_json::from_slice(output).unwrap()
+}
+
+impl Hospital {
+    /// `wardein file open` by the platform.
+    fn open_file(&self, sealed: &str, out: &str) -> Output {
+        let (sealed, out, identity) = (self.file(sealed), self.file(out), self.file("platform"));
+        let args =
+            ["--json", "file", "open", &sealed, "--out", &out, "--reason", "test", "--identity", &identity];
+        wardein(&args)
+    }
+
+    /// `wardein file verify` by anybody who has the root.
+    fn verify_files(&self, names: &[&str]) -> Output {
+        let root = self.served.home().join("root-ca.pem");
+        let files: Vec<_> = names.iter().map(|name| self.file(name)).collect();
+        let files: Vec<_> = files.iter().map(String::as_str).collect();
+        wardein(&[&["--json", "file", "verify", "--roots", root.to_str().unwrap()], &files[..]].concat())
+    }
+}
+
+#[test]
+fn a_file_is_sealed_verified_and_opened_and_after_a_shredding_opens_nowhere() {
+    let hospital = Hospital::found(2);
+    let log = hospital.file("log");
+    fs::write(&log, vec![b'x'; 200_000]).unwrap();
+    let seal = |number: u32, name: &str, more: &[&str]| {
+        let out = hospital.file(name);
+        hospital
+            .of_device(number, &[&["file", "seal", &log, "--out", &out, "--json"], more].concat())
+            .output()
+            .unwrap()
+    };
+    let refused = seal(1, "a.age", &[]);
+    assert!(refused.status.code() == Some(1) && words(&refused).contains("wardein-device certificate"));
+    hospital.does(1, &["certificate"]);
+    for (name, number) in [("a.age", 1), ("b.age", 2), ("c.age", 3), ("d.age", 4)] {
+        let sealed = seal(1, name, &[]);
+        assert!(sealed.status.success(), "{}", words(&sealed));
+        let sealed = json(&sealed.stdout);
+        assert_eq!((sealed["number"].as_u64(), sealed["bytes"].as_u64()), (Some(number), Some(200_000)));
+    }
+    let twice = seal(1, "a.age", &[]);
+    assert!(twice.status.code() == Some(1) && words(&twice).contains("File exists"), "{}", words(&twice));
+
+    // What anybody sees.
+    let seen = json(&wardein(&["--json", "file", "inspect", &hospital.file("a.age")]).stdout);
+    assert_eq!(seen["device"], "klinik/pump-1");
+    let all = ["a.age", "b.age", "c.age", "d.age"];
+    let verified = hospital.verify_files(&all);
+    assert!(verified.status.success(), "{}", words(&verified));
+    assert_eq!(json(&verified.stdout)["devices"]["klinik/pump-1"]["last"], 4);
+    let of_device = hospital.does(1, &["file", "verify", &hospital.file("a.age"), &hospital.file("b.age")]);
+    assert!(String::from_utf8(of_device).unwrap().contains("numbers 1 to 2"));
+    let missing = hospital.verify_files(&["a.age", "c.age"]);
+    assert_eq!(missing.status.code(), Some(5));
+    assert_eq!(json(&missing.stdout)["devices"]["klinik/pump-1"]["gaps"][0][0], 3);
+    fs::copy(hospital.file("a.age"), hospital.file("swapped.age")).unwrap();
+    fs::copy(hospital.file("b.age.sig"), hospital.file("swapped.age.sig")).unwrap();
+    let swapped = hospital.verify_files(&["swapped.age"]);
+    assert!(swapped.status.code() == Some(5) && words(&swapped).contains("not the one that was signed"));
+
+    // The platform opens it once it may, and once.
+    let refused = hospital.open_file("a.age", "opened");
+    assert!(refused.status.code() == Some(3), "{}", words(&refused));
+    assert!(!fs::exists(hospital.file("opened")).unwrap());
+    hospital.told(&["grant", "add", "iot", "file", "--tenant", "klinik"]);
+    let opened = hospital.open_file("a.age", "opened");
+    assert!(opened.status.success(), "{}", words(&opened));
+    assert_eq!(fs::read(hospital.file("opened")).unwrap(), fs::read(&log).unwrap());
+    let again = hospital.open_file("a.age", "opened-again");
+    assert!(again.status.code() == Some(3) && words(&again).contains("key-spent"), "{}", words(&again));
+    // A header that was changed: the authority releases nothing for it.
+    let mut changed = fs::read(hospital.file("b.age")).unwrap();
+    let at = changed.windows(5).position(|five| five == b"file.").unwrap() + 60;
+    changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+    fs::write(hospital.file("changed.age"), changed).unwrap();
+    assert!(!hospital.open_file("changed.age", "opened-changed").status.success());
+    // One cut short is not there under its name, not even in part.
+    let whole = fs::read(hospital.file("b.age")).unwrap();
+    fs::write(hospital.file("cut.age"), &whole[..whole.len() - 5]).unwrap();
+    let cut = hospital.open_file("cut.age", "opened-cut");
+    assert!(cut.status.code() == Some(1), "{}", words(&cut));
+    assert!(
+        !fs::exists(hospital.file("opened-cut")).unwrap()
+            && !fs::exists(hospital.file("opened-cut.part")).unwrap()
+    );
+    // The device itself, while it has the epoch's key; another one never.
+    hospital.does(1, &["file", "open", &hospital.file("c.age"), "--out", &hospital.file("own")]);
+    assert_eq!(fs::read(hospital.file("own")).unwrap(), fs::read(&log).unwrap());
+    let other =
+        hospital.of_device(2, &["file", "open", &hospital.file("c.age"), "--out", &hospital.file("x")]);
+    assert!(!{ other }.status().unwrap().success());
+
+    // End to end for a reader: the authority has no key of it.
+    let sealed = seal(1, "reader.age", &["--reader", READER]);
+    assert!(sealed.status.success() && json(&sealed.stdout)["key_name"].is_null(), "{}", words(&sealed));
+    let none = hospital.open_file("reader.age", "by-platform");
+    assert!(none.status.code() == Some(1) && words(&none).contains("no ddkg1 stanza"), "{}", words(&none));
+    wardein_durable::create(hospital.file("reader.key").as_ref(), READER_KEY.as_bytes(), 0o600).unwrap();
+    let (sealed, key, out) =
+        (hospital.file("reader.age"), hospital.file("reader.key"), hospital.file("by-reader"));
+    let opened = wardein(&["file", "open", &sealed, "--out", &out, "--reader-key", &key]);
+    assert!(opened.status.success(), "{}", words(&opened));
+    assert_eq!(fs::read(&out).unwrap(), fs::read(&log).unwrap());
+
+    // Erasure: d.age was never opened, and is now to be by nobody.
+    let retire =
+        ["device", "retire", "pump-1", "--shred", "--tenant", "klinik", "--reason", "erasure", "--yes"];
+    hospital.told(&retire);
+    let gone = hospital.open_file("d.age", "opened-gone");
+    assert!(gone.status.code() == Some(3) && words(&gone).contains("keys-gone"), "{}", words(&gone));
+    assert!(hospital.verify_files(&all).status.success(), "where it comes from can be proved for good");
+}
