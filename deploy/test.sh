@@ -108,6 +108,12 @@ python_tuf() {
 	touch "$venv/complete"
 }
 
+# age in Go, of age's own author, beside the one in Rust.
+go_age() {
+	if ! command -v go >/dev/null; then debian golang-go; fi
+	if [[ ! -x $tools/age-1.3.2/age ]]; then GOBIN=$tools/age-1.3.2 go install filippo.io/age/cmd/age@v1.3.2; fi
+}
+
 # In a checkout that is built once, what is kept for the next build is only written.
 if [[ ${CI:-} == true ]]; then export CARGO_INCREMENTAL=0; fi
 
@@ -118,6 +124,12 @@ step "the Debian packages that the tests need" debian libfaketime postgresql pyt
 export WARDEIN_SOFTHSM=required WARDEIN_SWTPM=required WARDEIN_FAKETIME=required WARDEIN_POSTGRES=required
 step "python-tuf, which the tests of updates need" python_tuf
 export WARDEIN_TUF=required
+step "rage as pyrage has it, which the tests of files need" wheel pyrage 1.4.0
+export WARDEIN_AGE=required
+if [[ -n $all ]]; then
+	step "age in Go, which the tests of files need" go_age
+	export WARDEIN_GO_AGE=required
+fi
 # Power is cut beneath a store on a file system of its own; where no loop device may be mounted, or strace may not trace, that
 # test says so and is left out.
 step "the Debian packages that cutting the power needs" debian e2fsprogs mount perl-base strace

@@ -54,7 +54,7 @@ fn a_file_is_sealed_verified_and_opened_and_after_a_shredding_opens_nowhere() {
         assert_eq!((sealed["number"].as_u64(), sealed["bytes"].as_u64()), (Some(number), Some(200_000)));
     }
     let twice = seal(1, "a.age", &[]);
-    assert!(twice.status.code() == Some(1) && words(&twice).contains("File exists"), "{}", words(&twice));
+    assert!(twice.status.code() == Some(1) && words(&twice).contains("there already"), "{}", words(&twice));
 
     // What anybody sees.
     let seen = json(&wardein(&["--json", "file", "inspect", &hospital.file("a.age")]).stdout);
@@ -83,14 +83,41 @@ fn a_file_is_sealed_verified_and_opened_and_after_a_shredding_opens_nowhere() {
     assert_eq!(fs::read(hospital.file("opened")).unwrap(), fs::read(&log).unwrap());
     let again = hospital.open_file("a.age", "opened-again");
     assert!(again.status.code() == Some(3) && words(&again).contains("key-spent"), "{}", words(&again));
-    // A header that was changed: the authority releases nothing for it.
-    let mut changed = fs::read(hospital.file("b.age")).unwrap();
-    let at = changed.windows(5).position(|five| five == b"file.").unwrap() + 60;
-    changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-    fs::write(hospital.file("changed.age"), changed).unwrap();
-    assert!(!hospital.open_file("changed.age", "opened-changed").status.success());
-    // One cut short is not there under its name, not even in part.
+    // A stanza that was changed: the authority releases nothing for it. The rest of the header: whoever verifies first spends no key on it.
     let whole = fs::read(hospital.file("b.age")).unwrap();
+    let stanza = whole.windows(5).position(|five| five == b"file.").unwrap();
+    let body = stanza + whole[stanza..].iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let mac = whole.windows(4).position(|four| four == b"--- ").unwrap() + 4;
+    for (name, at) in [("stanza.age", body + 5), ("mac.age", mac + 5)] {
+        let mut changed = whole.clone();
+        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+        fs::write(hospital.file(name), changed).unwrap();
+        fs::copy(hospital.file("b.age.sig"), hospital.file(&format!("{name}.sig"))).unwrap();
+    }
+    assert_eq!(hospital.open_file("stanza.age", "opened-changed").status.code(), Some(3));
+    let root = hospital.served.home().join("root-ca.pem");
+    let (mac, out, platform) =
+        (hospital.file("mac.age"), hospital.file("opened-mac"), hospital.file("platform"));
+    let verified = [
+        "file",
+        "open",
+        &mac,
+        "--out",
+        &out,
+        "--reason",
+        "test",
+        "--identity",
+        &platform,
+        "--verify-by",
+        root.to_str().unwrap(),
+    ];
+    let refused = wardein(&verified);
+    assert!(
+        refused.status.code() == Some(5) && words(&refused).contains("not the one that was signed"),
+        "{}",
+        words(&refused)
+    );
+    // One cut short is not there under its name, not even in part.
     fs::write(hospital.file("cut.age"), &whole[..whole.len() - 5]).unwrap();
     let cut = hospital.open_file("cut.age", "opened-cut");
     assert!(cut.status.code() == Some(1), "{}", words(&cut));

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use wardein_client::v1::release_key_request::Key;
 use wardein_client::{v1, word};
 use wardein_crypto::{Secret, SecretBytes};
-use wardein_files::{FileError, Opening, ReaderKey, SealedFile, Target, check};
+use wardein_files::{Checked, FileError, Opening, ReaderKey, SealedFile, Target, check};
 use wardein_pki::pem;
 
 #[derive(Debug, Subcommand)]
@@ -43,6 +43,9 @@ pub(crate) struct OpenArgs {
     /// A reader's key, as age-keygen writes it, in a file that its owner alone may read: nobody is asked
     #[arg(long, value_name = "FILE", conflicts_with = "reason")]
     reader_key: Option<PathBuf>,
+    /// Verify the statement beside the file first, by these roots (PEM, `root-ca.pem`): no key is spent on a file that was changed
+    #[arg(long, value_name = "FILE")]
+    verify_by: Option<PathBuf>,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -103,7 +106,10 @@ impl FileCommand {
 
 impl OpenArgs {
     async fn run(self, out: Output) -> Result<(), Failure> {
-        let Self { file, out: path, reason, reader_key, connect } = self;
+        let Self { file, out: path, reason, reader_key, verify_by, connect } = self;
+        if let Some(roots) = verify_by {
+            verify(std::slice::from_ref(&file), &roots)?;
+        }
         let sealed = read(&file)?;
         let bar = bar(&file);
         let mut shown = |at| bar.set_position(at);
@@ -146,20 +152,23 @@ impl OpenArgs {
 
 impl VerifyArgs {
     fn run(self, out: Output) -> Result<(), Failure> {
-        let Self { files, roots: path } = self;
-        let roots = pem::decode_certificates(&files::read(&path)?)
-            .map_err(|error| Failure::file("take for roots", &path, error))?;
-        let roots: Vec<&[u8]> = roots.iter().map(Vec::as_slice).collect();
-        let bar = progress("{bytes} at {bytes_per_sec}", None);
-        let checked = check(&files, &roots, &mut |at| bar.set_position(at));
-        bar.finish_and_clear();
-        let checked = checked.map_err(|(file, why)| of(&file, why))?;
+        let checked = verify(&self.files, &self.roots)?;
         out.say(&checked.to_string(), &checked)?;
         if checked.is_complete() {
             return Ok(());
         }
         Err(Failure::NotWhole("files are missing, or in each other's place".to_owned()))
     }
+}
+
+fn verify(files: &[PathBuf], roots: &Path) -> Result<Checked, Failure> {
+    let wrong = |error| Failure::file("take for roots", roots, error);
+    let roots = pem::decode_certificates(&files::read(roots)?).map_err(wrong)?;
+    let roots: Vec<&[u8]> = roots.iter().map(Vec::as_slice).collect();
+    let bar = progress("{bytes} at {bytes_per_sec}", None);
+    let checked = check(files, &roots, &mut |at| bar.set_position(at));
+    bar.finish_and_clear();
+    checked.map_err(|(file, why)| of(&file, why))
 }
 
 fn say(out: Output, path: PathBuf, bytes: u64, by: v1::SealedBy, is_known: bool) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
 /// Files whose statements and digests are right.
@@ -96,7 +96,7 @@ impl Target {
     /// Sees to it that `path`, which is not there yet, can be written: before a key is spent on it.
     pub fn begin(path: &Path) -> Result<Self, FileError> {
         if path.symlink_metadata().is_ok() {
-            return Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists).into());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already").into());
         }
         let (file, temporary) = wardein_durable::begin(path, 0o600)?;
         Ok(Self { file, temporary, path: path.to_owned() })

@@ -13,6 +13,9 @@ pub enum FileError {
     /// Reading or writing failed. What is sealed and was changed fails so too, in the stream.
     #[error("{0}")]
     Io(io::Error),
+    /// Reading what is to be sealed failed.
+    #[error("it cannot be read: {0}")]
+    Input(io::Error),
     /// It is not an age file of version 1.
     #[error("it is not an age file of version 1, or its header is damaged")]
     NotAge,

@@ -55,7 +55,7 @@ pub fn seal<E: From<FileError>>(
     let mut plaintext = 0;
     let mut chunk = Chunk::new();
     loop {
-        let read = chunk.fill(&mut input).map_err(FileError::Io)?;
+        let read = chunk.fill(&mut input).map_err(FileError::Input)?;
         if read.is_empty() {
             break;
         }

@@ -9,7 +9,7 @@ use crate::directory::{Files, StoredKey};
 use crate::error::Error;
 use crate::session::Session;
 use std::fs::File;
-use std::io::{BufReader, ErrorKind};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use wardein_crypto::{Entropy, P256SigningKey, Secret};
 use wardein_ddkg::device::Clock;
@@ -56,7 +56,8 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         // Judged before a number is taken.
         for taken in [out.as_path(), &signed_path(&out)] {
             if taken.symlink_metadata().is_ok() {
-                return Err(Error::file("write", taken)(ErrorKind::AlreadyExists.into()));
+                let there = io::Error::new(io::ErrorKind::AlreadyExists, "it is there already");
+                return Err(Error::file("write", taken)(there));
             }
         }
         let input = File::open(order.input).map_err(Error::file("read", order.input))?;
@@ -73,12 +74,17 @@ impl<A: Authority, E: Entropy> Session<A, E> {
             [] => files::Authority::Opens(&mut wrap),
             _ => files::Authority::Excluded,
         };
-        let sealed = files::seal(input, &mut file, order.readers, by, progress)
-            .and_then(|sealed| file.sync_all().map(|()| sealed).map_err(|error| FileError::Io(error).into()));
+        // Its name, too, is durable before a number rests on it.
+        let sealed = files::seal(input, &mut file, order.readers, by, progress).and_then(|sealed| {
+            let synced = file
+                .sync_all()
+                .and_then(|()| wardein_durable::sync_directory(wardein_durable::directory_of(&part)));
+            synced.map(|()| sealed).map_err(|error| FileError::Io(error).into())
+        });
         let sealed = sealed.map_err(|failed| {
             // It is of no use; where it cannot be removed, the next one that is begun here does so.
             drop(std::fs::remove_file(&part));
-            failed.of(order.input)
+            failed.of(order.input, &out)
         })?;
         let Next { number, previous } = Next::after(directory.files(), config)?;
         let statement = Statement {
@@ -128,9 +134,10 @@ enum Failed {
 }
 
 impl Failed {
-    fn of(self, input: &Path) -> Error {
+    fn of(self, input: &Path, out: &Path) -> Error {
         match self {
             Self::Device(error) => error,
+            Self::File(FileError::Io(error)) => Error::file("write", out)(error),
             Self::File(why) => Error::sealed(input, why),
         }
     }

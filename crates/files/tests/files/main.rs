@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod certified;
+mod judges;
 mod round_trip;
 mod signed;
 mod testkit;
