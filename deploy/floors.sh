@@ -32,7 +32,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("rusqlite sled tokio-postgres deadpool-postgres tokio-postgres-rustls", "store")
 		only("argon2", "custody")
 		only("tss-esapi", "tpm")
-		only("age age-core", "files")
+		only("age age-core age-plugin bech32", "files")
 		only("cryptoki", "pkcs11")
 		only("clap", "cli device")
 		only("csv", "station")

@@ -4,7 +4,8 @@ use crate::backup::{Hospital, words};
 use crate::common::wardein;
 use serde_json::Value;
 use std::fs;
-use std::process::Output;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 /// Of age-keygen.
 const READER_KEY: &str = "AGE-SECRET-KEY-1XMWWC06LY3EE5RYTXM9MFLAZ2U56JJJ36S0MYPDRWSVLUL66MV4QX3S7F6\n";
@@ -31,6 +32,39 @@ impl Hospital {
         wardein(&[&["--json", "file", "verify", "--roots", root.to_str().unwrap()], &files[..]].concat())
     }
 }
+
+impl Hospital {
+    /// Opened by Go's age, or by rage as pyrage has it, which find the plugin on their path.
+    fn by_age(&self, tool: &Path, sealed: &str, out: &str) -> Output {
+        let plugin = Path::new(env!("CARGO_BIN_EXE_age-plugin-wardein")).parent().unwrap();
+        let mut command = Command::new(tool);
+        match tool.ends_with("age") {
+            true => command.args(["-d", "-i", &self.file("age-identity"), "-o", out, sealed]),
+            false => command.args(["-c", PYRAGE, &self.file("age-identity"), sealed, out]),
+        };
+        let path = format!("{}:{}", plugin.display(), std::env::var("PATH").unwrap_or_default());
+        command.env("PATH", path).stdin(Stdio::null()).output().unwrap()
+    }
+}
+
+/// One of the tools of deploy/test.sh; the tests of the crate `wardein-files` see to it that they are there where they must be.
+fn cached(tool: &str) -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
+    cache.map(|cache| cache.join("wardein-tools").join(tool)).filter(|path| path.exists())
+}
+
+const PYRAGE: &str = "
+import sys, pyrage
+class Callbacks:
+    def display_message(self, message): print(message, file=sys.stderr)
+    def confirm(self, message, yes, no): return None
+    def request_public_string(self, description): return None
+    def request_passphrase(self, description): return None
+identity = pyrage.plugin.Identity.from_str(open(sys.argv[1]).read().strip())
+plugin = pyrage.plugin.IdentityPluginV1('wardein', [identity], Callbacks())
+open(sys.argv[3], 'wb').write(pyrage.decrypt(open(sys.argv[2], 'rb').read(), [plugin]))
+";
 
 #[test]
 fn a_file_is_sealed_verified_and_opened_and_after_a_shredding_opens_nowhere() {
@@ -131,6 +165,20 @@ fn a_file_is_sealed_verified_and_opened_and_after_a_shredding_opens_nowhere() {
     let other =
         hospital.of_device(2, &["file", "open", &hospital.file("c.age"), "--out", &hospital.file("x")]);
     assert!(!{ other }.status().unwrap().success());
+
+    // Ordinary age and rage, through the plugin: once, as everybody.
+    let identity = ["file", "identity", "--identity", &platform, "--reason", "by age"];
+    fs::write(hospital.file("age-identity"), wardein(&identity).stdout).unwrap();
+    for (number, tool) in [("e", "pyrage-1.4.0/bin/python"), ("f", "age-1.3.2/age")] {
+        let Some(tool) = cached(tool) else { continue };
+        let (sealed, out) = (format!("{number}.age"), hospital.file(number));
+        assert!(seal(1, &sealed, &[]).status.success());
+        let opened = || hospital.by_age(&tool, &hospital.file(&sealed), &out);
+        let done = opened();
+        assert!(done.status.success(), "{}: {}", tool.display(), words(&done));
+        assert_eq!(fs::read(&out).unwrap(), fs::read(&log).unwrap());
+        assert!(!opened().status.success(), "its key is spent");
+    }
 
     // End to end for a reader: the authority has no key of it.
     let sealed = seal(1, "reader.age", &["--reader", READER]);

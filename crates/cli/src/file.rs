@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use wardein_client::v1::release_key_request::Key;
 use wardein_client::{v1, word};
 use wardein_crypto::{Secret, SecretBytes};
+use wardein_ddkg::message::FileStanza;
+use wardein_files::plugin::PluginIdentity;
 use wardein_files::{Checked, FileError, Opening, ReaderKey, SealedFile, Target, check};
 use wardein_pki::pem;
 
@@ -20,6 +22,8 @@ use wardein_pki::pem;
 pub(crate) enum FileCommand {
     /// Open a sealed file, as a platform with the right `file`, or with a reader's key
     Open(OpenArgs),
+    /// Print an identity for age and rage, which open sealed files with it through age-plugin-wardein
+    Identity(IdentityArgs),
     /// Tell what can be seen of a sealed file without a key. Nothing vouches for it
     Inspect(InspectArgs),
     /// Verify files by the statements beside them, offline, and tell whether one is missing between them or in another's place
@@ -48,6 +52,20 @@ pub(crate) struct OpenArgs {
     verify_by: Option<PathBuf>,
     #[command(flatten)]
     connect: ConnectArgs,
+}
+
+/// `wardein file identity`.
+///
+/// `rage -d -i IDENTITY` and `age -d -i IDENTITY` then have keys released as the platform, each once or as the profile archives them. It holds
+/// no secret, but the place of the platform's key.
+#[derive(Debug, Args)]
+pub(crate) struct IdentityArgs {
+    /// The directory of the platform's identity
+    #[arg(long, value_name = "DIR")]
+    identity: PathBuf,
+    /// Why files are opened with it, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +113,12 @@ impl FileCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
             Self::Open(args) => args.run(out).await,
+            Self::Identity(IdentityArgs { identity, reason }) => {
+                let directory =
+                    identity.canonicalize().map_err(|error| Failure::file("find", &identity, error))?;
+                let text = PluginIdentity { directory, reason }.text().map_err(Failure::failed)?;
+                out.say(&text, &serde_json::json!({ "identity": text }))
+            }
             Self::Inspect(InspectArgs { file }) => {
                 let seen = read(&file)?.inspect().map_err(|why| of(&file, why))?;
                 out.say(&seen.to_string(), &seen)
@@ -127,26 +151,11 @@ impl OpenArgs {
         let stanza = sealed.stanza().map_err(|why| of(&file, why))?;
         // Before the key is spent.
         let target = begin()?;
-        let session = connect.open().await?;
-        let request = v1::ReleaseKeyRequest {
-            key: Some(Key::File(v1::FileStanza {
-                arguments: stanza.arguments(),
-                body: stanza.body().to_vec(),
-            })),
-            reason: reason.unwrap_or_default(),
-            idempotency_key: idempotency_key()?,
-        };
-        let platform = session.platform();
-        let answer = until_answered(async || Ok(platform.release_key(request.clone()).await?)).await?;
-        let key = SecretBytes::from_vec(answer.key.into());
-        let key: &[u8; 16] = key
-            .expose()
-            .try_into()
-            .map_err(|_| Failure::failed("the authority's answer is not a file key"))?;
-        let opened = target.fill(sealed, &Opening::FileKey(&Secret::copied_from(key)), &mut shown);
+        let (key, by) = release(&connect, &stanza, reason.unwrap_or_default()).await?;
+        let opened = target.fill(sealed, &Opening::FileKey(&key), &mut shown);
         bar.finish_and_clear();
         let bytes = opened.map_err(|why| of(&file, why))?;
-        say(out, path, bytes, answer.sealed_by.unwrap_or_default(), true)
+        say(out, path, bytes, by, true)
     }
 }
 
@@ -169,6 +178,24 @@ fn verify(files: &[PathBuf], roots: &Path) -> Result<Checked, Failure> {
     let checked = check(files, &roots, &mut |at| bar.set_position(at));
     bar.finish_and_clear();
     checked.map_err(|(file, why)| of(&file, why))
+}
+
+/// Has the key of a file released to the platform.
+pub(crate) async fn release(
+    connect: &ConnectArgs,
+    stanza: &FileStanza,
+    reason: String,
+) -> Result<(Secret<16>, v1::SealedBy), Failure> {
+    let session = connect.open().await?;
+    let stanza = v1::FileStanza { arguments: stanza.arguments(), body: stanza.body().to_vec() };
+    let request =
+        v1::ReleaseKeyRequest { key: Some(Key::File(stanza)), reason, idempotency_key: idempotency_key()? };
+    let platform = session.platform();
+    let answer = until_answered(async || Ok(platform.release_key(request.clone()).await?)).await?;
+    let key = SecretBytes::from_vec(answer.key.into());
+    let key =
+        key.expose().try_into().map_err(|_| Failure::failed("the authority's answer is not a file key"))?;
+    Ok((Secret::copied_from(key), answer.sealed_by.unwrap_or_default()))
 }
 
 fn say(out: Output, path: PathBuf, bytes: u64, by: v1::SealedBy, is_known: bool) -> Result<(), Failure> {

@@ -4,6 +4,7 @@
 //! Why a library: the binary does only what needs the inside of an authority ([`Inside`]), so that each can be read alone. What it
 //! does not do: no store, no custody, no keys of the authority; what a factory's station does is `wardein-station`.
 
+mod age_plugin;
 mod approval;
 mod args;
 mod attestation;
@@ -46,6 +47,7 @@ pub mod files;
 pub mod identity;
 pub mod time;
 
+pub use age_plugin::age_plugin;
 pub use args::{CaName, DoctorArgs, InitArgs, NewDatabaseArgs, PlaceArgs, ServeArgs, TokenArgs};
 pub use backup::RestoreArgs;
 pub use confirm::Confirm;

@@ -61,6 +61,9 @@ pub enum FileError {
     /// It is not a reader's private key.
     #[error("it is not an age identity of the form AGE-SECRET-KEY-1...")]
     ReaderKey,
+    /// It is not an identity of the plugin.
+    #[error("an identity names an absolute directory and a reason of 1 to 256 bytes, each on one line")]
+    PluginIdentity,
     /// A statement is malformed.
     #[error("the statement is not of the form wardein-file 1: {0}")]
     Statement(&'static str),

@@ -11,6 +11,8 @@ mod check;
 mod error;
 mod header;
 mod open;
+#[cfg(feature = "plugin")]
+pub mod plugin;
 mod reader;
 mod seal;
 mod statement;

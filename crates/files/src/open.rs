@@ -63,12 +63,7 @@ impl<R: BufRead> SealedFile<R> {
         if found.next().is_some() {
             return Err(FileError::ManyStanzas);
         }
-        let arguments = match stanza.args.as_slice() {
-            [name] if name.len() <= KeyName::MAX_LEN => format!("{DDKG} {name}"),
-            _ => DDKG.to_owned(),
-        };
-        // The body's length is judged here, before anybody tries a key (C2SP age: partitioning oracles).
-        FileStanza::parse(&arguments, &stanza.body).map_err(FileError::Stanza)
+        parse_stanza(stanza)
     }
 
     /// What can be seen without a key.
@@ -122,6 +117,15 @@ impl<R: BufRead> SealedFile<R> {
             progress(length);
         }
     }
+}
+
+/// A device's stanza. Its body's length is judged here, before anybody tries a key (C2SP age: partitioning oracles).
+pub(crate) fn parse_stanza(stanza: &Stanza) -> Result<FileStanza, FileError> {
+    let arguments = match stanza.args.as_slice() {
+        [name] if name.len() <= KeyName::MAX_LEN => format!("{DDKG} {name}"),
+        _ => DDKG.to_owned(),
+    };
+    FileStanza::parse(&arguments, &stanza.body).map_err(FileError::Stanza)
 }
 
 impl fmt::Display for Inspected {
