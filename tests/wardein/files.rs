@@ -6,6 +6,8 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 /// Of age-keygen.
 const READER_KEY: &str = "AGE-SECRET-KEY-1XMWWC06LY3EE5RYTXM9MFLAZ2U56JJJ36S0MYPDRWSVLUL66MV4QX3S7F6\n";
@@ -106,6 +108,27 @@ fn a_file_is_sealed_verified_and_opened_and_after_a_shredding_opens_nowhere() {
     fs::copy(hospital.file("b.age.sig"), hospital.file("swapped.age.sig")).unwrap();
     let swapped = hospital.verify_files(&["swapped.age"]);
     assert!(swapped.status.code() == Some(5) && words(&swapped).contains("not the one that was signed"));
+
+    // Killed at any moment: what has its name is whole, no number is missing, and none is there twice.
+    fs::write(hospital.file("big"), vec![b'y'; 3_000_000]).unwrap();
+    let mut there: Vec<String> = all.iter().map(ToString::to_string).collect();
+    let kills = std::env::var("WARDEIN_FILE_KILLS").map_or(12, |kills| kills.parse().unwrap());
+    for round in 0..kills {
+        let name = format!("big-{round}.age");
+        let (big, out) = (hospital.file("big"), hospital.file(&name));
+        let mut sealing = hospital.of_device(1, &["file", "seal", &big, "--out", &out]);
+        let mut child = sealing.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(round * 37 % 440));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        there.push(name);
+    }
+    assert!(seal(1, "after.age", &[]).status.success());
+    there.push("after.age".to_owned());
+    there.retain(|name| fs::exists(hospital.file(name)).unwrap());
+    let after = hospital.verify_files(&there.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(after.status.success(), "{}", words(&after));
+    assert_eq!(json(&after.stdout)["devices"]["klinik/pump-1"]["last"], there.len());
 
     // The platform opens it once it may, and once.
     let refused = hospital.open_file("a.age", "opened");
