@@ -125,21 +125,21 @@ impl Drop for Target {
 
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for CheckedFile { path, device, number, .. } in &self.files {
-            writeln!(f, "{}: number {number} of {device}, as it was signed", path.display())?;
-        }
+        let file = |file: &CheckedFile| {
+            let CheckedFile { path, device, number, .. } = file;
+            format!("{}: number {number} of {device}, as it was signed", path.display())
+        };
+        let mut lines: Vec<_> = self.files.iter().map(file).collect();
         for (device, Order { first, last, gaps, broken }) in &self.devices {
-            for (after, missing) in gaps {
-                writeln!(f, "{device}: {missing} missing before number {after}")?;
-            }
-            for number in broken {
-                writeln!(
-                    f,
-                    "{device}: number {number} does not follow the one before it, or is there twice"
-                )?;
-            }
-            write!(f, "{device}: numbers {first} to {last}")?;
+            lines.extend(
+                gaps.iter()
+                    .map(|(after, missing)| format!("{device}: {missing} missing before number {after}")),
+            );
+            lines.extend(broken.iter().map(|number| {
+                format!("{device}: number {number} does not follow the one before it, or is there twice")
+            }));
+            lines.push(format!("{device}: numbers {first} to {last}"));
         }
-        Ok(())
+        f.write_str(&lines.join("\n"))
     }
 }

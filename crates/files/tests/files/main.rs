@@ -1,4 +1,5 @@
 //! Whole files from outside: what opens, what is refused, and what is believed.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
 mod bad_input;
 mod certified;
