@@ -81,7 +81,30 @@ async fn a_device_installs_what_was_released_and_nothing_that_was_recalled() {
     let exported = at("exported");
     run(&["update", "export", "acme", &exported, "--dir", dir]);
     assert_eq!(done(&["trust", &format!("{exported}/1.root.json")])["root"], 1);
-    assert_eq!(done(&["check"])["releases"][0]["version"], 2);
+    let checked = done(&["check"]);
+    assert_eq!((&checked["releases"][0]["version"], &checked["offer"]["version"]), (&2.into(), &2.into()));
+    // Paused, or rolled out to others first: not offered, whatever the metadata has.
+    let of = ["--repository", "acme", "--line", "infusion", "--dir", dir];
+    run(&[&["update", "pause", "2", "--reason", "a doubt", "--yes"], &of[..]].concat());
+    let refused = |args: &[&str], code: &str, why: &str| {
+        let output = update(args);
+        let words = words(&output);
+        assert!(!output.status.success() && words.contains(code) && words.contains(why), "{args:?}: {words}");
+    };
+    done(&["check"]);
+    run(&[&["update", "resume", "2", "--reason", "no doubt", "--yes"], &of[..]].concat());
+    let rollout = ["update", "rollout", "2", "--tenant", "elsewhere", "--reason", "others first", "--yes"];
+    let output = wardein(&[&rollout[..], &["--percent", "100"], &of[..]].concat());
+    assert!(output.status.success(), "{}", words(&output));
+    fs::remove_file(device.join("update/offer")).unwrap();
+    refused(&["install"], "update-not-offered", "other devices");
+    refused(&["download"], "update-not-offered", "other devices");
+    let all = ["update", "rollout", "2", "--percent", "100", "--reason", "all of them"];
+    let asked = wardein(&[&all[..], &of[..]].concat());
+    assert_eq!(asked.status.code(), Some(2), "nothing is done without --yes");
+    let shown = wardein(&[&all[..], &["--yes", "--json"], &of[..]].concat());
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!((&shown["rollout"]["percent"], &shown["downgrade_from"]), (&100.into(), &0.into()));
     done(&["download"]);
     done(&["install"]);
     assert_eq!(fs::read(at("slot")).unwrap(), b"the second");
@@ -92,8 +115,7 @@ async fn a_device_installs_what_was_released_and_nothing_that_was_recalled() {
     assert_eq!(done(&["check"])["releases"][0]["version"], 3);
     let recall = ["update", "recall", "3", "--reason", "alarms are silent", "--yes"];
     run(&[&recall[..], &["--repository", "acme", "--line", "infusion", "--dir", dir]].concat());
-    let refused = update(&["download", "--version", "3"]);
-    assert!(words(&refused).contains("update-no-release"), "{}", words(&refused));
+    refused(&["download", "--version", "3"], "update-not-offered", "recalled");
 
     // A writer of the share has it installed nowhere.
     release("4", b"the fourth");

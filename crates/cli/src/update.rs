@@ -3,6 +3,7 @@
 mod line;
 mod release;
 mod repository;
+mod rollout;
 mod sign;
 
 use crate::{Column, Failure, Output, Record, files, time};
@@ -26,8 +27,10 @@ pub(crate) enum UpdateCommand {
     List(release::ListArgs),
     /// Show a release, and what a device shows that runs it
     Show(release::ShowArgs),
-    /// Let devices install what was proposed
+    /// Have what was proposed offered to devices
     Release(release::DeedArgs),
+    /// Say to which devices a release is offered: of which tenants and profiles, and how many of them
+    Rollout(rollout::RolloutArgs),
     /// Offer a release to nobody for the time being
     Pause(release::DeedArgs),
     /// Offer a paused release again
@@ -50,6 +53,7 @@ impl UpdateCommand {
             Self::List(args) => release::list(args, out).await,
             Self::Show(args) => release::show(args, out).await,
             Self::Release(args) => release::deed(args, ReleaseDeed::Release, "release", out).await,
+            Self::Rollout(args) => rollout::run(args, out).await,
             Self::Pause(args) => release::deed(args, ReleaseDeed::Pause, "pause", out).await,
             Self::Resume(args) => release::deed(args, ReleaseDeed::Resume, "resume", out).await,
             Self::Recall(args) => release::deed(args, ReleaseDeed::Recall, "recall", out).await,

@@ -110,6 +110,7 @@ client! {
             add_release: AddReleaseRequest => AddReleaseResponse,
             list_releases: ListReleasesRequest => ListReleasesResponse,
             set_release_state: SetReleaseStateRequest => SetReleaseStateResponse,
+            set_release_rollout: SetReleaseRolloutRequest => SetReleaseRolloutResponse,
             get_update_draft: GetUpdateDraftRequest => GetUpdateDraftResponse,
             sign_update_draft: SignUpdateDraftRequest => SignUpdateDraftResponse,
             get_update_metadata: GetUpdateMetadataRequest => GetUpdateMetadataResponse,

@@ -41,6 +41,8 @@ pub trait Prover {
     async fn pins(&mut self) -> Result<Option<PinBundle>, Error>;
     /// Trusts the roots that the authority vouches for now, in the place of those before.
     async fn roots(&mut self) -> Result<(), Error>;
+    /// Asks for an offer of an update, with that body (DDKG-1 §8.3); the reply body.
+    async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error>;
     /// Agrees on new keys and goes over to them.
     async fn rekey(&mut self) -> Result<(), Error>;
     /// Whether keys are to be agreed anew.

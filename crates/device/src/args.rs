@@ -70,14 +70,14 @@ pub(crate) enum Update {
         output: Json,
     },
     /// Refresh the metadata, and list the releases of the device's line: the latest first, with the reason where the device may not install
-    /// one.
+    /// one. An enrolled device asks the authority which one it is offered.
     Check {
         #[command(flatten)]
         from: FromArgs,
         #[command(flatten)]
         output: Json,
     },
-    /// Download a release, going on where an earlier try stopped, and judge it while it comes.
+    /// Download a release that is offered to the device, going on where an earlier try stopped, and judge it while it comes.
     Download {
         #[command(flatten)]
         release: ReleaseArgs,
@@ -95,7 +95,8 @@ pub(crate) enum Update {
         #[command(flatten)]
         output: Json,
     },
-    /// Have the maker's command install a release that was downloaded; asks nobody. Refused while the device is in use.
+    /// Have the maker's command install a release that was downloaded. An enrolled device does so by the authority's offer alone, for which it
+    /// asks where it holds none. Refused while the device is in use.
     Install {
         #[command(flatten)]
         release: ReleaseArgs,

@@ -79,6 +79,11 @@ impl Files {
             .map_err(|error| self.damaged(SIGNING, error, "remove it and run: wardein-device enroll"))
     }
 
+    /// Whether the device was enrolled, by whatever kind of proof.
+    pub(crate) fn is_enrolled(&self) -> bool {
+        [STATE, SIGNING].iter().any(|name| self.path.join(name).exists())
+    }
+
     /// The error of a command that needs one where there is none.
     pub(crate) fn no_signing_key(&self) -> Error {
         Error::NotEnrolled(self.path.join(SIGNING))

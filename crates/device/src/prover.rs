@@ -107,6 +107,13 @@ impl Prover for Either {
         }
     }
 
+    async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Derives(session) => session.update_offer(body).await,
+            Self::Signs(session) => session.update_offer(body).await,
+        }
+    }
+
     async fn rekey(&mut self) -> Result<(), Error> {
         match self {
             Self::Derives(session) => session.rekey().await.map(|_| ()),

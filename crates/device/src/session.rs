@@ -440,6 +440,10 @@ impl<A: Authority, E: Entropy> Prover for Session<A, E> {
         Self::roots(self).await
     }
 
+    async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error> {
+        Ok(self.request(&Asking::Action("update-offer", body)).await?.body)
+    }
+
     async fn rekey(&mut self) -> Result<(), Error> {
         Self::rekey(self).await.map(|_| ())
     }

@@ -3,11 +3,14 @@
 use crate::args::{FromArgs, ReleaseArgs, Update};
 use crate::commands::{ROOT, print, read};
 use crate::progress::Shown;
+use crate::prover::prover;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use wardein_crypto::hex;
-use wardein_device::{Error, Files, Installed, Listed, Offered, Phase, Pick, Running, Standing, Updater};
-use wardein_tuf::MAX_ROOT_LEN;
+use wardein_device::{
+    Error, Files, Installed, Listed, Offered, Phase, Pick, Running, Standing, UpdateError, Updater, utc,
+};
+use wardein_tuf::{MAX_ROOT_LEN, NotOffered, Offer};
 
 pub(crate) async fn update(path: &Path, order: Update) -> Result<(), Error> {
     let files = Files::open(path)?;
@@ -23,13 +26,34 @@ pub(crate) async fn update(path: &Path, order: Update) -> Result<(), Error> {
         Update::Check { from: FromArgs { from }, output } => {
             let updater = open(from).await?;
             let (offered, standing) = (updater.check().await?, updater.standing()?);
-            let releases: Vec<_> = offered.iter().map(offer).collect();
-            print(output.json, &json!({ "standing": standing, "releases": releases }), || {
-                text_of(&standing, &offered)
+            let offer = match updater.needs_offer() {
+                true => Some(ask(path, &updater, Pick::Latest).await?),
+                false => None,
+            };
+            let releases: Vec<_> = offered.iter().map(release).collect();
+            let said = match &offer {
+                None => Value::Null,
+                Some(Ok(offer)) => json!({ "version": offer.version, "expires": offer.expires.get() }),
+                Some(Err(why)) => json!({ "version": null, "why_not": why.to_string() }),
+            };
+            print(output.json, &json!({ "standing": standing, "releases": releases, "offer": said }), || {
+                let text = text_of(&standing, &offered);
+                match &offer {
+                    None => text,
+                    Some(Ok(offer)) => {
+                        format!(
+                            "{text}\noffer:   version {} until {}",
+                            offer.version,
+                            utc(offer.expires.get())
+                        )
+                    }
+                    Some(Err(why)) => format!("{text}\noffer:   none: {why}"),
+                }
             });
         }
         Update::Download { release, from: FromArgs { from }, output } => {
             let updater = open(from).await?;
+            require_offer(path, &updater, pick(&release)).await?;
             let mut shown = Shown::default();
             let (listed, artifact) = updater
                 .download(pick(&release), &mut |listed, at| shown.show(at, listed.file.length))
@@ -43,7 +67,12 @@ pub(crate) async fn update(path: &Path, order: Update) -> Result<(), Error> {
             print(output.json, &said, || format!("{} is {}", file.display(), name(&listed)));
         }
         Update::Install { release, output } => {
-            let installed = open(None).await?.install(pick(&release)).await?;
+            let updater = open(None).await?;
+            // What was installed already needs no other offer to be said so.
+            if !matches!(updater.standing()?.pending, Some((Phase::Installed, _))) {
+                require_offer(path, &updater, pick(&release)).await?;
+            }
+            let installed = updater.install(pick(&release)).await?;
             print(output.json, &json!({ "installed": installed }), || {
                 format!("{} is installed and waits for its first start", label(&installed))
             });
@@ -73,6 +102,26 @@ pub(crate) async fn update(path: &Path, order: Update) -> Result<(), Error> {
     Ok(())
 }
 
+/// Asks the authority which release it offers.
+async fn ask(path: &Path, updater: &Updater, pick: Pick) -> Result<Result<Offer, NotOffered>, Error> {
+    updater.ask_offer(&mut prover(path).await?, pick).await
+}
+
+/// Has the device hold an offer of that, where it needs one.
+async fn require_offer(path: &Path, updater: &Updater, pick: Pick) -> Result<(), Error> {
+    if !updater.needs_offer() || updater.holds_offer(pick)? {
+        return Ok(());
+    }
+    let version = match pick {
+        Pick::Latest => "a release".to_owned(),
+        Pick::Version(version) => format!("version {version}"),
+    };
+    match ask(path, updater, pick).await? {
+        Ok(_) => Ok(()),
+        Err(why) => Err(UpdateError::NotOffered { version, why }.into()),
+    }
+}
+
 fn pick(release: &ReleaseArgs) -> Pick {
     release.version.map_or(Pick::Latest, Pick::Version)
 }
@@ -85,7 +134,7 @@ fn label(installed: &Installed) -> String {
     format!("version {} ({})", installed.version, installed.label)
 }
 
-fn offer(offered: &Offered) -> Value {
+fn release(offered: &Offered) -> Value {
     let Offered { listed: Listed { path, file, release }, not_for } = offered;
     json!({
         "version": release.version,

@@ -132,6 +132,7 @@ methods! {
     AddRelease = "/wardein.v1.UpdateService/AddRelease": Roles(&[Admin, ReleaseManager]),
     ListReleases = "/wardein.v1.UpdateService/ListReleases": Roles(&[Admin, Auditor, ReleaseManager]),
     SetReleaseState = "/wardein.v1.UpdateService/SetReleaseState": Roles(&[Admin, ReleaseManager]),
+    SetReleaseRollout = "/wardein.v1.UpdateService/SetReleaseRollout": Roles(&[Admin, ReleaseManager]),
     GetUpdateDraft = "/wardein.v1.UpdateService/GetUpdateDraft": Roles(&[Admin, Auditor, ReleaseManager]),
     SignUpdateDraft = "/wardein.v1.UpdateService/SignUpdateDraft": Roles(&[Admin, ReleaseManager]),
     GetUpdateMetadata = "/wardein.v1.UpdateService/GetUpdateMetadata": Roles(&[Admin, Auditor, ReleaseManager]),

@@ -82,7 +82,7 @@ pub use update::lines::LineOrder;
 pub use update::releases::ReleaseDeed;
 pub use update::repositories::UpdateKeys;
 pub use update::views::{
-    ProductLine, Release, ReleaseOrder, ReleasePcr, ReleaseState, UpdateDraft, UpdateFile, UpdateKey,
-    UpdateRepository,
+    ProductLine, Release, ReleaseOrder, ReleasePcr, ReleaseState, Rollout, UpdateDraft, UpdateFile,
+    UpdateKey, UpdateRepository,
 };
 pub use wardein_domain::{ErrorCode, ErrorKind};

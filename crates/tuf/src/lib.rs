@@ -5,6 +5,8 @@
 //! bytes and the time, and says which file it wants next. Why a crate of its own: a device compiles it, and the authority writes with it,
 //! so that what is written and what is judged cannot drift apart.
 //!
+//! Beside it, what TUF leaves to others: the offer of a release to one device ([`Offer`]).
+//!
 //! What it does not do: no IO, no clock, no storage. A file's name is what [`TrustedSet::wanted`] says; its caller fetches it, bounded by
 //! [`Wanted::limit`], and keeps what [`TrustedSet::take`] accepted.
 //!
@@ -16,6 +18,7 @@ mod error;
 mod json;
 mod key;
 mod name;
+mod offer;
 mod release;
 mod role;
 mod time;
@@ -26,6 +29,7 @@ pub use error::{Error, Malformed};
 pub use json::Value;
 pub use key::{Key, KeyId};
 pub use name::{PathPattern, Role, RoleName, TargetPath};
+pub use offer::{NotOffered, Offer, OfferAsk, OfferError, OfferReply};
 pub use release::{NotFor, Release};
 pub use role::{
     Delegation, Delegations, Document, FileMeta, Keyholders, Root, Snapshot, TargetFile, Targets, Timestamp,

@@ -2,6 +2,7 @@
 
 use crate::connection::{ConnectArgs, Session};
 use crate::progress::progress;
+use crate::update::rollout::Rollout;
 use crate::{Column, Confirm, Failure, Output, Record, time};
 use clap::Args;
 use serde::Serialize;
@@ -38,6 +39,9 @@ pub(crate) struct AddArgs {
     /// The least version that may be installed after it
     #[arg(long, value_name = "N", default_value_t = 0)]
     floor: u64,
+    /// The highest floor from which devices may go back to it; the same command again with another one signs that
+    #[arg(long, value_name = "N")]
+    downgrade_from: Option<u64>,
     /// What it changes
     #[arg(long, value_name = "TEXT", default_value = "")]
     notes: String,
@@ -88,17 +92,17 @@ pub(crate) struct DeedArgs {
 }
 
 #[derive(Debug, Args)]
-struct OfArgs {
+pub(super) struct OfArgs {
     /// The repository
     #[arg(long, value_name = "NAME")]
-    repository: String,
+    pub(super) repository: String,
     /// The product line
     #[arg(long, value_name = "NAME")]
-    line: String,
+    pub(super) line: String,
 }
 
 #[derive(Debug, Serialize)]
-struct Release {
+pub(super) struct Release {
     repository: String,
     line: String,
     version: u64,
@@ -111,6 +115,8 @@ struct Release {
     notes: String,
     attributes: BTreeMap<String, String>,
     pcrs: BTreeMap<String, String>,
+    downgrade_from: u64,
+    rollout: Rollout,
     state: String,
     since: u64,
     added_by: String,
@@ -134,6 +140,8 @@ impl From<v1::Release> for Release {
             notes: from.notes,
             attributes: from.attributes.into_iter().map(|one| (one.name, one.value)).collect(),
             pcrs: from.pcrs.into_iter().map(pcr).collect(),
+            downgrade_from: from.downgrade_from,
+            rollout: from.rollout.unwrap_or_default().into(),
             state: word::<v1::ReleaseState>(from.state),
             since: wire::seconds(from.since),
             added_by: from.added_by,
@@ -159,6 +167,11 @@ impl Record for Release {
         ("notes", |release| release.notes.clone()),
         ("attributes", |release| pairs(&release.attributes)),
         ("PCRs", |release| pairs(&release.pcrs)),
+        ("downgrade from", |release| match release.downgrade_from {
+            0 => String::new(),
+            from => from.to_string(),
+        }),
+        ("offered to", |release| release.rollout.to_string()),
         ("added by", |release| release.added_by.clone()),
     ];
 }
@@ -175,6 +188,7 @@ impl Record for Listed {
         ("state", |listed| listed.0.state.clone()),
         ("since", |listed| time::at(listed.0.since)),
         ("models", |listed| listed.0.models.join(", ")),
+        ("offered to", |listed| listed.0.rollout.to_string()),
         ("path", |listed| listed.0.path.clone()),
         ("length", |listed| listed.0.length.to_string()),
     ];
@@ -198,6 +212,7 @@ pub(super) async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
         notes: args.notes,
         attributes,
         pcrs,
+        downgrade_from: args.downgrade_from.unwrap_or_default(),
         ..v1::Release::default()
     };
     let answer = session.operator().add_release(v1::AddReleaseRequest { release: Some(release) }).await?;

@@ -141,6 +141,10 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
         Ok(())
     }
 
+    async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error> {
+        Ok(self.request("update-offer", body).await?.body)
+    }
+
     async fn rekey(&mut self) -> Result<(), Error> {
         Err(Error::Signs("rekey"))
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use wardein_domain::with_causes;
-use wardein_tuf::{Malformed, NotFor};
+use wardein_tuf::{Malformed, NotFor, NotOffered, OfferError};
 
 /// Why an update is not taken. Nothing was installed.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,25 @@ pub enum UpdateError {
         /// Why.
         why: NotFor,
     },
+    /// The authority offers nothing of that to this device.
+    #[error("the authority does not offer {version} to this device: {why}")]
+    NotOffered {
+        /// The version that was asked for, or what else.
+        version: String,
+        /// Why.
+        why: NotOffered,
+    },
+    /// The device has no offer, and installs nothing without one.
+    #[error(
+        "the device has no offer of version {version}; run, where it reaches the authority: wardein-device update install"
+    )]
+    NoOffer {
+        /// The release's version.
+        version: u64,
+    },
+    /// The offer is none to install by.
+    #[error("{0}")]
+    Offer(OfferError),
     /// The file is not on the share.
     #[error("there is no {path} at {place}; have the maker's share completed")]
     NoArtifact {
@@ -114,6 +133,16 @@ impl UpdateError {
             Self::NoRelease { .. } => "update-no-release",
             Self::NotForThis { why: NotFor::Model, .. } => "update-other-model",
             Self::NotForThis { why: NotFor::Floor { .. }, .. } => "update-below-floor",
+            Self::NotOffered { .. } => "update-not-offered",
+            Self::NoOffer { .. } => "offer-missing",
+            Self::Offer(OfferError::Malformed) => "offer-malformed",
+            Self::Offer(OfferError::Signature) => "offer-not-signed",
+            Self::Offer(OfferError::Device) => "offer-other-device",
+            Self::Offer(OfferError::Release) => "offer-other-release",
+            Self::Offer(OfferError::Expired) => "offer-expired",
+            Self::Offer(OfferError::Replayed) => "offer-replayed",
+            // A kind of a later library, which is in the same build.
+            Self::Offer(_) => "offer-refused",
             Self::InUse { .. } => "update-in-use",
             Self::Install { .. } => "update-install-failed",
             Self::NothingPending => "update-nothing-pending",
@@ -129,7 +158,8 @@ impl UpdateError {
         use wardein_tuf::Error as Tuf;
         match self {
             Self::NotTrusted(Tuf::Missing { .. }) => false,
-            Self::NotTrusted(_) | Self::Unclear { .. } => true,
+            Self::Offer(OfferError::Expired | OfferError::Replayed) => false,
+            Self::NotTrusted(_) | Self::Unclear { .. } | Self::Offer(_) => true,
             _ => false,
         }
     }

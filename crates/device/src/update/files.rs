@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use wardein_crypto::{Digest, hex};
-use wardein_tuf::Role;
+use wardein_tuf::{Offer, Role};
 
 /// The directory, for one process at a time. It has a lock of its own: a download takes hours, and the agent goes on beside it.
 pub(super) struct UpdateFiles {
@@ -59,6 +59,16 @@ impl UpdateFiles {
         wardein_durable::replace(&path, bytes, 0o600).map_err(Error::file("write", path))
     }
 
+    /// The authority's last offer as it came.
+    pub(super) fn offer(&self) -> Result<Option<Vec<u8>>, Error> {
+        read(&self.path.join(OFFER), Offer::MAX_LEN as u64)
+    }
+
+    pub(super) fn keep_offer(&self, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.path.join(OFFER);
+        wardein_durable::replace(&path, bytes, 0o600).map_err(Error::file("write", path))
+    }
+
     /// Where the artifact of that digest is once it is whole.
     pub(super) fn artifact_path(&self, digest: &Digest) -> PathBuf {
         self.path.join(ARTIFACTS).join(hex::encode(&digest.0))
@@ -98,5 +108,6 @@ fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
 const UPDATE: &str = "update";
 const METADATA: &str = "metadata";
 const ARTIFACTS: &str = "artifacts";
+const OFFER: &str = "offer";
 const PROGRESS: &str = "progress.json";
 pub(super) const MAX_PROGRESS: u64 = 64 << 10;

@@ -10,6 +10,7 @@ mod artifact;
 mod catalog;
 mod error;
 mod files;
+mod offer;
 mod progress;
 mod running;
 mod settings;

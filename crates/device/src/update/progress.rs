@@ -20,6 +20,10 @@ pub struct Standing {
     pub running: Option<Installed>,
     /// What the maker's command was given, until it has started well or was rolled back.
     pub pending: Option<(Phase, Installed)>,
+    /// When the offer was issued by which something was installed last, in Unix milliseconds; 0 before the first. No offer that is as old is
+    /// good again.
+    #[serde(default)]
+    pub last_offer: u64,
 }
 
 /// How far an installation has come.
@@ -82,7 +86,7 @@ impl Standing {
         // A signed downgrade lowers it: what it goes back to says how far.
         let is_downgrade = installed.version < self.floor;
         let floor = if is_downgrade { installed.floor } else { self.floor.max(installed.floor) };
-        Ok(Self { floor, running: Some(installed), pending: None })
+        Ok(Self { floor, running: Some(installed), pending: None, last_offer: self.last_offer })
     }
 
     /// The same once the device runs what it ran before.

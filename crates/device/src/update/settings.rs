@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use wardein_domain::RepositoryName;
 use wardein_pki::pem;
 use wardein_tuf::{Release, RoleName};
 
@@ -19,6 +20,10 @@ pub struct UpdateSettings {
     pub repository: Place,
     /// Where the artifacts are.
     pub artifacts: Place,
+    /// The repository's name with the authority; the last part of `repository` where none is given.
+    pub name: Option<RepositoryName>,
+    /// Whether the authority's offer is needed to install; where nothing is said, it is once the device is enrolled.
+    pub offers: Option<bool>,
     /// The certificates that the servers of both must lead to, PEM; those of `trust_roots` where none is given.
     pub roots: Option<String>,
     /// The command that installs, with its first arguments; the file and the version are added.
@@ -45,6 +50,10 @@ pub(crate) struct UpdateFields {
     repository: String,
     artifacts: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    offers: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     roots: Option<String>,
     install: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -53,7 +62,8 @@ pub(crate) struct UpdateFields {
 
 impl UpdateSettings {
     pub(crate) fn judge(fields: &UpdateFields) -> Result<Self, Error> {
-        let UpdateFields { line, model, repository, artifacts, roots, install, idle } = fields;
+        let UpdateFields { line, model, repository, artifacts, name, offers, roots, install, idle } = fields;
+        let name = name.as_deref().map(str::parse).transpose().map_err(|why| wrong("update.name", why))?;
         if !(1..=Release::MAX_MODEL).contains(&model.len()) {
             let why = format_args!("is not 1 to {} bytes", Release::MAX_MODEL);
             return Err(wrong("update.model", why));
@@ -73,10 +83,18 @@ impl UpdateSettings {
             model: model.clone(),
             repository: repository.parse().map_err(|why| wrong("update.repository", why))?,
             artifacts: artifacts.parse().map_err(|why| wrong("update.artifacts", why))?,
+            name,
+            offers: *offers,
             roots: roots.clone(),
             install: install.clone(),
             idle: idle.clone(),
         })
+    }
+
+    /// The repository's name with the authority, where it is given or `repository` ends with one.
+    pub(crate) fn offers_from(&self) -> Option<RepositoryName> {
+        let last = |text: &str| text.rsplit('/').find(|part| !part.is_empty()).map(str::to_owned);
+        self.name.clone().or_else(|| last(&self.repository.to_string())?.parse().ok())
     }
 
     pub(crate) fn fields(&self) -> UpdateFields {
@@ -85,6 +103,8 @@ impl UpdateSettings {
             model: self.model.clone(),
             repository: self.repository.to_string(),
             artifacts: self.artifacts.to_string(),
+            name: self.name.as_ref().map(ToString::to_string),
+            offers: self.offers,
             roots: self.roots.clone(),
             install: self.install.clone(),
             idle: self.idle.clone(),

@@ -19,14 +19,15 @@ use wardein_domain::UnixSeconds;
 
 /// The updates of one device, for this process alone.
 pub struct Updater {
-    files: UpdateFiles,
-    config: Config,
-    settings: UpdateSettings,
+    pub(super) files: UpdateFiles,
+    pub(super) config: Config,
+    pub(super) settings: UpdateSettings,
+    pub(super) needs_offer: bool,
     /// In the place of both places of device.toml: `metadata` and `targets` in it, such as on a USB stick.
     from: Option<PathBuf>,
     /// `/`, or what a test puts in its place.
     root: PathBuf,
-    now: UnixSeconds,
+    pub(super) now: UnixSeconds,
 }
 
 /// Which release.
@@ -51,7 +52,9 @@ impl Updater {
         // The device's own clock may be behind: the authority's last word is as good as that.
         let heard = files.contact().map_or(0, |contact| contact.server_time);
         let now = UnixSeconds::new(heard.max(unix_now()));
-        Ok(Self { files: UpdateFiles::open(files.path()).await?, config, settings, from, root, now })
+        let needs_offer = settings.offers.unwrap_or_else(|| files.is_enrolled());
+        let files = UpdateFiles::open(files.path()).await?;
+        Ok(Self { files, config, settings, needs_offer, from, root, now })
     }
 
     /// Trusts the maker's first root. Its version.
@@ -93,7 +96,7 @@ impl Updater {
     }
 
     /// Has the maker's command install a release that was downloaded. It is judged once more, by the metadata that was kept and that must
-    /// not have expired. What is on record is *installing* before the command runs, and *installed* after it has ended well; where the power
+    /// not have expired, and by the authority's offer where one is needed. What is on record is *installing* before the command runs, and *installed* after it has ended well; where the power
     /// is cut in between, it is run again.
     pub async fn install(&self, pick: Pick) -> Result<Installed, Error> {
         let standing = self.standing()?;
@@ -108,16 +111,22 @@ impl Updater {
         }
         let path = self.files.artifact_path(&listed.file.sha256);
         artifact::verify(&path, &listed)?;
+        let offered = self.offered(&listed, standing.last_offer)?;
         self.require_idle()?;
-        let pending = |phase| Standing { pending: Some((phase, installed.clone())), ..standing.clone() };
-        pending(Phase::Installing).keep(&self.files)?;
+        let pending = |phase, last_offer| Standing {
+            pending: Some((phase, installed.clone())),
+            last_offer,
+            ..standing.clone()
+        };
+        // An installation that was begun may be begun again by the same offer.
+        pending(Phase::Installing, standing.last_offer).keep(&self.files)?;
         let version = installed.version.to_string();
         if let Err(how) = run(&self.settings.install, &[path.as_os_str(), version.as_ref()]) {
-            standing.clone().rolled_back().unwrap_or(standing).keep(&self.files)?;
+            standing.clone().rolled_back().unwrap_or_else(|_| standing.clone()).keep(&self.files)?;
             let command = self.settings.install.join(" ");
             return Err(UpdateError::Install { command, how }.into());
         }
-        pending(Phase::Installed).keep(&self.files)?;
+        pending(Phase::Installed, offered.unwrap_or(standing.last_offer)).keep(&self.files)?;
         Ok(installed)
     }
 
@@ -160,7 +169,13 @@ impl Updater {
             Pick::Version(version) => version.to_string(),
         };
         let line = self.settings.line.to_string();
+        // The latest that the authority offers need not be the latest that the maker has.
+        let latest = match (pick, self.needs_offer) {
+            (Pick::Latest, true) => self.kept_offer()?.map(|offer| offer.version),
+            _ => None,
+        };
         let is_meant = |offered: &Offered| match pick {
+            Pick::Latest if latest.is_some() => latest == Some(offered.listed.release.version),
             Pick::Latest => offered.not_for.is_none(),
             Pick::Version(version) => offered.listed.release.version == version,
         };

@@ -185,6 +185,12 @@ events! {
     ReleaseAdded = "release.add",
     /// A release was released, paused, resumed or recalled.
     ReleaseStateSet = "release.set-state",
+    /// It was said to which devices a release is rolled out.
+    ReleaseRolloutSet = "release.set-rollout",
+    /// A device was offered a release.
+    UpdateOffered = "update.offer",
+    /// A device asked for an offer, and there was none for it.
+    UpdateNotOffered = "update.not-offered",
     /// An offline key has signed metadata of a repository.
     UpdateSigned = "update.sign",
     /// Metadata of a repository was made again before it expires.
@@ -231,7 +237,7 @@ events! {
 impl Event {
     /// Whether it only says that a device is there: too frequent, and too alike, for its history.
     pub fn is_sign_of_life(self) -> bool {
-        matches!(self, Self::DeviceAuthenticated | Self::TrustBundleServed)
+        matches!(self, Self::DeviceAuthenticated | Self::TrustBundleServed | Self::UpdateNotOffered)
     }
 }
 

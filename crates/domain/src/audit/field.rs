@@ -276,6 +276,10 @@ names! {
     Line = "line",
     /// The version of a release.
     Release = "release",
+    /// The highest floor from which devices may go back to a release.
+    DowngradeFrom = "downgrade-from",
+    /// The percentage of devices to which a release is rolled out, and to which tenants and profiles.
+    Rollout = "rollout",
     /// The file of metadata that was drafted, signed or made.
     Metadata = "metadata",
     /// The SHA-256 of an artifact.

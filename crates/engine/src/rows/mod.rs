@@ -92,7 +92,7 @@ pub(crate) use transfer::{
 pub(crate) use trust_policy::{TrustPolicyRow, parse_trust_policy_key, trust_policy_key};
 pub(crate) use update::{
     FileColumn, KeyColumn, KeySetColumn, LineColumn, LineRow, PcrColumn, ReleaseColumn, ReleaseStateColumn,
-    RepositoryRow, ServedColumn, UpdateFileRow, update_key, update_place,
+    RepositoryRow, RolloutColumn, ServedColumn, UpdateFileRow, update_key, update_place,
 };
 pub(crate) use verdict_keys::{
     VERDICT_KEYS, VerdictKeyColumn, VerdictKeyStage, VerdictKeysRow, verdict_key_place,

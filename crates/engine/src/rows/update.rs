@@ -5,7 +5,8 @@ use super::{IssuerRow, column};
 use serde::{Deserialize, Serialize};
 use wardein_crypto::P256VerifyingKey;
 use wardein_domain::{
-    AttributeName, Bank, FirmwareVersion, LineName, OperatorName, ReleaseText, RepositoryName, UnixSeconds,
+    AttributeName, Bank, FirmwareVersion, LineName, OperatorName, ProfileName, ReleaseText, RepositoryName,
+    TenantId, UnixSeconds,
 };
 use wardein_port::Table;
 
@@ -103,6 +104,9 @@ pub(crate) struct ReleaseColumn {
     #[serde(with = "column::list")]
     pub(crate) attributes: Vec<(AttributeName, ReleaseText)>,
     pub(crate) pcrs: Vec<PcrColumn>,
+    /// A device whose floor is above its version, but not above this, may install it all the same.
+    pub(crate) downgrade_from: Option<u64>,
+    pub(crate) rollout: RolloutColumn,
     pub(crate) state: ReleaseStateColumn,
     /// Since when it is in its state.
     #[serde(with = "column")]
@@ -117,6 +121,18 @@ pub(crate) struct PcrColumn {
     pub(crate) bank: Bank,
     pub(crate) number: u8,
     pub(crate) value: Vec<u8>,
+}
+
+/// To which devices a release is offered.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq)]
+pub(crate) struct RolloutColumn {
+    pub(crate) percent: u8,
+    /// All, where there are none.
+    #[serde(with = "column::list")]
+    pub(crate) tenants: Vec<TenantId>,
+    /// All, where there are none.
+    #[serde(with = "column::list")]
+    pub(crate) profiles: Vec<ProfileName>,
 }
 
 /// The order of the variants is stored.
@@ -209,6 +225,12 @@ mod tests {
             notes: Some("fixes".parse().unwrap()),
             attributes: vec![("firmware".parse().unwrap(), "1.2".parse().unwrap())],
             pcrs: vec![PcrColumn { bank: Bank::Sha256, number: 7, value: vec![6; 2] }],
+            downgrade_from: Some(9),
+            rollout: RolloutColumn {
+                percent: 5,
+                tenants: vec!["klinik".parse().unwrap()],
+                profiles: vec!["icu".parse().unwrap()],
+            },
             state: ReleaseStateColumn::Recalled,
             since: UnixSeconds::new(300),
             by: by(),
@@ -230,6 +252,6 @@ mod tests {
          050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505\
          050505000101036576610000";
     const LINE: &str = "02010703312e32010670756d702d3303702f61ac02080808080808080808080808080808080808080808080808080808\
-         0808080808050105666978657301086669726d7761726503312e3201010702060603ac02470707070707070707070707\
+         0808080808050105666978657301086669726d7761726503312e3201010702060601090501066b6c696e696b010369637503ac02470707070707070707070707\
          070707070b61646d696e2f61646d696e";
 }

@@ -165,6 +165,11 @@ impl Engine {
                 let bundle = self.bundle_in(tx, &name.tenant)?.unwrap_or_default();
                 Ok((Event::TrustBundleServed, Fields::default(), Body::Ready(bundle)))
             }
+            Ask::UpdateOffer(ask) => {
+                let now_ms = self.clock.now_ms();
+                let (event, fields, body) = self.offer(tx, name, profile, ask, now_ms, change)?;
+                Ok((event, fields, Body::Ready(body)))
+            }
             Ask::Certificate(der) => {
                 let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
                 let enrolled = SubjectKey::from(&row.key());

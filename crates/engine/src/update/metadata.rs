@@ -401,7 +401,7 @@ fn custom(release: &ReleaseColumn) -> Value {
         label: release.label.as_str().to_owned(),
         models: release.models.iter().map(ToString::to_string).collect(),
         floor: release.floor,
-        downgrade_from: None,
+        downgrade_from: release.downgrade_from,
         notes: release.notes.as_ref().map(ToString::to_string).unwrap_or_default(),
         attributes: attributes.map(|(name, value)| (name.to_string(), value.to_string())).collect(),
     };

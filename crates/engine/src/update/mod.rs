@@ -4,8 +4,10 @@
 
 pub(crate) mod lines;
 pub(crate) mod metadata;
+pub(crate) mod offers;
 pub(crate) mod releases;
 pub(crate) mod repositories;
+pub(crate) mod rollout;
 pub(crate) mod upkeep;
 pub(crate) mod views;
 

@@ -2,12 +2,13 @@
 
 use super::metadata::{Work, is_listed};
 use super::repositories::repository;
-use super::views::{self, Release, ReleaseOrder, ReleaseState};
+use super::views::{self, Release, ReleaseOrder, ReleaseState, Rollout};
 use super::{MAX_RELEASES, UpdateRole, line_of, no_repository};
 use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{
-    self, IssuerRow, LineRow, PcrColumn, ReleaseColumn, ReleaseStateColumn, RepositoryRow, update_key,
+    self, IssuerRow, LineRow, PcrColumn, ReleaseColumn, ReleaseStateColumn, RepositoryRow, RolloutColumn,
+    update_key,
 };
 use wardein_domain::{ErrorCode, Event, FieldName, LineName, Outcome, Reason, RepositoryName, Target};
 use wardein_port::Table;
@@ -48,7 +49,8 @@ fn decided(from: ReleaseStateColumn, deed: ReleaseDeed) -> Option<ReleaseStateCo
 }
 
 impl Engine {
-    /// Puts a release on record, as proposed. The same order again changes nothing.
+    /// Puts a release on record, as proposed. The same order again changes nothing, but for the versions from which devices may go back to
+    /// it: that is signed with it, and its line's metadata follows where the release is in it.
     pub async fn add_release(&self, caller: &Caller, order: ReleaseOrder) -> Result<Release, Error> {
         check(&order)?;
         let path = TargetPath::new(&order.path).map_err(|error| Error::wrong("path", error))?;
@@ -63,30 +65,41 @@ impl Engine {
                 return Err(Error::new(ErrorCode::PathNotOfLine, message).into());
             }
             let (line_version, mut releases) = releases_of(tx, name, line)?;
-            if let Some(known) = releases.releases.iter().find(|known| known.version == order.version)
-                && views::order(name, line, known) == order
-            {
-                return Ok(Decision::unchanged(views::release(name, line, known)));
+            let known = releases.releases.iter_mut().find(|known| known.version == order.version);
+            let (release, is_listed) = match known {
+                Some(known) if is_but_for_downgrade(&views::order(name, line, known), &order) => {
+                    if known.downgrade_from == order.downgrade_from {
+                        return Ok(Decision::unchanged(views::release(name, line, known)));
+                    }
+                    known.downgrade_from = order.downgrade_from;
+                    (known.clone(), is_listed(known.state))
+                }
+                _ => {
+                    may_be_added(&releases, &order)?;
+                    let release = column_of(&order, self.time(), caller);
+                    releases.releases.push(release.clone());
+                    (release, false)
+                }
+            };
+            // It rests on the line and its paths as they are, and writes the repository's row.
+            let mut work = Work::new(self, tx, name, row);
+            let key = update_key(name, line.as_str());
+            work.change.update(Table::ProductLine, key, line_version, rows::encode(&releases)?);
+            if is_listed {
+                work.draft_line(&UpdateRole::Line(line.clone()), &releases.releases)?;
             }
-            may_be_added(&releases, &order)?;
-            let release = column_of(&order, self.time(), caller);
-            releases.releases.push(release.clone());
-            let mut change = wardein_port::Change::default();
-            // It rests on the line and its paths as they are.
-            change.check(Table::UpdateRepository, name.as_str().as_bytes().to_vec(), version);
-            change.update(
-                Table::ProductLine,
-                update_key(name, line.as_str()),
-                line_version,
-                rows::encode(&releases)?,
-            );
             let entry = self.entry(caller, Event::ReleaseAdded, Target::Authority, Outcome::Done);
             let entry = entry
                 .with(FieldName::Repository, name.as_str())
                 .with(FieldName::Line, line.as_str())
                 .with(FieldName::Release, order.version)
                 .with(FieldName::Artifact, wardein_crypto::hex::encode(&order.sha256.0));
-            change.record(&entry)?;
+            let entry = match order.downgrade_from {
+                Some(from) => entry.with(FieldName::DowngradeFrom, from),
+                None => entry,
+            };
+            work.change.record(&entry)?;
+            let (change, _) = work.finish(Some(version))?;
             Ok(Decision::new(change, views::release(name, line, &release)))
         })
         .await
@@ -122,10 +135,7 @@ impl Engine {
             line_of(caller, name, &row, line)?;
             let (line_version, mut releases) = releases_of(tx, name, line)?;
             let release = releases.releases.iter_mut().find(|release| release.version == number);
-            let release = release.ok_or_else(|| {
-                let message = format_args!("line {line} of {name} has no release {number}");
-                Error::new(ErrorCode::ReleaseUnknown, message)
-            })?;
+            let release = release.ok_or_else(|| no_release(name, line, number))?;
             let before = release.state;
             let state = decided(before, deed).ok_or_else(|| {
                 let state = ReleaseState::from(before).as_str();
@@ -162,6 +172,10 @@ impl Engine {
     }
 }
 
+pub(super) fn no_release(name: &RepositoryName, line: &LineName, number: u64) -> Error {
+    Error::new(ErrorCode::ReleaseUnknown, format_args!("line {line} of {name} has no release {number}"))
+}
+
 pub(super) fn releases_of(
     tx: &Tx<'_>,
     name: &RepositoryName,
@@ -182,6 +196,9 @@ fn check(order: &ReleaseOrder) -> Result<(), Error> {
     number("length", order.length, 1)?;
     if order.floor > order.version {
         return Err(Error::wrong("floor", "is above the version"));
+    }
+    if let Some(from) = order.downgrade_from {
+        number("downgrade_from", from, order.version + 1)?;
     }
     let count = |field: &str, count: usize, least: usize, most: usize| {
         let why = format_args!("has {count}; it takes {least} to {most}");
@@ -218,6 +235,8 @@ fn check(order: &ReleaseOrder) -> Result<(), Error> {
 fn may_be_added(releases: &LineRow, order: &ReleaseOrder) -> Result<(), Error> {
     let shares = |release: &&ReleaseColumn| release.models.iter().any(|model| order.models.contains(model));
     let highest = releases.releases.iter().filter(shares).map(|release| release.version).max();
+    // What is signed as a downgrade from all of them may be below them.
+    let highest = highest.filter(|highest| order.downgrade_from.is_none_or(|from| from < *highest));
     let is_taken = releases.releases.iter().any(|release| release.version == order.version);
     if is_taken || highest.is_some_and(|highest| highest >= order.version) {
         let message = format_args!(
@@ -237,6 +256,10 @@ fn may_be_added(releases: &LineRow, order: &ReleaseOrder) -> Result<(), Error> {
     Ok(())
 }
 
+fn is_but_for_downgrade(known: &ReleaseOrder, order: &ReleaseOrder) -> bool {
+    ReleaseOrder { downgrade_from: order.downgrade_from, ..known.clone() } == *order
+}
+
 fn column_of(order: &ReleaseOrder, since: wardein_domain::UnixSeconds, caller: &Caller) -> ReleaseColumn {
     let pcr =
         |pcr: &views::ReleasePcr| PcrColumn { bank: pcr.bank, number: pcr.number, value: pcr.value.clone() };
@@ -251,6 +274,8 @@ fn column_of(order: &ReleaseOrder, since: wardein_domain::UnixSeconds, caller: &
         notes: order.notes.clone(),
         attributes: order.attributes.clone(),
         pcrs: order.pcrs.iter().map(pcr).collect(),
+        downgrade_from: order.downgrade_from,
+        rollout: RolloutColumn::from(&Rollout::everyone()),
         state: ReleaseStateColumn::Proposed,
         since,
         by: IssuerRow { serial: caller.principal.serial, name: caller.principal.to_string() },

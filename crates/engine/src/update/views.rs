@@ -7,7 +7,8 @@ use crate::kernel::Error;
 use crate::rows::{IssuerRow, LineColumn, PcrColumn, ReleaseColumn, ReleaseStateColumn, RepositoryRow};
 use wardein_crypto::{Digest, P256VerifyingKey};
 use wardein_domain::{
-    AttributeName, Bank, FirmwareVersion, LineName, OperatorName, ReleaseText, RepositoryName,
+    AttributeName, Bank, FirmwareVersion, LineName, OperatorName, ProfileName, ReleaseText, RepositoryName,
+    TenantId,
 };
 use wardein_tuf::{Document, KeyId, Root, Targets};
 
@@ -81,6 +82,8 @@ pub struct UpdateDraft {
 pub struct Release {
     /// What was ordered.
     pub order: ReleaseOrder,
+    /// To which devices it is offered.
+    pub rollout: Rollout,
     /// How it stands.
     pub state: ReleaseState,
     /// Unix seconds since when it is in its state.
@@ -116,6 +119,19 @@ pub struct ReleaseOrder {
     pub attributes: Vec<(AttributeName, ReleaseText)>,
     /// The PCRs that it quotes.
     pub pcrs: Vec<ReleasePcr>,
+    /// A device whose floor is above its version, but not above this, may install it all the same.
+    pub downgrade_from: Option<u64>,
+}
+
+/// To which devices a release is offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollout {
+    /// What share of the devices, 0 to 100.
+    pub percent: u8,
+    /// Those of these tenants; of all, where there are none.
+    pub tenants: Vec<TenantId>,
+    /// Those of these profiles; of all, where there are none.
+    pub profiles: Vec<ProfileName>,
 }
 
 /// The value of a PCR.
@@ -240,6 +256,7 @@ pub(super) fn file(name: &str, row: &RepositoryRow, role: &UpdateRole) -> Result
 pub(super) fn release(repository: &RepositoryName, line: &LineName, row: &ReleaseColumn) -> Release {
     Release {
         order: order(repository, line, row),
+        rollout: Rollout::from(&row.rollout),
         state: row.state.into(),
         since: row.since.get(),
         by: issuer(&row.by),
@@ -265,5 +282,6 @@ pub(super) fn order(repository: &RepositoryName, line: &LineName, row: &ReleaseC
         notes: row.notes.clone(),
         attributes: row.attributes.clone(),
         pcrs: row.pcrs.iter().map(pcr).collect(),
+        downgrade_from: row.downgrade_from,
     }
 }

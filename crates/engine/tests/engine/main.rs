@@ -28,6 +28,7 @@ mod invitations;
 mod keys;
 mod made_keys;
 mod migration;
+mod offers;
 mod operators;
 mod pins;
 mod platform;

@@ -32,7 +32,7 @@ fn line(name: &str, keys: UpdateKeys, managers: &[&str]) -> LineOrder {
     }
 }
 
-fn release(version: u64, path: &str) -> ReleaseOrder {
+pub(crate) fn release(version: u64, path: &str) -> ReleaseOrder {
     ReleaseOrder {
         repository: "maker".parse().unwrap(),
         line: "pumps".parse().unwrap(),
@@ -46,11 +46,12 @@ fn release(version: u64, path: &str) -> ReleaseOrder {
         notes: Some("Fixes an alarm.".parse().unwrap()),
         attributes: vec![("firmware".parse().unwrap(), "2.2".parse().unwrap())],
         pcrs: vec![ReleasePcr { bank: wardein_domain::Bank::Sha256, number: 7, value: vec![7; 32] }],
+        downgrade_from: None,
     }
 }
 
 /// A repository `maker` with a line `pumps`, all keys in custody.
-async fn founded() -> World {
+pub(crate) async fn founded() -> World {
     let world = World::new().await;
     found(&world).await;
     world
@@ -65,7 +66,12 @@ async fn found(world: &World) {
     engine.create_product_line(&world.admin, line("pumps", UpdateKeys::InCustody, &["eva"])).await.unwrap();
 }
 
-async fn set(world: &World, by: &Caller, version: u64, deed: ReleaseDeed) -> Result<Release, Error> {
+pub(crate) async fn set(
+    world: &World,
+    by: &Caller,
+    version: u64,
+    deed: ReleaseDeed,
+) -> Result<Release, Error> {
     let (name, line) = ("maker".parse().unwrap(), "pumps".parse().unwrap());
     let reason = "test".parse().unwrap();
     world.engine.set_release_state(by, (&name, &line, version), deed, reason).await

@@ -9471,7 +9471,7 @@ pub struct ProveRequest {
     /// The number of its key within the epoch. Each is good for one request.
     #[prost(uint64, tag = "7")]
     pub number: u64,
-    /// `authenticate`, `certificate`, `rekey`, `attributes`, `transfer` or `trust-bundle` (DDKG-1 section 8).
+    /// `authenticate`, `certificate`, `made-key`, `rekey`, `attributes`, `transfer`, `trust-bundle` or `update-offer` (DDKG-1 section 8).
     #[prost(string, tag = "8")]
     pub action: ::prost::alloc::string::String,
     /// The action's body; the proof covers its SHA-256.
@@ -9522,7 +9522,7 @@ pub struct ProveBySignatureRequest {
     /// 32 random bytes of the device.
     #[prost(bytes = "vec", tag = "4")]
     pub device_nonce: ::prost::alloc::vec::Vec<u8>,
-    /// `authenticate`, `certificate` or `trust-bundle` (DDKG-1 section 8).
+    /// `authenticate`, `certificate`, `trust-bundle` or `update-offer` (DDKG-1 section 8).
     #[prost(string, tag = "5")]
     pub action: ::prost::alloc::string::String,
     /// The action's body; the signature covers its SHA-256.
@@ -9703,8 +9703,8 @@ pub mod device_service_client {
                 .insert(GrpcMethod::new("wardein.v1.DeviceService", "Prove"));
             self.inner.unary(req, path, codec).await
         }
-        /// The same for a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with, and
-        /// `trust-bundle`. A challenge is good for one signature.
+        /// The same for a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with,
+        /// `trust-bundle` and `update-offer`. A challenge is good for one signature.
         pub async fn prove_by_signature(
             &mut self,
             request: impl tonic::IntoRequest<super::ProveBySignatureRequest>,
@@ -9785,8 +9785,8 @@ pub mod device_service_server {
             &self,
             request: tonic::Request<super::ProveRequest>,
         ) -> std::result::Result<tonic::Response<super::ProveResponse>, tonic::Status>;
-        /// The same for a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with, and
-        /// `trust-bundle`. A challenge is good for one signature.
+        /// The same for a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with,
+        /// `trust-bundle` and `update-offer`. A challenge is good for one signature.
         async fn prove_by_signature(
             &self,
             request: tonic::Request<super::ProveBySignatureRequest>,
@@ -16624,10 +16624,76 @@ pub struct Release {
     #[prost(message, optional, tag = "14")]
     pub since: ::core::option::Option<::prost_types::Timestamp>,
     /// Who added it, such as `release-manager/NAME`; not read in an order.
-    ///
-    /// Next unused field number: 16.
     #[prost(string, tag = "15")]
     pub added_by: ::prost::alloc::string::String,
+    /// A device whose floor is above the version, but not above this, may go back to it: above the version, at most 2^53 - 1; 0 for none.
+    #[prost(uint64, tag = "16")]
+    pub downgrade_from: u64,
+    /// To which devices it is offered; not read in an order. A new release is offered to all.
+    ///
+    /// Next unused field number: 18.
+    #[prost(message, optional, tag = "17")]
+    pub rollout: ::core::option::Option<Rollout>,
+}
+/// To which devices a release is offered.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Rollout {
+    /// What share of the devices that are meant, 0 to 100. Which they are follows from the release and each device's name.
+    #[prost(uint32, tag = "1")]
+    pub percent: u32,
+    /// Of which tenants.
+    #[prost(oneof = "rollout::Tenants", tags = "2, 3")]
+    pub tenants: ::core::option::Option<rollout::Tenants>,
+    /// Of which profiles.
+    #[prost(oneof = "rollout::Profiles", tags = "4, 5")]
+    pub profiles: ::core::option::Option<rollout::Profiles>,
+}
+/// Nested message and enum types in `Rollout`.
+pub mod rollout {
+    /// Of which tenants.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Tenants {
+        /// Of all.
+        #[prost(message, tag = "2")]
+        EveryTenant(super::EveryTenant),
+        /// Of some.
+        #[prost(message, tag = "3")]
+        SomeTenants(super::SomeTenants),
+    }
+    /// Of which profiles.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Profiles {
+        /// Of all.
+        #[prost(message, tag = "4")]
+        EveryProfile(super::EveryProfile),
+        /// Of some.
+        #[prost(message, tag = "5")]
+        SomeProfiles(super::SomeProfiles),
+    }
+}
+/// The devices of all tenants.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EveryTenant {}
+/// The devices of some tenants.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SomeTenants {
+    /// Their names, 1 to 64. A tenant that does not exist has no devices.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, repeated, tag = "1")]
+    pub tenants: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The devices of all profiles.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EveryProfile {}
+/// The devices of some profiles.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SomeProfiles {
+    /// Their names, 1 to 64, in whatever tenant.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, repeated, tag = "1")]
+    pub profiles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What CreateUpdateRepository takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -16797,6 +16863,36 @@ pub struct SetReleaseStateRequest {
 /// What SetReleaseState answers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SetReleaseStateResponse {
+    /// The release.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub release: ::core::option::Option<Release>,
+}
+/// What SetReleaseRollout takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetReleaseRolloutRequest {
+    /// The repository.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// The line.
+    #[prost(string, tag = "2")]
+    pub line: ::prost::alloc::string::String,
+    /// The release.
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    /// To which devices it is offered.
+    #[prost(message, optional, tag = "4")]
+    pub rollout: ::core::option::Option<Rollout>,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 6.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What SetReleaseRollout answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetReleaseRolloutResponse {
     /// The release.
     ///
     /// Next unused field number: 2.
@@ -17177,7 +17273,7 @@ pub mod update_service_client {
                 .insert(GrpcMethod::new("wardein.v1.UpdateService", "ListProductLines"));
             self.inner.unary(req, path, codec).await
         }
-        /// Puts a release on record, as proposed. The same order again changes nothing. Callers: `admin` and `release-manager`.
+        /// Puts a release on record, as proposed. The same order again changes nothing but `downgrade_from`, which is signed anew. Callers: `admin` and `release-manager`.
         pub async fn add_release(
             &mut self,
             request: impl tonic::IntoRequest<super::AddReleaseRequest>,
@@ -17251,6 +17347,34 @@ pub mod update_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("wardein.v1.UpdateService", "SetReleaseState"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says to which devices a release is offered, once it is released: those of some tenants and profiles, and a share of them, to which a higher
+        /// percentage only adds. Callers: `admin` and `release-manager`.
+        pub async fn set_release_rollout(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetReleaseRolloutRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetReleaseRolloutResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/SetReleaseRollout",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.UpdateService", "SetReleaseRollout"),
+                );
             self.inner.unary(req, path, codec).await
         }
         /// What waits to be signed. Callers: `admin`, `auditor` and, for a line, `release-manager`.
@@ -17389,7 +17513,7 @@ pub mod update_service_server {
             tonic::Response<super::ListProductLinesResponse>,
             tonic::Status,
         >;
-        /// Puts a release on record, as proposed. The same order again changes nothing. Callers: `admin` and `release-manager`.
+        /// Puts a release on record, as proposed. The same order again changes nothing but `downgrade_from`, which is signed anew. Callers: `admin` and `release-manager`.
         async fn add_release(
             &self,
             request: tonic::Request<super::AddReleaseRequest>,
@@ -17412,6 +17536,15 @@ pub mod update_service_server {
             request: tonic::Request<super::SetReleaseStateRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SetReleaseStateResponse>,
+            tonic::Status,
+        >;
+        /// Says to which devices a release is offered, once it is released: those of some tenants and profiles, and a share of them, to which a higher
+        /// percentage only adds. Callers: `admin` and `release-manager`.
+        async fn set_release_rollout(
+            &self,
+            request: tonic::Request<super::SetReleaseRolloutRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetReleaseRolloutResponse>,
             tonic::Status,
         >;
         /// What waits to be signed. Callers: `admin`, `auditor` and, for a line, `release-manager`.
@@ -17876,6 +18009,52 @@ pub mod update_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetReleaseStateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.UpdateService/SetReleaseRollout" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetReleaseRolloutSvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::SetReleaseRolloutRequest>
+                    for SetReleaseRolloutSvc<T> {
+                        type Response = super::SetReleaseRolloutResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetReleaseRolloutRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::set_release_rollout(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetReleaseRolloutSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

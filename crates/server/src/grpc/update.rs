@@ -4,12 +4,13 @@ use crate::edge::context::Context;
 use crate::grpc::convert::{bytes32, parse, parse_optional, wrong};
 use crate::grpc::words::{Answered, Asked};
 use crate::grpc::{Api, reply};
+use std::str::FromStr;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_crypto::{Digest, P256_SIGNATURE_MAX, P256VerifyingKey};
-use wardein_domain::{AttributeName, Bank, LineName, ReleaseText, RepositoryName};
+use wardein_domain::{AttributeName, Bank, LineName, NameError, ReleaseText, RepositoryName};
 use wardein_engine::{
-    Error, LineOrder, ProductLine, Release, ReleaseDeed, ReleaseOrder, ReleasePcr, UpdateFile, UpdateKeys,
-    UpdateRepository, UpdateRole,
+    Error, LineOrder, ProductLine, Release, ReleaseDeed, ReleaseOrder, ReleasePcr, Rollout, UpdateFile,
+    UpdateKeys, UpdateRepository, UpdateRole,
 };
 use wardein_proto::{time, v1};
 use wardein_tuf::{Key, KeyId, PathPattern, Signature};
@@ -124,6 +125,23 @@ impl v1::update_service_server::UpdateService for Api {
             let (reason, which) = (parse("reason", &asked.reason)?, (&name, &line, asked.version));
             let set = self.shared.engine.set_release_state(context.caller()?, which, deed, reason).await?;
             Ok(v1::SetReleaseStateResponse { release: Some(release(set)) })
+        };
+        reply(set.await)
+    }
+
+    async fn set_release_rollout(
+        &self,
+        request: Request<v1::SetReleaseRolloutRequest>,
+    ) -> Result<Response<v1::SetReleaseRolloutResponse>, Status> {
+        let set = async {
+            let context = Context::of(&request)?;
+            let asked = request.get_ref();
+            let (name, line) = place(&asked.repository, &asked.line)?;
+            let rollout = rollout(asked.rollout.as_ref())?;
+            let (reason, which) = (parse("reason", &asked.reason)?, (&name, &line, asked.version));
+            let engine = &self.shared.engine;
+            let set = engine.set_release_rollout(context.caller()?, which, rollout, reason).await?;
+            Ok(v1::SetReleaseRolloutResponse { release: Some(release(set)) })
         };
         reply(set.await)
     }
@@ -262,7 +280,38 @@ fn release_order(asked: &v1::Release) -> Result<ReleaseOrder, Error> {
         notes: parse_optional("notes", &asked.notes)?,
         attributes,
         pcrs: asked.pcrs.iter().map(pcr).collect::<Result<_, Error>>()?,
+        downgrade_from: (asked.downgrade_from != 0).then_some(asked.downgrade_from),
     })
+}
+
+/// Neither which tenants nor which profiles are meant follows from leaving it out.
+fn rollout(asked: Option<&v1::Rollout>) -> Result<Rollout, Error> {
+    use v1::rollout::{Profiles, Tenants};
+    let asked = asked.ok_or_else(|| wrong("rollout", "is missing"))?;
+    let percent = u8::try_from(asked.percent).map_err(|_| wrong("rollout.percent", "is above 100"))?;
+    let tenants = match &asked.tenants {
+        Some(Tenants::EveryTenant(_)) => Vec::new(),
+        Some(Tenants::SomeTenants(some)) => names("rollout.tenants", &some.tenants)?,
+        None => return Err(wrong("rollout.tenants", "is missing: every_tenant or some_tenants")),
+    };
+    let profiles = match &asked.profiles {
+        Some(Profiles::EveryProfile(_)) => Vec::new(),
+        Some(Profiles::SomeProfiles(some)) => names("rollout.profiles", &some.profiles)?,
+        None => return Err(wrong("rollout.profiles", "is missing: every_profile or some_profiles")),
+    };
+    Ok(Rollout { percent, tenants, profiles })
+}
+
+/// 1 to [`Rollout::MAX_NAMES`] names, each once.
+fn names<T: FromStr<Err = NameError> + Ord>(field: &'static str, asked: &[String]) -> Result<Vec<T>, Error> {
+    if !(1..=Rollout::MAX_NAMES).contains(&asked.len()) {
+        let why = format_args!("has {}; it takes 1 to {}", asked.len(), Rollout::MAX_NAMES);
+        return Err(wrong(field, why));
+    }
+    let mut names = asked.iter().map(|name| parse(field, name)).collect::<Result<Vec<T>, _>>()?;
+    names.sort();
+    names.dedup();
+    Ok(names)
 }
 
 fn repository(from: UpdateRepository) -> v1::UpdateRepository {
@@ -302,7 +351,7 @@ fn file(from: UpdateFile) -> v1::UpdateFile {
 }
 
 fn release(from: Release) -> v1::Release {
-    let Release { order, state, since, by } = from;
+    let Release { order, rollout, state, since, by } = from;
     let pcr = |pcr: ReleasePcr| v1::ReleasePcr {
         bank: pcr.bank.wire(),
         number: pcr.number.into(),
@@ -328,6 +377,25 @@ fn release(from: Release) -> v1::Release {
         state: state.wire(),
         since: time::at(since),
         added_by: by.name,
+        downgrade_from: order.downgrade_from.unwrap_or_default(),
+        rollout: Some(rollout_of(rollout)),
+    }
+}
+
+fn rollout_of(from: Rollout) -> v1::Rollout {
+    use v1::rollout::{Profiles, Tenants};
+    let tenants: Vec<_> = from.tenants.iter().map(ToString::to_string).collect();
+    let profiles: Vec<_> = from.profiles.iter().map(ToString::to_string).collect();
+    v1::Rollout {
+        percent: from.percent.into(),
+        tenants: Some(match tenants.is_empty() {
+            true => Tenants::EveryTenant(v1::EveryTenant {}),
+            false => Tenants::SomeTenants(v1::SomeTenants { tenants }),
+        }),
+        profiles: Some(match profiles.is_empty() {
+            true => Profiles::EveryProfile(v1::EveryProfile {}),
+            false => Profiles::SomeProfiles(v1::SomeProfiles { profiles }),
+        }),
     }
 }
 

@@ -17,6 +17,7 @@ use wardein_ddkg::{Attributes, DeviceName};
 use wardein_domain::{Action, Call, ErrorCode, Event, Fields, KeyKind, KeyKinds, Profile, ProfileName};
 use wardein_pki::{CsrError, DeviceCsr};
 use wardein_port::Change;
+use wardein_tuf::OfferAsk;
 
 /// An action with its body, judged (DDKG-1 §8).
 pub(crate) enum Ask<'a> {
@@ -31,6 +32,8 @@ pub(crate) enum Ask<'a> {
     TrustBundle,
     /// Its second version: the pins of the tenant's platform.
     PinBundle,
+    /// For a release that the device may install.
+    UpdateOffer(OfferAsk),
 }
 
 /// The input of an action: a proof that was accepted, and the change that its work goes into.
@@ -84,6 +87,10 @@ impl<'a> Ask<'a> {
             ("trust-bundle", _) => {
                 Err(Error::wrong("body", "is not the version of a trust bundle: none, or the byte 2"))
             }
+            ("update-offer", body) => {
+                let wrong = || Error::wrong("body", "is not an ask for an offer of a release");
+                OfferAsk::decode(body).map(Self::UpdateOffer).ok_or_else(wrong)
+            }
             ("authenticate", _) => Err(Error::wrong("body", format_args!("action {action} takes none"))),
             ("certificate", der) => Ok(Self::Certificate(der)),
             (Action::MADE_KEY, kind) => {
@@ -103,7 +110,7 @@ impl<'a> Ask<'a> {
             ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
             _ => {
                 let message = format_args!(
-                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle"
+                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer"
                 );
                 Err(Error::new(ErrorCode::ActionUnknown, message))
             }
@@ -152,6 +159,11 @@ impl Engine {
             Ask::PinBundle => {
                 let body = Body::Ready(self.bundle_in(tx, &performing.name.tenant)?.unwrap_or_default());
                 Ok(Done { body, ..nothing(Event::TrustBundleServed) })
+            }
+            Ask::UpdateOffer(ask) => {
+                let Performing { name, profile, now_ms, change, .. } = performing;
+                let (event, fields, body) = self.offer(tx, name, profile, ask, now_ms, change)?;
+                Ok(Done { event, fields, body: Body::Ready(body) })
             }
             Ask::Certificate(der) => {
                 let Performing { name, profile, rules, now, change, .. } = performing;

@@ -322,6 +322,82 @@ async fn set_release_state() {
 }
 
 #[tokio::test]
+async fn set_release_rollout() {
+    use v1::rollout::{Profiles, Tenants};
+    let world = world().await;
+    let admin = &world.admin;
+    world.admin.updates().add_release(v1::AddReleaseRequest { release: Some(release(5)) }).await.unwrap();
+    let everyone = || v1::Rollout {
+        percent: 5,
+        tenants: Some(Tenants::EveryTenant(v1::EveryTenant {})),
+        profiles: Some(Profiles::EveryProfile(v1::EveryProfile {})),
+    };
+    let good = || v1::SetReleaseRolloutRequest {
+        repository: "maker".into(),
+        line: "pumps".into(),
+        version: 5,
+        rollout: Some(everyone()),
+        reason: "x".into(),
+    };
+    let with = |rollout| v1::SetReleaseRolloutRequest { rollout: Some(rollout), ..good() };
+    let tenants = |names: &[&str]| {
+        let tenants = names.iter().map(|name| (*name).to_owned()).collect();
+        with(v1::Rollout { tenants: Some(Tenants::SomeTenants(v1::SomeTenants { tenants })), ..everyone() })
+    };
+    let profiles = |names: &[&str]| {
+        let profiles = names.iter().map(|name| (*name).to_owned()).collect();
+        with(v1::Rollout {
+            profiles: Some(Profiles::SomeProfiles(v1::SomeProfiles { profiles })),
+            ..everyone()
+        })
+    };
+    let unknown = (Code::NotFound, "release-unknown", "no release");
+    let none = v1::SetReleaseRolloutRequest { rollout: None, ..good() };
+    let silent = v1::SetReleaseRolloutRequest { reason: String::new(), ..good() };
+    let rows = [
+        ("nothing", admin, v1::SetReleaseRolloutRequest::default(), malformed("repository")),
+        ("no rollout", admin, none, malformed("rollout")),
+        ("no reason", admin, silent, malformed("reason")),
+        ("more than all", admin, with(v1::Rollout { percent: 101, ..everyone() }), malformed("percent")),
+        (
+            "far more",
+            admin,
+            with(v1::Rollout { percent: 1 << 31, ..everyone() }),
+            malformed("rollout.percent"),
+        ),
+        (
+            "unsaid tenants",
+            admin,
+            with(v1::Rollout { tenants: None, ..everyone() }),
+            malformed("rollout.tenants"),
+        ),
+        ("no tenants", admin, tenants(&[]), malformed("rollout.tenants")),
+        ("a tenant's bad name", admin, tenants(&["A B"]), malformed("rollout.tenants")),
+        ("65 tenants", admin, tenants(&["t"; 65]), malformed("rollout.tenants")),
+        (
+            "unsaid profiles",
+            admin,
+            with(v1::Rollout { profiles: None, ..everyone() }),
+            malformed("rollout.profiles"),
+        ),
+        ("no profiles", admin, profiles(&[]), malformed("rollout.profiles")),
+        ("a profile's bad name", admin, profiles(&["A B"]), malformed("rollout.profiles")),
+        (
+            "another repository",
+            admin,
+            v1::SetReleaseRolloutRequest { repository: "x".into(), ..good() },
+            NO_REPOSITORY,
+        ),
+        ("another line", admin, v1::SetReleaseRolloutRequest { line: "x".into(), ..good() }, NO_LINE),
+        ("another release", admin, v1::SetReleaseRolloutRequest { version: 4, ..good() }, unknown),
+        ("a line of others", &world.release_manager, good(), NO_LINE),
+        ("an auditor", &world.auditor, good(), denied("SetReleaseRollout")),
+        ("a site", &world.site, good(), denied("SetReleaseRollout")),
+    ];
+    world.refuses(Method::SetReleaseRollout, rows).await;
+}
+
+#[tokio::test]
 async fn get_update_draft() {
     let world = world().await;
     let of =

@@ -1,0 +1,102 @@
+//! The authority's offer: what this device may install now. It is asked for by proof, verified when it comes and at each reading, and kept,
+//! so that an installation can be made within the hour without the network.
+
+use super::catalog::Listed;
+use super::error::UpdateError;
+use super::updater::{Pick, Updater};
+use crate::agent::Prover;
+use crate::error::Error;
+use wardein_domain::{LineName, RepositoryName};
+use wardein_tuf::{NotOffered, Offer, OfferAsk, OfferReply};
+
+impl Updater {
+    /// Whether nothing is installed but by the authority's offer: what `[update]` says, and else whether the device is enrolled.
+    pub fn needs_offer(&self) -> bool {
+        self.needs_offer
+    }
+
+    /// Asks for an offer by proof, and keeps it in the place of the former one; or why there is none.
+    pub async fn ask_offer(
+        &self,
+        prover: &mut impl Prover,
+        pick: Pick,
+    ) -> Result<Result<Offer, NotOffered>, Error> {
+        let (repository, line) = self.names()?;
+        let standing = self.standing()?;
+        let model = self.settings.model.parse();
+        let ask = OfferAsk {
+            repository,
+            line,
+            model: model.map_err(|error| wrong("update.model", error))?,
+            floor: standing.floor,
+            running: standing.running.map_or(0, |running| running.version),
+            version: match pick {
+                Pick::Latest => 0,
+                Pick::Version(version) => version,
+            },
+        };
+        let body = prover.update_offer(&ask.encode()).await?;
+        match OfferReply::decode(&body) {
+            Some(OfferReply::Offered(bytes)) => {
+                let offer = Offer::open(&bytes, &self.config.identity_key).map_err(UpdateError::Offer)?;
+                self.files.keep_offer(&bytes)?;
+                Ok(Ok(offer))
+            }
+            Some(OfferReply::Not(why)) => Ok(Err(why)),
+            None => Err(UpdateError::Offer(wardein_tuf::OfferError::Malformed).into()),
+        }
+    }
+
+    /// The offer that is kept, whatever it is good for; `None` where there is none.
+    pub fn kept_offer(&self) -> Result<Option<Offer>, Error> {
+        let Some(bytes) = self.files.offer()? else { return Ok(None) };
+        Ok(Some(Offer::open(&bytes, &self.config.identity_key).map_err(UpdateError::Offer)?))
+    }
+
+    /// Whether an offer is kept that is good for that. One that is damaged is as good as none: another takes its place.
+    pub fn holds_offer(&self, pick: Pick) -> Result<bool, Error> {
+        let standing = self.standing()?;
+        let Ok(Some(offer)) = self.kept_offer() else { return Ok(false) };
+        let is_meant = match pick {
+            Pick::Latest => standing.running.is_none_or(|running| offer.version > running.version),
+            Pick::Version(version) => offer.version == version,
+        };
+        let is_own =
+            (&offer.tenant, &offer.device) == (&self.config.device.tenant, &self.config.device.device);
+        Ok(is_meant && is_own && offer.issued > standing.last_offer && offer.expires > self.now)
+    }
+
+    /// When the offer was issued that the device may install `listed` by, in Unix milliseconds; `None` where it needs none.
+    pub(super) fn offered(&self, listed: &Listed, used: u64) -> Result<Option<u64>, Error> {
+        if !self.needs_offer {
+            return Ok(None);
+        }
+        let version = listed.release.version;
+        let offer = self.kept_offer()?.ok_or(UpdateError::NoOffer { version })?;
+        let (repository, line) = self.names()?;
+        let device = &self.config.device;
+        let judged = offer.judge(
+            (&device.tenant, &device.device),
+            (&repository, &line, version),
+            &listed.file,
+            self.now,
+            used,
+        );
+        judged.map_err(UpdateError::Offer)?;
+        Ok(Some(offer.issued))
+    }
+
+    /// Repository and line, as the authority has them.
+    fn names(&self) -> Result<(RepositoryName, LineName), Error> {
+        let repository = self.settings.offers_from().ok_or_else(|| {
+            let why = "is missing, and `repository` does not end with a name: it is the repository's with the authority";
+            wrong("update.name", why)
+        })?;
+        let line = self.settings.line.as_str().parse();
+        Ok((repository, line.map_err(|error| wrong("update.line", error))?))
+    }
+}
+
+fn wrong(field: &'static str, why: impl std::fmt::Display) -> Error {
+    Error::Config { field, why: why.to_string() }
+}

@@ -1,0 +1,109 @@
+//! Offers: which release a device may install now, decided from what is on record and signed for that device alone.
+
+use super::releases::releases_of;
+use super::repositories::repository;
+use super::views::Rollout;
+use crate::kernel::{Engine, Error, Stop, Tx};
+use crate::rows::{ReleaseColumn, ReleaseStateColumn, update_key};
+use wardein_crypto::Digest;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Event, FieldName, Fields, ProfileName, UnixSeconds};
+use wardein_port::{Change, Table};
+use wardein_tuf::{NotOffered, Offer, OfferAsk, OfferReply};
+
+impl Engine {
+    /// The answer to a device that has proved who it is: event, fields of the entry, and reply body. The change rests on the line as it is,
+    /// so that no offer is on record after a pause or a recall that it did not see.
+    pub(crate) fn offer(
+        &self,
+        tx: &Tx<'_>,
+        device: &DeviceName,
+        profile: &ProfileName,
+        ask: &OfferAsk,
+        now_ms: u64,
+        change: &mut Change,
+    ) -> Result<(Event, Fields, Vec<u8>), Stop> {
+        let (name, line) = (&ask.repository, &ask.line);
+        let fields = Fields::default().with(FieldName::Repository, name.as_str());
+        let fields = fields.with(FieldName::Line, line.as_str());
+        let not = |why: NotOffered, fields: Fields| {
+            let fields = fields.with(FieldName::Message, why.word());
+            Ok((Event::UpdateNotOffered, fields, OfferReply::Not(why).encode()))
+        };
+        let row = repository(tx, name)?;
+        if !row.is_some_and(|(_, row)| row.lines.iter().any(|of| of.name == *line)) {
+            return not(NotOffered::Line, fields);
+        }
+        let (version, releases) = releases_of(tx, name, line)?;
+        change.check(Table::ProductLine, update_key(name, line.as_str()), version);
+        let judge = |release: &ReleaseColumn| judge(release, ask, device, profile);
+        let release = match chosen(&releases.releases, ask, judge) {
+            Ok(release) => release,
+            Err(why) => return not(why, fields),
+        };
+        let offer = Offer {
+            tenant: device.tenant.clone(),
+            device: device.device.clone(),
+            repository: name.clone(),
+            line: line.clone(),
+            version: release.version,
+            length: release.length,
+            sha256: Digest(release.sha256),
+            issued: now_ms,
+            expires: UnixSeconds::new(now_ms / 1000 + Offer::LIFETIME),
+        };
+        let signed = offer.sign(&self.authority.identity);
+        let signed = signed.map_err(|_| Error::internal("the identity key does not sign"))?;
+        let fields = fields
+            .with(FieldName::Release, release.version)
+            .with(FieldName::Artifact, wardein_crypto::hex::encode(&release.sha256));
+        Ok((Event::UpdateOffered, fields, OfferReply::Offered(signed).encode()))
+    }
+}
+
+/// The release that was asked for, or the latest above the one that runs, where the device may have it.
+fn chosen<'a>(
+    releases: &'a [ReleaseColumn],
+    ask: &OfferAsk,
+    judge: impl Fn(&ReleaseColumn) -> Result<(), NotOffered>,
+) -> Result<&'a ReleaseColumn, NotOffered> {
+    let is_meant = |release: &&ReleaseColumn| {
+        let is_asked = match ask.version {
+            0 => release.version > ask.running && release.version >= ask.floor,
+            version => release.version == version,
+        };
+        is_asked && release.models.contains(&ask.model)
+    };
+    let mut meant: Vec<_> = releases.iter().filter(is_meant).collect();
+    meant.sort_by_key(|release| std::cmp::Reverse(release.version));
+    // Where there is none, the latest says why.
+    let latest = meant.first().ok_or(NotOffered::Release)?;
+    match meant.iter().find(|release| judge(release).is_ok()) {
+        Some(release) => Ok(release),
+        None => Err(judge(latest).err().unwrap_or(NotOffered::Release)),
+    }
+}
+
+fn judge(
+    release: &ReleaseColumn,
+    ask: &OfferAsk,
+    device: &DeviceName,
+    profile: &ProfileName,
+) -> Result<(), NotOffered> {
+    match release.state {
+        ReleaseStateColumn::Released => {}
+        ReleaseStateColumn::Proposed => return Err(NotOffered::Proposed),
+        ReleaseStateColumn::Paused => return Err(NotOffered::Paused),
+        ReleaseStateColumn::Recalled => return Err(NotOffered::Recalled),
+    }
+    // A device says its floor itself, and holds to it; an offer that it would refuse is not made.
+    let is_signed_downgrade = release.downgrade_from.is_some_and(|from| ask.floor <= from);
+    if release.version < ask.floor && !is_signed_downgrade {
+        return Err(NotOffered::Floor);
+    }
+    let what = (&ask.repository, &ask.line, release.version);
+    if !Rollout::from(&release.rollout).has(what, device, profile) {
+        return Err(NotOffered::Rollout);
+    }
+    Ok(())
+}
