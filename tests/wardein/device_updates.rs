@@ -81,6 +81,42 @@ async fn a_device_installs_what_was_released_and_nothing_that_was_recalled() {
     let exported = at("exported");
     run(&["update", "export", "acme", &exported, "--dir", dir]);
     assert_eq!(done(&["trust", &format!("{exported}/1.root.json")])["root"], 1);
+    // The hospital decides: nothing is offered before it consents, and nobody of the authority consents for it.
+    assert_eq!(done(&["check"])["offer"]["why_not"], "the site has not consented to it");
+    let consent =
+        ["update", "consent", "--all", "--repository", "acme", "--line", "infusion", "--reason", "agreed"];
+    let denied = wardein(&[&consent[..], &["--tenant", "klinik", "--yes", "--dir", dir]].concat());
+    assert_eq!(denied.status.code(), Some(3), "{}", words(&denied));
+    let site = at("site");
+    run(&[
+        "operator",
+        "issue",
+        "--role",
+        "site",
+        "--tenant",
+        "klinik",
+        "--name",
+        "ada",
+        "--validity",
+        "1d",
+        "--out",
+        &site,
+        "--dir",
+        dir,
+        "--endpoint",
+        &served.endpoint,
+    ]);
+    let by_site = |args: &[&str]| wardein(&[&["update"], args, &["--identity", &site, "--json"]].concat());
+    assert_eq!(by_site(&consent[1..]).status.code(), Some(2), "nothing is done without --yes");
+    let consented = by_site(&[&consent[1..], &["--yes"]].concat());
+    let consented: Value = serde_json::from_slice(&consented.stdout).unwrap();
+    assert_eq!(consented["choices"][0]["decision"], "consent");
+    let closed = ["window", "--until", "2020-01-01", "--reason", "none today", "--yes"];
+    assert!(by_site(&closed).status.success());
+    assert_eq!(done(&["check"])["offer"]["why_not"], "the site has its devices updated at other times");
+    assert!(by_site(&["window", "--any-time", "--reason", "open", "--yes"]).status.success());
+    let rules: Value = serde_json::from_slice(&by_site(&["rules"]).stdout).unwrap();
+    assert_eq!((&rules["consent"], &rules["until"]), (&"needed".into(), &0.into()));
     let checked = done(&["check"]);
     assert_eq!((&checked["releases"][0]["version"], &checked["offer"]["version"]), (&2.into(), &2.into()));
     // Paused, or rolled out to others first: not offered, whatever the metadata has.

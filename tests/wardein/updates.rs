@@ -4,7 +4,7 @@
 use crate::common::{Served, read, wardein};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use wardein_domain::UnixSeconds;
 use wardein_tuf::{Kept, Sought, TargetFile, TargetPath, TrustedSet};
@@ -115,10 +115,35 @@ async fn a_release_manager_releases_and_a_device_finds_what_was_signed() {
     assert_eq!(Some(wardein_crypto::hex::encode(&found.sha256.0).as_str()), added["sha256"].as_str());
     assert_eq!(wardein_tuf::Release::of(&found).unwrap().judge("pump-3", 0), Ok(()));
 
+    // So does the reference implementation, over HTTP.
+    let by_python =
+        || python_finds(&format!("http://{}/tuf/maker/", place.served.http), &share, "pumps/2.img");
+    if let Some(of_python) = by_python() {
+        assert_eq!((&of_python["length"], &of_python["sha256"]), (&20.into(), &added["sha256"]));
+    }
+
     // What was recalled is there no more.
     done(&by_eva(&[&["recall", "2"][..], &of, &["--reason", "an alarm is silent", "--yes"]].concat()));
+    assert!(by_python().is_none_or(|of_python| of_python.is_null()));
     done(&place.update(&["export", "maker", &share]));
     assert_eq!(self::found(&share, "pumps/2.img"), None);
+}
+
+/// What python-tuf finds at a path, from the first root in `share` on; `None` where it is not installed (deploy/test.sh does that, and asks
+/// for it by `WARDEIN_TUF=required`).
+fn python_finds(address: &str, share: &str, path: &str) -> Option<Value> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    let python = cache.unwrap().join("wardein-tools/tuf-7.0.1/bin/python");
+    if !python.exists() {
+        let is_required = std::env::var_os("WARDEIN_TUF").is_some_and(|value| value == "required");
+        assert!(!is_required, "{} is missing: deploy/test.sh installs it", python.display());
+        return None;
+    }
+    let client = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wardein/updates_client.py");
+    let root = format!("{share}/1.root.json");
+    let said = Command::new(python).args([client, address, &root, path]).output().unwrap();
+    Some(done(&said))
 }
 
 /// What a device that trusts the first root finds at a path.

@@ -5,6 +5,7 @@ mod release;
 mod repository;
 mod rollout;
 mod sign;
+mod site;
 
 use crate::{Column, Failure, Output, Record, files, time};
 use clap::{Args, Subcommand};
@@ -37,6 +38,16 @@ pub(crate) enum UpdateCommand {
     Resume(release::DeedArgs),
     /// Take a release out of the metadata, for good
     Recall(release::DeedArgs),
+    /// Consent, for a tenant, to a release or to all of a product line: its devices may be offered it
+    Consent(site::DecideArgs),
+    /// Refuse, for a tenant, a release or all of a product line
+    Refuse(site::DecideArgs),
+    /// Take back what a tenant decided on a release or on all of a product line
+    Withdraw(site::DecideArgs),
+    /// Show what a tenant has decided on updates of its devices, and when they are offered
+    Rules(site::RulesArgs),
+    /// Set when a tenant's devices are offered releases, and whether those need its consent
+    Window(site::WindowArgs),
     /// Sign what waits with a key that is offline: root, the top-level targets, or a product line
     Sign(sign::SignArgs),
     /// Write the metadata of a repository into a directory
@@ -57,6 +68,13 @@ impl UpdateCommand {
             Self::Pause(args) => release::deed(args, ReleaseDeed::Pause, "pause", out).await,
             Self::Resume(args) => release::deed(args, ReleaseDeed::Resume, "resume", out).await,
             Self::Recall(args) => release::deed(args, ReleaseDeed::Recall, "recall", out).await,
+            Self::Consent(args) => site::decide(args, v1::UpdateDecision::Consent, "consent to", out).await,
+            Self::Refuse(args) => site::decide(args, v1::UpdateDecision::Refuse, "refuse", out).await,
+            Self::Withdraw(args) => {
+                site::decide(args, v1::UpdateDecision::Withdraw, "take back what was decided on", out).await
+            }
+            Self::Rules(args) => site::rules(args, out).await,
+            Self::Window(args) => site::window(args, out).await,
             Self::Sign(args) => sign::run(args, out).await,
             Self::Export(args) => repository::export(args, out).await,
         }

@@ -132,6 +132,11 @@ client! {
             release_visit: ReleaseVisitRequest => ReleaseVisitResponse,
             end_visit: EndVisitRequest => EndVisitResponse,
         }
+        sites {
+            get_update_rules: GetUpdateRulesRequest => GetUpdateRulesResponse,
+            put_update_rules: PutUpdateRulesRequest => PutUpdateRulesResponse,
+            decide_update: DecideUpdateRequest => DecideUpdateResponse,
+        }
         webhooks {
             put_webhook: PutWebhookRequest => PutWebhookResponse,
             list_webhooks: ListWebhooksRequest => ListWebhooksResponse,

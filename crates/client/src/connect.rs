@@ -15,6 +15,7 @@ use crate::v1::device_service_client::DeviceServiceClient;
 use crate::v1::invitation_service_client::InvitationServiceClient;
 use crate::v1::provisioning_service_client::ProvisioningServiceClient;
 use crate::v1::service_access_service_client::ServiceAccessServiceClient;
+use crate::v1::site_service_client::SiteServiceClient;
 use crate::v1::storage_service_client::StorageServiceClient;
 use crate::v1::trust_policy_service_client::TrustPolicyServiceClient;
 use crate::v1::trust_service_client::TrustServiceClient;
@@ -115,6 +116,8 @@ services! {
     trust_policies: TrustPolicyServiceClient,
     /// Makers' updates.
     updates: UpdateServiceClient,
+    /// What tenants decide on updates of their devices.
+    sites: SiteServiceClient,
     /// What two people decide.
     approvals: ApprovalServiceClient,
     /// Technicians' visits.

@@ -53,7 +53,7 @@ pub(crate) async fn update(path: &Path, order: Update) -> Result<(), Error> {
         }
         Update::Download { release, from: FromArgs { from }, output } => {
             let updater = open(from).await?;
-            require_offer(path, &updater, pick(&release)).await?;
+            require_present_offer(path, &updater, pick(&release)).await?;
             let mut shown = Shown::default();
             let (listed, artifact) = updater
                 .download(pick(&release), &mut |listed, at| shown.show(at, listed.file.length))
@@ -112,6 +112,24 @@ async fn require_offer(path: &Path, updater: &Updater, pick: Pick) -> Result<(),
     if !updater.needs_offer() || updater.holds_offer(pick)? {
         return Ok(());
     }
+    renew_offer(path, updater, pick).await
+}
+
+/// Has it hold the present offer of that: what it holds may have been recalled. Where nobody answers, that one will do while it is good.
+async fn require_present_offer(path: &Path, updater: &Updater, pick: Pick) -> Result<(), Error> {
+    if !updater.needs_offer() {
+        return Ok(());
+    }
+    match renew_offer(path, updater, pick).await {
+        Err(error) if !matches!(error, Error::Update(_)) && updater.holds_offer(pick)? => {
+            tracing::warn!(%error, "the authority was not asked; the offer that is held is good still");
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+async fn renew_offer(path: &Path, updater: &Updater, pick: Pick) -> Result<(), Error> {
     let version = match pick {
         Pick::Latest => "a release".to_owned(),
         Pick::Version(version) => format!("version {version}"),

@@ -81,6 +81,7 @@ pub use update::UpdateRole;
 pub use update::lines::LineOrder;
 pub use update::releases::ReleaseDeed;
 pub use update::repositories::UpdateKeys;
+pub use update::site::{UpdateChoice, UpdateDecision, UpdateRules};
 pub use update::views::{
     ProductLine, Release, ReleaseOrder, ReleasePcr, ReleaseState, Rollout, UpdateDraft, UpdateFile,
     UpdateKey, UpdateRepository,

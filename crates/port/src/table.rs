@@ -82,6 +82,8 @@ pub enum Table {
     ProductLine = 46,
     /// The metadata of repositories as it is served, by repository and file.
     UpdateFile = 47,
+    /// What tenants decide on updates of their devices, by tenant. A row is never deleted.
+    SiteUpdates = 43,
     /// Which deeds need a second person, by tenant; for the authority itself under no tenant. A row is never deleted.
     ApprovalPolicy = 40,
     /// Proposals of deeds that need a second person, by id.
@@ -98,7 +100,7 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -144,6 +146,7 @@ impl Table {
         Self::UpdateRepository,
         Self::ProductLine,
         Self::UpdateFile,
+        Self::SiteUpdates,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -194,6 +197,7 @@ impl Table {
             | Self::WebhookPosition
             | Self::UpdateRepository
             | Self::ProductLine
+            | Self::SiteUpdates
             | Self::UpdateFile => false,
         }
     }

@@ -82,6 +82,8 @@ words! {
     Right = "RIGHT_",
     Role = "ROLE_",
     TransferState = "TRANSFER_STATE_",
+    ConsentRule = "CONSENT_RULE_",
+    UpdateDecision = "UPDATE_DECISION_",
     ReleaseState = "RELEASE_STATE_",
     ReleaseDeed = "RELEASE_DEED_",
     Verdict = "VERDICT_",

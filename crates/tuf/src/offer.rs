@@ -68,6 +68,15 @@ pub enum NotOffered {
     /// It is rolled out to other devices first.
     #[error("it is rolled out to other devices for now")]
     Rollout,
+    /// The site, such as a hospital, has not consented to it.
+    #[error("the site has not consented to it")]
+    Consent,
+    /// The site has refused it.
+    #[error("the site has refused it")]
+    Refused,
+    /// The site has its devices updated at other times.
+    #[error("the site has its devices updated at other times")]
+    Window,
     /// For a reason that this program does not know.
     #[error("for a reason that a newer program knows")]
     Other,
@@ -174,8 +183,18 @@ impl OfferReply {
 
 impl NotOffered {
     /// All that this program knows.
-    pub const ALL: [Self; 7] =
-        [Self::Line, Self::Release, Self::Proposed, Self::Paused, Self::Recalled, Self::Floor, Self::Rollout];
+    pub const ALL: [Self; 10] = [
+        Self::Line,
+        Self::Release,
+        Self::Proposed,
+        Self::Paused,
+        Self::Recalled,
+        Self::Floor,
+        Self::Rollout,
+        Self::Consent,
+        Self::Refused,
+        Self::Window,
+    ];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
@@ -187,6 +206,9 @@ impl NotOffered {
             Self::Recalled => "recalled",
             Self::Floor => "below-floor",
             Self::Rollout => "rollout",
+            Self::Consent => "consent",
+            Self::Refused => "refused",
+            Self::Window => "window",
             Self::Other => "other",
         }
     }

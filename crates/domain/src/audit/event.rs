@@ -187,6 +187,10 @@ events! {
     ReleaseStateSet = "release.set-state",
     /// It was said to which devices a release is rolled out.
     ReleaseRolloutSet = "release.set-rollout",
+    /// A tenant consented to a release or to all of a product line, refused it, or took that back.
+    UpdateDecided = "update.decide",
+    /// A tenant set whether releases need its consent, and when devices are offered them.
+    UpdateRulesPut = "update-rules.put",
     /// A device was offered a release.
     UpdateOffered = "update.offer",
     /// A device asked for an offer, and there was none for it.

@@ -276,6 +276,10 @@ names! {
     Line = "line",
     /// The version of a release.
     Release = "release",
+    /// Whether releases need a tenant's consent, or what it decided.
+    Consent = "consent",
+    /// When a tenant's devices are offered releases.
+    Window = "window",
     /// The highest floor from which devices may go back to a release.
     DowngradeFrom = "downgrade-from",
     /// The percentage of devices to which a release is rolled out, and to which tenants and profiles.

@@ -269,6 +269,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::WebhookPosition
             | Table::UpdateRepository
             | Table::ProductLine
+            | Table::SiteUpdates
             | Table::UpdateFile => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {

@@ -258,6 +258,7 @@ impl Memory {
             | Table::WebhookPosition
             | Table::UpdateRepository
             | Table::ProductLine
+            | Table::SiteUpdates
             | Table::UpdateFile => {}
         }
         Ok(Vec::new())

@@ -31,6 +31,7 @@ mod revocation;
 pub(crate) mod seal;
 mod service;
 mod signature_key;
+mod site;
 mod spent;
 mod status_entry;
 mod tenant;
@@ -83,6 +84,7 @@ pub(crate) use service::{
     parse_visit_key, visit_key,
 };
 pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
+pub(crate) use site::{ChoiceColumn, SiteRow, WindowColumn};
 pub(crate) use spent::SpentRow;
 pub(crate) use status_entry::{StatusPlaceRow, parse_status_key, status_device_key, status_place_key};
 pub(crate) use tenant::{RotationRow, TenantRow};

@@ -8,6 +8,7 @@ pub(crate) mod offers;
 pub(crate) mod releases;
 pub(crate) mod repositories;
 pub(crate) mod rollout;
+pub(crate) mod site;
 pub(crate) mod upkeep;
 pub(crate) mod views;
 
@@ -52,9 +53,11 @@ fn line_of<'a>(
     line: &LineName,
 ) -> Result<&'a LineColumn, Error> {
     let found = row.lines.iter().find(|other| other.name == *line).filter(|found| sees(caller, found));
-    found.ok_or_else(|| {
-        Error::new(ErrorCode::LineUnknown, format_args!("repository {name} has no product line {line}"))
-    })
+    found.ok_or_else(|| no_line(name, line))
+}
+
+fn no_line(name: &RepositoryName, line: &LineName) -> Error {
+    Error::new(ErrorCode::LineUnknown, format_args!("repository {name} has no product line {line}"))
 }
 
 impl Engine {

@@ -2,12 +2,13 @@
 
 use super::releases::releases_of;
 use super::repositories::repository;
+use super::site::consented;
 use super::views::Rollout;
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows::{ReleaseColumn, ReleaseStateColumn, update_key};
 use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Event, FieldName, Fields, ProfileName, UnixSeconds};
+use wardein_domain::{Event, FieldName, Fields, ProfileName, Seconds, UnixSeconds};
 use wardein_port::{Change, Table};
 use wardein_tuf::{NotOffered, Offer, OfferAsk, OfferReply};
 
@@ -36,8 +37,14 @@ impl Engine {
         }
         let (version, releases) = releases_of(tx, name, line)?;
         change.check(Table::ProductLine, update_key(name, line.as_str()), version);
-        let judge = |release: &ReleaseColumn| judge(release, ask, device, profile);
-        let release = match chosen(&releases.releases, ask, judge) {
+        let now = UnixSeconds::new(now_ms / 1000);
+        let mut judge = |release: &ReleaseColumn| -> Result<Result<(), NotOffered>, Stop> {
+            match judge(release, ask, device, profile) {
+                Err(why) => Ok(Err(why)),
+                Ok(()) => consented(tx, &device.tenant, (name, line, release.version), now, change),
+            }
+        };
+        let release = match chosen(&releases.releases, ask, &mut judge)? {
             Ok(release) => release,
             Err(why) => return not(why, fields),
         };
@@ -50,7 +57,7 @@ impl Engine {
             length: release.length,
             sha256: Digest(release.sha256),
             issued: now_ms,
-            expires: UnixSeconds::new(now_ms / 1000 + Offer::LIFETIME),
+            expires: now.plus(Seconds::new(Offer::LIFETIME)),
         };
         let signed = offer.sign(&self.authority.identity);
         let signed = signed.map_err(|_| Error::internal("the identity key does not sign"))?;
@@ -65,8 +72,8 @@ impl Engine {
 fn chosen<'a>(
     releases: &'a [ReleaseColumn],
     ask: &OfferAsk,
-    judge: impl Fn(&ReleaseColumn) -> Result<(), NotOffered>,
-) -> Result<&'a ReleaseColumn, NotOffered> {
+    judge: &mut dyn FnMut(&ReleaseColumn) -> Result<Result<(), NotOffered>, Stop>,
+) -> Result<Result<&'a ReleaseColumn, NotOffered>, Stop> {
     let is_meant = |release: &&ReleaseColumn| {
         let is_asked = match ask.version {
             0 => release.version > ask.running && release.version >= ask.floor,
@@ -77,11 +84,15 @@ fn chosen<'a>(
     let mut meant: Vec<_> = releases.iter().filter(is_meant).collect();
     meant.sort_by_key(|release| std::cmp::Reverse(release.version));
     // Where there is none, the latest says why.
-    let latest = meant.first().ok_or(NotOffered::Release)?;
-    match meant.iter().find(|release| judge(release).is_ok()) {
-        Some(release) => Ok(release),
-        None => Err(judge(latest).err().unwrap_or(NotOffered::Release)),
+    let mut why = NotOffered::Release;
+    for (place, release) in meant.into_iter().enumerate() {
+        match judge(release)? {
+            Ok(()) => return Ok(Ok(release)),
+            Err(refused) if place == 0 => why = refused,
+            Err(_) => {}
+        }
     }
+    Ok(Err(why))
 }
 
 fn judge(

@@ -3,8 +3,10 @@
 use crate::updates::{founded, release, set};
 use crate::world::{TestDevice, World, caller, facts, order};
 use wardein_crypto::{Digest, P256VerifyingKey};
-use wardein_domain::{ErrorCode, Event, Role};
-use wardein_engine::{Error, Release, ReleaseDeed, ReleaseOrder, Rollout};
+use wardein_domain::{ErrorCode, Event, Role, UnixSeconds, UpdateWindow};
+use wardein_engine::{
+    Caller, Error, Release, ReleaseDeed, ReleaseOrder, Rollout, UpdateDecision, UpdateRules,
+};
 use wardein_tuf::{NotOffered, Offer, OfferAsk, OfferReply};
 
 fn ask(floor: u64, running: u64, version: u64) -> OfferAsk {
@@ -33,6 +35,20 @@ async fn roll_out(world: &World, version: u64, rollout: Rollout) -> Result<Relea
     world.engine.set_release_rollout(&world.admin, (&name, &line, version), rollout, reason).await
 }
 
+/// What the tenant decides; its first decision is that nothing more needs its consent.
+async fn rule(world: &World, needs_consent: bool, window: Option<UpdateWindow>) {
+    let rules = UpdateRules { needs_consent, window };
+    let tenant = Some(world.tenant());
+    world.engine.put_update_rules(&world.admin, tenant, rules, "test".parse().unwrap()).await.unwrap();
+}
+
+/// The world of the tests of updates, with a tenant whose devices need no consent.
+async fn ready() -> World {
+    let world = founded().await;
+    rule(&world, false, None).await;
+    world
+}
+
 fn share(percent: u8) -> Rollout {
     Rollout { percent, ..Rollout::everyone() }
 }
@@ -44,7 +60,7 @@ fn numbered(version: u64) -> ReleaseOrder {
 
 #[tokio::test]
 async fn a_device_is_offered_what_is_released_for_it_and_nothing_else() {
-    let world = founded().await;
+    let world = ready().await;
     let mut device = world.proven("pump-1").await;
     let engine = &world.engine;
     let unknown = OfferAsk { line: "monitors".parse().unwrap(), ..ask(0, 0, 0) };
@@ -88,7 +104,7 @@ async fn a_device_is_offered_what_is_released_for_it_and_nothing_else() {
 
 #[tokio::test]
 async fn a_device_goes_below_its_floor_only_by_a_downgrade_that_was_signed() {
-    let world = founded().await;
+    let world = ready().await;
     let mut device = world.proven("pump-1").await;
     let (engine, admin) = (&world.engine, &world.admin);
     for version in [2, 3] {
@@ -121,7 +137,7 @@ async fn a_device_goes_below_its_floor_only_by_a_downgrade_that_was_signed() {
 
 #[tokio::test]
 async fn a_rollout_is_bounded_and_its_line_s_managers_say_it() {
-    let world = founded().await;
+    let world = ready().await;
     let mut device = world.proven("pump-1").await;
     let (engine, admin) = (&world.engine, &world.admin);
     engine.add_release(admin, numbered(2)).await.unwrap();
@@ -164,7 +180,7 @@ async fn a_rollout_is_bounded_and_its_line_s_managers_say_it() {
 /// 1,000 devices: a twentieth, a third, a pause, a resumption, all, a recall.
 #[tokio::test]
 async fn a_staged_rollout_goes_over_a_thousand_devices() {
-    let world = founded().await;
+    let world = ready().await;
     let station =
         wardein_engine::OperatorOrder { quota: 1000, ..order(Role::Station, Some("klinik"), "line-2") };
     let station = caller(world.engine.issue_operator(&world.admin, station).await.unwrap().1.principal);
@@ -203,4 +219,75 @@ async fn a_staged_rollout_goes_over_a_thousand_devices() {
     assert_eq!(offered().await.len(), 1000);
     set(&world, &world.admin, 2, ReleaseDeed::Recall).await.unwrap();
     assert_eq!(offered().await, []);
+}
+
+#[tokio::test]
+async fn nothing_is_offered_without_the_site_s_consent_or_outside_its_window() {
+    let world = founded().await;
+    let mut device = world.proven("pump-1").await;
+    let (engine, admin) = (&world.engine, &world.admin);
+    let site = engine.issue_operator(admin, order(Role::Site, Some("klinik"), "ada")).await.unwrap();
+    let ada = caller(site.1.principal);
+    for version in [2, 3] {
+        engine.add_release(admin, numbered(version)).await.unwrap();
+    }
+    let (name, line) = ("maker".parse().unwrap(), "pumps".parse().unwrap());
+    let decide = async |by: &Caller, version: Option<u64>, decision: UpdateDecision| {
+        engine.decide_update(by, None, (&name, &line, version), decision, "test".parse().unwrap()).await
+    };
+    // What is proposed is its maker's affair.
+    let unseen = decide(&ada, Some(2), UpdateDecision::Consent).await.unwrap_err();
+    assert_eq!(unseen.code, ErrorCode::ReleaseUnknown);
+    for version in [2, 3] {
+        set(&world, admin, version, ReleaseDeed::Release).await.unwrap();
+    }
+    assert_eq!(asked(&world, &mut device, &ask(0, 0, 0)).await, Err(NotOffered::Consent));
+    let decided = decide(&ada, Some(2), UpdateDecision::Consent).await.unwrap().unwrap();
+    assert_eq!(decided.order.version, 2);
+    assert_eq!(asked(&world, &mut device, &ask(0, 0, 0)).await.unwrap().version, 2);
+    assert_eq!(asked(&world, &mut device, &ask(0, 0, 3)).await, Err(NotOffered::Consent));
+    // Of all of the line, but for what was decided by number.
+    decide(&ada, None, UpdateDecision::Consent).await.unwrap();
+    assert_eq!(asked(&world, &mut device, &ask(0, 0, 0)).await.unwrap().version, 3);
+    decide(&ada, Some(3), UpdateDecision::Refuse).await.unwrap();
+    assert_eq!(asked(&world, &mut device, &ask(0, 0, 3)).await, Err(NotOffered::Refused));
+    assert_eq!(asked(&world, &mut device, &ask(0, 0, 0)).await.unwrap().version, 2);
+    decide(&ada, Some(2), UpdateDecision::Withdraw).await.unwrap();
+    decide(&ada, None, UpdateDecision::Withdraw).await.unwrap();
+    decide(&ada, None, UpdateDecision::Withdraw).await.unwrap();
+    assert_eq!(asked(&world, &mut device, &ask(0, 0, 2)).await, Err(NotOffered::Consent));
+    // Where none is needed, what was refused is refused still.
+    rule(&world, false, None).await;
+    assert_eq!(asked(&world, &mut device, &ask(0, 0, 3)).await, Err(NotOffered::Refused));
+    assert_eq!(asked(&world, &mut device, &ask(0, 0, 2)).await.unwrap().version, 2);
+    let now = engine.now();
+    let at = |second| Some(UnixSeconds::new(second));
+    for (from, until, is_open) in [(at(now), None, true), (at(now + 60), None, false), (None, at(now), false)]
+    {
+        rule(&world, false, Some(UpdateWindow::new(from, until, None).unwrap())).await;
+        let offered = asked(&world, &mut device, &ask(0, 0, 2)).await;
+        assert_eq!(offered.is_ok(), is_open);
+        assert!(is_open || offered == Err(NotOffered::Window));
+    }
+    let (rules, choices) = engine.get_update_rules(&ada, None).await.unwrap();
+    assert!(!rules.needs_consent && rules.window.is_some());
+    let said: Vec<_> = choices.iter().map(|choice| (choice.version, choice.consents)).collect();
+    assert_eq!(said, [(Some(3), false)]);
+    // Another tenant's is not there.
+    engine.create_tenant(admin, "lab".parse().unwrap()).await.unwrap();
+    let refused = engine.get_update_rules(&ada, Some("lab".parse().unwrap())).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::TenantUnknown);
+    let (tenant, reason) = (Some("lab".parse().unwrap()), "x".parse().unwrap());
+    let refused =
+        engine.decide_update(&ada, tenant, (&name, &line, None), UpdateDecision::Consent, reason).await;
+    assert_eq!(refused.unwrap_err().code, ErrorCode::TenantUnknown);
+    let unknown = "monitors".parse().unwrap();
+    let (reason, consent) = ("x".parse().unwrap(), UpdateDecision::Consent);
+    let refused = engine.decide_update(&ada, None, (&name, &unknown, None), consent, reason).await;
+    assert_eq!(refused.unwrap_err().code, ErrorCode::LineUnknown);
+    let said = world.entries(Event::UpdateDecided).await;
+    assert_eq!(said.len(), 5);
+    assert_eq!(facts(&said[0]), "repository=maker, line=pumps, release=2, consent=consent, reason=test");
+    let said = world.entries(Event::UpdateRulesPut).await;
+    assert_eq!(facts(&said[0]), "consent: needed → not-needed, window: any-time → any-time, reason=test");
 }

@@ -13238,6 +13238,2493 @@ pub mod service_access_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// Who signs: a key that the authority's custody makes, or keys that are offline.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateKeys {
+    /// The public halves of offline keys on P-256 in PEM (`BEGIN PUBLIC KEY`), one document each, 1 to 16 and each once. None for a key in
+    /// custody.
+    #[prost(string, repeated, tag = "1")]
+    pub offline_pem: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many of the offline keys must sign: 1 to as many as there are. 0 for a key in custody.
+    ///
+    /// Next unused field number: 3.
+    #[prost(uint32, tag = "2")]
+    pub threshold: u32,
+}
+/// A key that signs metadata.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateKey {
+    /// Its id in metadata, 64 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Whether custody has it.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bool, tag = "2")]
+    pub in_custody: bool,
+}
+/// A file of metadata.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateFile {
+    /// Its name without version: `root`, `targets`, `snapshot`, `timestamp`, or the line's.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Who signs it; of a root that waits, who does from then on.
+    #[prost(message, repeated, tag = "2")]
+    pub keys: ::prost::alloc::vec::Vec<UpdateKey>,
+    /// How many of them must.
+    #[prost(uint32, tag = "3")]
+    pub threshold: u32,
+    /// The version that is served; 0 while none is.
+    #[prost(uint64, tag = "4")]
+    pub version: u64,
+    /// Until when that is trusted; unset while none is served.
+    #[prost(message, optional, tag = "5")]
+    pub expires: ::core::option::Option<::prost_types::Timestamp>,
+    /// The version that waits for signatures; 0 where none does.
+    #[prost(uint64, tag = "6")]
+    pub draft_version: u64,
+    /// How many signatures it lacks; of a root, of the former and of the next keys together.
+    ///
+    /// Next unused field number: 8.
+    #[prost(uint64, tag = "7")]
+    pub missing_signatures: u64,
+}
+/// A maker's repository.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateRepository {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// When it was made.
+    #[prost(message, optional, tag = "2")]
+    pub made_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who made it, such as `admin/NAME`.
+    #[prost(string, tag = "3")]
+    pub made_by: ::prost::alloc::string::String,
+    /// Root, the top-level targets, the snapshot and the timestamp.
+    #[prost(message, repeated, tag = "4")]
+    pub files: ::prost::alloc::vec::Vec<UpdateFile>,
+    /// Its lines, by name.
+    ///
+    /// Next unused field number: 6.
+    #[prost(string, repeated, tag = "5")]
+    pub lines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A product line.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ProductLine {
+    /// Its repository.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// The patterns of its paths.
+    #[prost(string, repeated, tag = "3")]
+    pub paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The names of the release managers who see it.
+    #[prost(string, repeated, tag = "4")]
+    pub managers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Its file of metadata.
+    ///
+    /// Next unused field number: 6.
+    #[prost(message, optional, tag = "5")]
+    pub file: ::core::option::Option<UpdateFile>,
+}
+/// A value of a platform configuration register.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleasePcr {
+    /// Its bank.
+    #[prost(enumeration = "PcrBank", tag = "1")]
+    pub bank: i32,
+    /// Its number, 0 to 23.
+    #[prost(uint32, tag = "2")]
+    pub number: u32,
+    /// Its value, as long as the bank's hash.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub value: ::prost::alloc::vec::Vec<u8>,
+}
+/// An attribute that a device announces.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseAttribute {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its value, 1 to 256 printable ASCII characters.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+/// An artifact, and what a device shows that runs it. All of it is in the metadata, for everybody to read.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Release {
+    /// The repository.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// The line.
+    #[prost(string, tag = "2")]
+    pub line: ::prost::alloc::string::String,
+    /// Its number, 1 to 2^53 - 1: above those of all other releases of its models in the line.
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    /// Its version for people, such as `2.10.3`: at most 48 bytes, in the form of firmware versions.
+    #[prost(string, tag = "4")]
+    pub label: ::prost::alloc::string::String,
+    /// The models that may run it, 1 to 64 of 1 to 64 printable ASCII characters.
+    #[prost(string, repeated, tag = "5")]
+    pub models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where the artifact is, below wherever the maker keeps artifacts: at most 256 bytes, matched by one of the line's patterns, and no other
+    /// release's.
+    #[prost(string, tag = "6")]
+    pub path: ::prost::alloc::string::String,
+    /// Its length in bytes, 1 to 2^53 - 1.
+    #[prost(uint64, tag = "7")]
+    pub length: u64,
+    /// Its digest, 32 bytes.
+    #[prost(bytes = "vec", tag = "8")]
+    pub sha256: ::prost::alloc::vec::Vec<u8>,
+    /// The least version that may be installed after it, at most its own.
+    #[prost(uint64, tag = "9")]
+    pub floor: u64,
+    /// What it changes, at most 256 printable ASCII characters.
+    #[prost(string, tag = "10")]
+    pub notes: ::prost::alloc::string::String,
+    /// The attributes that a device which runs it announces, at most 16, each once.
+    #[prost(message, repeated, tag = "11")]
+    pub attributes: ::prost::alloc::vec::Vec<ReleaseAttribute>,
+    /// The PCRs that it quotes, at most 64.
+    #[prost(message, repeated, tag = "12")]
+    pub pcrs: ::prost::alloc::vec::Vec<ReleasePcr>,
+    /// How it stands; not read in an order.
+    #[prost(enumeration = "ReleaseState", tag = "13")]
+    pub state: i32,
+    /// Since when; not read in an order.
+    #[prost(message, optional, tag = "14")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who added it, such as `release-manager/NAME`; not read in an order.
+    #[prost(string, tag = "15")]
+    pub added_by: ::prost::alloc::string::String,
+    /// A device whose floor is above the version, but not above this, may go back to it: above the version, at most 2^53 - 1; 0 for none.
+    #[prost(uint64, tag = "16")]
+    pub downgrade_from: u64,
+    /// To which devices it is offered; not read in an order. A new release is offered to all.
+    ///
+    /// Next unused field number: 18.
+    #[prost(message, optional, tag = "17")]
+    pub rollout: ::core::option::Option<Rollout>,
+}
+/// To which devices a release is offered.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Rollout {
+    /// What share of the devices that are meant, 0 to 100. Which they are follows from the release and each device's name.
+    #[prost(uint32, tag = "1")]
+    pub percent: u32,
+    /// Of which tenants.
+    #[prost(oneof = "rollout::Tenants", tags = "2, 3")]
+    pub tenants: ::core::option::Option<rollout::Tenants>,
+    /// Of which profiles.
+    #[prost(oneof = "rollout::Profiles", tags = "4, 5")]
+    pub profiles: ::core::option::Option<rollout::Profiles>,
+}
+/// Nested message and enum types in `Rollout`.
+pub mod rollout {
+    /// Of which tenants.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Tenants {
+        /// Of all.
+        #[prost(message, tag = "2")]
+        EveryTenant(super::EveryTenant),
+        /// Of some.
+        #[prost(message, tag = "3")]
+        SomeTenants(super::SomeTenants),
+    }
+    /// Of which profiles.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Profiles {
+        /// Of all.
+        #[prost(message, tag = "4")]
+        EveryProfile(super::EveryProfile),
+        /// Of some.
+        #[prost(message, tag = "5")]
+        SomeProfiles(super::SomeProfiles),
+    }
+}
+/// The devices of all tenants.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EveryTenant {}
+/// The devices of some tenants.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SomeTenants {
+    /// Their names, 1 to 64. A tenant that does not exist has no devices.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, repeated, tag = "1")]
+    pub tenants: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The devices of all profiles.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EveryProfile {}
+/// The devices of some profiles.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SomeProfiles {
+    /// Their names, 1 to 64, in whatever tenant.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, repeated, tag = "1")]
+    pub profiles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What CreateUpdateRepository takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateUpdateRepositoryRequest {
+    /// Its name: 1 to 32 of a-z, 0-9 and '-'. An authority has at most 64.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Who signs root and the top-level targets.
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub keys: ::core::option::Option<UpdateKeys>,
+}
+/// What CreateUpdateRepository answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateUpdateRepositoryResponse {
+    /// The repository.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub repository: ::core::option::Option<UpdateRepository>,
+}
+/// What ListUpdateRepositories takes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListUpdateRepositoriesRequest {}
+/// What ListUpdateRepositories answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListUpdateRepositoriesResponse {
+    /// The repositories.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, repeated, tag = "1")]
+    pub repositories: ::prost::alloc::vec::Vec<UpdateRepository>,
+}
+/// What RotateUpdateRoot takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateUpdateRootRequest {
+    /// The repository.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// Who signs root and the top-level targets from then on.
+    #[prost(message, optional, tag = "2")]
+    pub keys: ::core::option::Option<UpdateKeys>,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What RotateUpdateRoot answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RotateUpdateRootResponse {
+    /// The repository.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub repository: ::core::option::Option<UpdateRepository>,
+}
+/// What CreateProductLine takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateProductLineRequest {
+    /// The repository. It has at most 128 lines.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// Its name: 1 to 32 of a-z, 0-9 and '-', and none that TUF has: root, targets, snapshot, timestamp, mirrors.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// The patterns of its paths, 1 to 16 of at most 256 bytes. `*` is any number of characters and `?` is one, but for slashes.
+    #[prost(string, repeated, tag = "3")]
+    pub paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Who signs for it.
+    #[prost(message, optional, tag = "4")]
+    pub keys: ::core::option::Option<UpdateKeys>,
+    /// The names of the release managers who see it, at most 16.
+    ///
+    /// Next unused field number: 6.
+    #[prost(string, repeated, tag = "5")]
+    pub managers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What CreateProductLine answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateProductLineResponse {
+    /// The line.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub line: ::core::option::Option<ProductLine>,
+}
+/// What ListProductLines takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListProductLinesRequest {
+    /// The repository; empty for all.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+}
+/// What ListProductLines answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListProductLinesResponse {
+    /// The lines.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, repeated, tag = "1")]
+    pub lines: ::prost::alloc::vec::Vec<ProductLine>,
+}
+/// What AddRelease takes.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AddReleaseRequest {
+    /// The release.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub release: ::core::option::Option<Release>,
+}
+/// What AddRelease answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AddReleaseResponse {
+    /// The release as it is on record.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub release: ::core::option::Option<Release>,
+}
+/// What ListReleases takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListReleasesRequest {
+    /// The repository.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// The line.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub line: ::prost::alloc::string::String,
+}
+/// What ListReleases answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListReleasesResponse {
+    /// The releases.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, repeated, tag = "1")]
+    pub releases: ::prost::alloc::vec::Vec<Release>,
+}
+/// What SetReleaseState takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetReleaseStateRequest {
+    /// The repository.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// The line.
+    #[prost(string, tag = "2")]
+    pub line: ::prost::alloc::string::String,
+    /// The release.
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    /// What becomes of it.
+    #[prost(enumeration = "ReleaseDeed", tag = "4")]
+    pub deed: i32,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 6.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What SetReleaseState answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetReleaseStateResponse {
+    /// The release.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub release: ::core::option::Option<Release>,
+}
+/// What SetReleaseRollout takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetReleaseRolloutRequest {
+    /// The repository.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// The line.
+    #[prost(string, tag = "2")]
+    pub line: ::prost::alloc::string::String,
+    /// The release.
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    /// To which devices it is offered.
+    #[prost(message, optional, tag = "4")]
+    pub rollout: ::core::option::Option<Rollout>,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 6.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What SetReleaseRollout answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetReleaseRolloutResponse {
+    /// The release.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub release: ::core::option::Option<Release>,
+}
+/// What GetUpdateDraft takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUpdateDraftRequest {
+    /// The repository.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// Whose file: `root`, `targets`, or a line's name.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub role: ::prost::alloc::string::String,
+}
+/// What GetUpdateDraft answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetUpdateDraftResponse {
+    /// Who signs it.
+    #[prost(message, optional, tag = "1")]
+    pub file: ::core::option::Option<UpdateFile>,
+    /// The file as far as it is signed: JSON of TUF 1.0.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub draft: ::prost::alloc::vec::Vec<u8>,
+}
+/// What SignUpdateDraft takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignUpdateDraftRequest {
+    /// The repository.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// Whose file: `root`, `targets`, or a line's name.
+    #[prost(string, tag = "2")]
+    pub role: ::prost::alloc::string::String,
+    /// The id of the key, 64 hexadecimal digits.
+    #[prost(string, tag = "3")]
+    pub key_id: ::prost::alloc::string::String,
+    /// The signature over the canonical form of what waits: ECDSA with SHA-256 in DER, at most 72 bytes.
+    ///
+    /// Next unused field number: 5.
+    #[prost(bytes = "vec", tag = "4")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+}
+/// What SignUpdateDraft answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SignUpdateDraftResponse {
+    /// The file.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub file: ::core::option::Option<UpdateFile>,
+}
+/// What GetUpdateMetadata takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUpdateMetadataRequest {
+    /// The repository.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// The name of a file; empty for the names of all.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub file: ::prost::alloc::string::String,
+}
+/// What GetUpdateMetadata answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUpdateMetadataResponse {
+    /// The names of all files, where no file was named.
+    #[prost(string, repeated, tag = "1")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The file that was named.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub content: ::prost::alloc::vec::Vec<u8>,
+}
+/// How a release stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReleaseState {
+    /// Unset.
+    Unspecified = 0,
+    /// On record, and in no metadata.
+    Proposed = 1,
+    /// Devices may install it.
+    Released = 2,
+    /// In the metadata, and offered to nobody.
+    Paused = 3,
+    /// In the metadata no more, for good.
+    Recalled = 4,
+}
+impl ReleaseState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RELEASE_STATE_UNSPECIFIED",
+            Self::Proposed => "RELEASE_STATE_PROPOSED",
+            Self::Released => "RELEASE_STATE_RELEASED",
+            Self::Paused => "RELEASE_STATE_PAUSED",
+            Self::Recalled => "RELEASE_STATE_RECALLED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RELEASE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "RELEASE_STATE_PROPOSED" => Some(Self::Proposed),
+            "RELEASE_STATE_RELEASED" => Some(Self::Released),
+            "RELEASE_STATE_PAUSED" => Some(Self::Paused),
+            "RELEASE_STATE_RECALLED" => Some(Self::Recalled),
+            _ => None,
+        }
+    }
+}
+/// What becomes of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReleaseDeed {
+    /// Unset.
+    Unspecified = 0,
+    /// What was proposed may be installed.
+    Release = 1,
+    /// It is offered to nobody for the time being.
+    Pause = 2,
+    /// It is offered again.
+    Resume = 3,
+    /// It is taken out of the metadata, for good.
+    Recall = 4,
+}
+impl ReleaseDeed {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RELEASE_DEED_UNSPECIFIED",
+            Self::Release => "RELEASE_DEED_RELEASE",
+            Self::Pause => "RELEASE_DEED_PAUSE",
+            Self::Resume => "RELEASE_DEED_RESUME",
+            Self::Recall => "RELEASE_DEED_RECALL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RELEASE_DEED_UNSPECIFIED" => Some(Self::Unspecified),
+            "RELEASE_DEED_RELEASE" => Some(Self::Release),
+            "RELEASE_DEED_PAUSE" => Some(Self::Pause),
+            "RELEASE_DEED_RESUME" => Some(Self::Resume),
+            "RELEASE_DEED_RECALL" => Some(Self::Recall),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod update_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Updates: makers' repositories, the product lines in them, and their releases. The metadata is that of TUF 1.0 and is served at
+    /// `/tuf/REPOSITORY/FILE` over plain HTTP; artifacts stay where their maker keeps them. Makers are above tenants: an operator of a tenant
+    /// has no part in this, and a `release-manager` sees the lines that name it.
+    #[derive(Debug, Clone)]
+    pub struct UpdateServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> UpdateServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> UpdateServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            UpdateServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Makes a repository. With keys in custody it is served at once; else root and the top-level targets wait for signatures. The same order
+        /// again changes nothing. Callers: role `admin`.
+        pub async fn create_update_repository(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateUpdateRepositoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateUpdateRepositoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/CreateUpdateRepository",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.UpdateService", "CreateUpdateRepository"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The repositories, by name. Callers: `admin` and `auditor`.
+        pub async fn list_update_repositories(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListUpdateRepositoriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListUpdateRepositoriesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/ListUpdateRepositories",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.UpdateService", "ListUpdateRepositories"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Drafts the next root and the top-level targets with it, for other keys to sign from then on. The two are served together once enough of
+        /// the former and of the next keys have signed. Callers: `admin`.
+        pub async fn rotate_update_root(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RotateUpdateRootRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateUpdateRootResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/RotateUpdateRoot",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.UpdateService", "RotateUpdateRoot"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a product line, or gives one other release managers. Callers: `admin`.
+        pub async fn create_product_line(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateProductLineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateProductLineResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/CreateProductLine",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.UpdateService", "CreateProductLine"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The product lines that the caller may see, by repository and name. Callers: `admin`, `auditor` and `release-manager`.
+        pub async fn list_product_lines(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListProductLinesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListProductLinesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/ListProductLines",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.UpdateService", "ListProductLines"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Puts a release on record, as proposed. The same order again changes nothing but `downgrade_from`, which is signed anew. Callers: `admin` and `release-manager`.
+        pub async fn add_release(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddReleaseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddReleaseResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/AddRelease",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.UpdateService", "AddRelease"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The releases of a line, in order of their making. Callers: `admin`, `auditor` and `release-manager`.
+        pub async fn list_releases(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListReleasesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReleasesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/ListReleases",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.UpdateService", "ListReleases"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Releases, pauses, resumes or recalls. The line's metadata follows at once where its keys are in custody, and else waits for signatures.
+        /// Callers: `admin` and `release-manager`.
+        pub async fn set_release_state(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetReleaseStateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetReleaseStateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/SetReleaseState",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.UpdateService", "SetReleaseState"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says to which devices a release is offered, once it is released: those of some tenants and profiles, and a share of them, to which a higher
+        /// percentage only adds. Callers: `admin` and `release-manager`.
+        pub async fn set_release_rollout(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetReleaseRolloutRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetReleaseRolloutResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/SetReleaseRollout",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.UpdateService", "SetReleaseRollout"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What waits to be signed. Callers: `admin`, `auditor` and, for a line, `release-manager`.
+        pub async fn get_update_draft(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetUpdateDraftRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUpdateDraftResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/GetUpdateDraft",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.UpdateService", "GetUpdateDraft"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Adds the signature of an offline key to what waits, which is served once there are enough. Callers: `admin` and, for a line,
+        /// `release-manager`.
+        pub async fn sign_update_draft(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SignUpdateDraftRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SignUpdateDraftResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/SignUpdateDraft",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.UpdateService", "SignUpdateDraft"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The files that are served of a repository, or one of them. Callers: `admin`, `auditor` and `release-manager`.
+        pub async fn get_update_metadata(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetUpdateMetadataRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUpdateMetadataResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.UpdateService/GetUpdateMetadata",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.UpdateService", "GetUpdateMetadata"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod update_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with UpdateServiceServer.
+    #[async_trait]
+    pub trait UpdateService: std::marker::Send + std::marker::Sync + 'static {
+        /// Makes a repository. With keys in custody it is served at once; else root and the top-level targets wait for signatures. The same order
+        /// again changes nothing. Callers: role `admin`.
+        async fn create_update_repository(
+            &self,
+            request: tonic::Request<super::CreateUpdateRepositoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateUpdateRepositoryResponse>,
+            tonic::Status,
+        >;
+        /// The repositories, by name. Callers: `admin` and `auditor`.
+        async fn list_update_repositories(
+            &self,
+            request: tonic::Request<super::ListUpdateRepositoriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListUpdateRepositoriesResponse>,
+            tonic::Status,
+        >;
+        /// Drafts the next root and the top-level targets with it, for other keys to sign from then on. The two are served together once enough of
+        /// the former and of the next keys have signed. Callers: `admin`.
+        async fn rotate_update_root(
+            &self,
+            request: tonic::Request<super::RotateUpdateRootRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateUpdateRootResponse>,
+            tonic::Status,
+        >;
+        /// Makes a product line, or gives one other release managers. Callers: `admin`.
+        async fn create_product_line(
+            &self,
+            request: tonic::Request<super::CreateProductLineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateProductLineResponse>,
+            tonic::Status,
+        >;
+        /// The product lines that the caller may see, by repository and name. Callers: `admin`, `auditor` and `release-manager`.
+        async fn list_product_lines(
+            &self,
+            request: tonic::Request<super::ListProductLinesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListProductLinesResponse>,
+            tonic::Status,
+        >;
+        /// Puts a release on record, as proposed. The same order again changes nothing but `downgrade_from`, which is signed anew. Callers: `admin` and `release-manager`.
+        async fn add_release(
+            &self,
+            request: tonic::Request<super::AddReleaseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddReleaseResponse>,
+            tonic::Status,
+        >;
+        /// The releases of a line, in order of their making. Callers: `admin`, `auditor` and `release-manager`.
+        async fn list_releases(
+            &self,
+            request: tonic::Request<super::ListReleasesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReleasesResponse>,
+            tonic::Status,
+        >;
+        /// Releases, pauses, resumes or recalls. The line's metadata follows at once where its keys are in custody, and else waits for signatures.
+        /// Callers: `admin` and `release-manager`.
+        async fn set_release_state(
+            &self,
+            request: tonic::Request<super::SetReleaseStateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetReleaseStateResponse>,
+            tonic::Status,
+        >;
+        /// Says to which devices a release is offered, once it is released: those of some tenants and profiles, and a share of them, to which a higher
+        /// percentage only adds. Callers: `admin` and `release-manager`.
+        async fn set_release_rollout(
+            &self,
+            request: tonic::Request<super::SetReleaseRolloutRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetReleaseRolloutResponse>,
+            tonic::Status,
+        >;
+        /// What waits to be signed. Callers: `admin`, `auditor` and, for a line, `release-manager`.
+        async fn get_update_draft(
+            &self,
+            request: tonic::Request<super::GetUpdateDraftRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUpdateDraftResponse>,
+            tonic::Status,
+        >;
+        /// Adds the signature of an offline key to what waits, which is served once there are enough. Callers: `admin` and, for a line,
+        /// `release-manager`.
+        async fn sign_update_draft(
+            &self,
+            request: tonic::Request<super::SignUpdateDraftRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SignUpdateDraftResponse>,
+            tonic::Status,
+        >;
+        /// The files that are served of a repository, or one of them. Callers: `admin`, `auditor` and `release-manager`.
+        async fn get_update_metadata(
+            &self,
+            request: tonic::Request<super::GetUpdateMetadataRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUpdateMetadataResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Updates: makers' repositories, the product lines in them, and their releases. The metadata is that of TUF 1.0 and is served at
+    /// `/tuf/REPOSITORY/FILE` over plain HTTP; artifacts stay where their maker keeps them. Makers are above tenants: an operator of a tenant
+    /// has no part in this, and a `release-manager` sees the lines that name it.
+    #[derive(Debug)]
+    pub struct UpdateServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> UpdateServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for UpdateServiceServer<T>
+    where
+        T: UpdateService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/wardein.v1.UpdateService/CreateUpdateRepository" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateUpdateRepositorySvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::CreateUpdateRepositoryRequest>
+                    for CreateUpdateRepositorySvc<T> {
+                        type Response = super::CreateUpdateRepositoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateUpdateRepositoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::create_update_repository(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateUpdateRepositorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.UpdateService/ListUpdateRepositories" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListUpdateRepositoriesSvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::ListUpdateRepositoriesRequest>
+                    for ListUpdateRepositoriesSvc<T> {
+                        type Response = super::ListUpdateRepositoriesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListUpdateRepositoriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::list_update_repositories(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListUpdateRepositoriesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.UpdateService/RotateUpdateRoot" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateUpdateRootSvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::RotateUpdateRootRequest>
+                    for RotateUpdateRootSvc<T> {
+                        type Response = super::RotateUpdateRootResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RotateUpdateRootRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::rotate_update_root(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateUpdateRootSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.UpdateService/CreateProductLine" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateProductLineSvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::CreateProductLineRequest>
+                    for CreateProductLineSvc<T> {
+                        type Response = super::CreateProductLineResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateProductLineRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::create_product_line(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateProductLineSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.UpdateService/ListProductLines" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListProductLinesSvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::ListProductLinesRequest>
+                    for ListProductLinesSvc<T> {
+                        type Response = super::ListProductLinesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListProductLinesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::list_product_lines(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListProductLinesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.UpdateService/AddRelease" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddReleaseSvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::AddReleaseRequest>
+                    for AddReleaseSvc<T> {
+                        type Response = super::AddReleaseResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddReleaseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::add_release(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddReleaseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.UpdateService/ListReleases" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListReleasesSvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::ListReleasesRequest>
+                    for ListReleasesSvc<T> {
+                        type Response = super::ListReleasesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListReleasesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::list_releases(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListReleasesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.UpdateService/SetReleaseState" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetReleaseStateSvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::SetReleaseStateRequest>
+                    for SetReleaseStateSvc<T> {
+                        type Response = super::SetReleaseStateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetReleaseStateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::set_release_state(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetReleaseStateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.UpdateService/SetReleaseRollout" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetReleaseRolloutSvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::SetReleaseRolloutRequest>
+                    for SetReleaseRolloutSvc<T> {
+                        type Response = super::SetReleaseRolloutResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetReleaseRolloutRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::set_release_rollout(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetReleaseRolloutSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.UpdateService/GetUpdateDraft" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetUpdateDraftSvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::GetUpdateDraftRequest>
+                    for GetUpdateDraftSvc<T> {
+                        type Response = super::GetUpdateDraftResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetUpdateDraftRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::get_update_draft(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetUpdateDraftSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.UpdateService/SignUpdateDraft" => {
+                    #[allow(non_camel_case_types)]
+                    struct SignUpdateDraftSvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::SignUpdateDraftRequest>
+                    for SignUpdateDraftSvc<T> {
+                        type Response = super::SignUpdateDraftResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SignUpdateDraftRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::sign_update_draft(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SignUpdateDraftSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.UpdateService/GetUpdateMetadata" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetUpdateMetadataSvc<T: UpdateService>(pub Arc<T>);
+                    impl<
+                        T: UpdateService,
+                    > tonic::server::UnaryService<super::GetUpdateMetadataRequest>
+                    for GetUpdateMetadataSvc<T> {
+                        type Response = super::GetUpdateMetadataResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetUpdateMetadataRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UpdateService>::get_update_metadata(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetUpdateMetadataSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for UpdateServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "wardein.v1.UpdateService";
+    impl<T> tonic::server::NamedService for UpdateServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// When devices are offered releases: within both, where both are set.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateWindow {
+    /// Not before; unset for no such bound.
+    #[prost(message, optional, tag = "1")]
+    pub not_before: ::core::option::Option<::prost_types::Timestamp>,
+    /// Not from then on, which is after `not_before`; unset for no such bound.
+    #[prost(message, optional, tag = "2")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+    /// Every day; unset for the whole day.
+    ///
+    /// Next unused field number: 4.
+    #[prost(message, optional, tag = "3")]
+    pub daily: ::core::option::Option<DailyHours>,
+}
+/// Hours of each day in UTC.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DailyHours {
+    /// Minutes after midnight, 0 to 1439.
+    #[prost(uint32, tag = "1")]
+    pub from_minute: u32,
+    /// Minutes after midnight at which it ends, 0 to 1439. Where it is before `from_minute`, it is on the next day; it is not the same.
+    ///
+    /// Next unused field number: 3.
+    #[prost(uint32, tag = "2")]
+    pub until_minute: u32,
+}
+/// Devices are offered releases at any time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnyTime {}
+/// The update rules of a tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateRules {
+    /// Whether a release needs consent.
+    #[prost(enumeration = "ConsentRule", tag = "1")]
+    pub consent: i32,
+    /// When devices are offered releases.
+    #[prost(oneof = "update_rules::Time", tags = "2, 3")]
+    pub time: ::core::option::Option<update_rules::Time>,
+}
+/// Nested message and enum types in `UpdateRules`.
+pub mod update_rules {
+    /// When devices are offered releases.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Time {
+        /// At any time.
+        #[prost(message, tag = "2")]
+        AnyTime(super::AnyTime),
+        /// Within a window.
+        #[prost(message, tag = "3")]
+        Window(super::UpdateWindow),
+    }
+}
+/// What was decided.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateChoice {
+    /// The maker's repository.
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// The product line.
+    #[prost(string, tag = "2")]
+    pub line: ::prost::alloc::string::String,
+    /// The release; 0 for all of the line.
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    /// CONSENT or REFUSE.
+    #[prost(enumeration = "UpdateDecision", tag = "4")]
+    pub decision: i32,
+    /// When.
+    #[prost(message, optional, tag = "5")]
+    pub decided_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who decided, such as `klinik-nord/site/NAME`.
+    ///
+    /// Next unused field number: 7.
+    #[prost(string, tag = "6")]
+    pub decided_by: ::prost::alloc::string::String,
+}
+/// All releases of a product line.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EveryRelease {}
+/// What GetUpdateRules takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUpdateRulesRequest {
+    /// The tenant: 1 to 63 bytes of `a-z 0-9 -`. It may be left out by an operator who belongs to one.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
+/// What GetUpdateRules answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetUpdateRulesResponse {
+    /// The rules.
+    #[prost(message, optional, tag = "1")]
+    pub rules: ::core::option::Option<UpdateRules>,
+    /// What was decided, by repository, line and release.
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, repeated, tag = "2")]
+    pub choices: ::prost::alloc::vec::Vec<UpdateChoice>,
+}
+/// What PutUpdateRules takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutUpdateRulesRequest {
+    /// As in GetUpdateRulesRequest.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The rules, whole.
+    #[prost(message, optional, tag = "2")]
+    pub rules: ::core::option::Option<UpdateRules>,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What PutUpdateRules answers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutUpdateRulesResponse {
+    /// The rules.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub rules: ::core::option::Option<UpdateRules>,
+}
+/// What DecideUpdate takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DecideUpdateRequest {
+    /// As in GetUpdateRulesRequest. A tenant has at most 1000 decisions.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The maker's repository.
+    #[prost(string, tag = "2")]
+    pub repository: ::prost::alloc::string::String,
+    /// The product line.
+    #[prost(string, tag = "3")]
+    pub line: ::prost::alloc::string::String,
+    /// What is decided.
+    #[prost(enumeration = "UpdateDecision", tag = "6")]
+    pub decision: i32,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 8.
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
+    /// On what.
+    #[prost(oneof = "decide_update_request::Scope", tags = "4, 5")]
+    pub scope: ::core::option::Option<decide_update_request::Scope>,
+}
+/// Nested message and enum types in `DecideUpdateRequest`.
+pub mod decide_update_request {
+    /// On what.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Scope {
+        /// That release, which its maker has released.
+        #[prost(uint64, tag = "4")]
+        Version(u64),
+        /// All of the line, now and later.
+        #[prost(message, tag = "5")]
+        EveryRelease(super::EveryRelease),
+    }
+}
+/// What DecideUpdate answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DecideUpdateResponse {
+    /// The release that was decided on, without who added it and to whom else it is offered; unset for all of a line.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub release: ::core::option::Option<Release>,
+}
+/// Whether a release needs the site's consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ConsentRule {
+    /// Unset.
+    Unspecified = 0,
+    /// Nothing is offered without it. So it is in a tenant that never said otherwise.
+    Needed = 1,
+    /// All is offered but what was refused.
+    NotNeeded = 2,
+}
+impl ConsentRule {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CONSENT_RULE_UNSPECIFIED",
+            Self::Needed => "CONSENT_RULE_NEEDED",
+            Self::NotNeeded => "CONSENT_RULE_NOT_NEEDED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CONSENT_RULE_UNSPECIFIED" => Some(Self::Unspecified),
+            "CONSENT_RULE_NEEDED" => Some(Self::Needed),
+            "CONSENT_RULE_NOT_NEEDED" => Some(Self::NotNeeded),
+            _ => None,
+        }
+    }
+}
+/// What a site decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum UpdateDecision {
+    /// Unset.
+    Unspecified = 0,
+    /// Devices may be offered it.
+    Consent = 1,
+    /// They may not.
+    Refuse = 2,
+    /// Nothing any more.
+    Withdraw = 3,
+}
+impl UpdateDecision {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "UPDATE_DECISION_UNSPECIFIED",
+            Self::Consent => "UPDATE_DECISION_CONSENT",
+            Self::Refuse => "UPDATE_DECISION_REFUSE",
+            Self::Withdraw => "UPDATE_DECISION_WITHDRAW",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "UPDATE_DECISION_UNSPECIFIED" => Some(Self::Unspecified),
+            "UPDATE_DECISION_CONSENT" => Some(Self::Consent),
+            "UPDATE_DECISION_REFUSE" => Some(Self::Refuse),
+            "UPDATE_DECISION_WITHDRAW" => Some(Self::Withdraw),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod site_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What a tenant, such as a hospital, decides itself: whether and when its devices are updated. The maker releases, the site consents; no
+    /// administrator of the authority consents for it.
+    #[derive(Debug, Clone)]
+    pub struct SiteServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> SiteServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> SiteServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            SiteServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// The update rules of a tenant, and what it has decided. Callers: role `site`, `tenant-admin`, `admin` and `auditor`.
+        pub async fn get_update_rules(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetUpdateRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUpdateRulesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.SiteService/GetUpdateRules",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.SiteService", "GetUpdateRules"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets whether a release needs the site's consent, and when devices are offered releases. Callers: `site` and `tenant-admin`.
+        pub async fn put_update_rules(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutUpdateRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutUpdateRulesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.SiteService/PutUpdateRules",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.SiteService", "PutUpdateRules"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Consents to a release, or to all of a product line; refuses it; or takes back what was decided. What was decided on a release comes before
+        /// what was decided on its line. Callers: `site` and `tenant-admin`.
+        pub async fn decide_update(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DecideUpdateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DecideUpdateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.SiteService/DecideUpdate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.SiteService", "DecideUpdate"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod site_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with SiteServiceServer.
+    #[async_trait]
+    pub trait SiteService: std::marker::Send + std::marker::Sync + 'static {
+        /// The update rules of a tenant, and what it has decided. Callers: role `site`, `tenant-admin`, `admin` and `auditor`.
+        async fn get_update_rules(
+            &self,
+            request: tonic::Request<super::GetUpdateRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUpdateRulesResponse>,
+            tonic::Status,
+        >;
+        /// Sets whether a release needs the site's consent, and when devices are offered releases. Callers: `site` and `tenant-admin`.
+        async fn put_update_rules(
+            &self,
+            request: tonic::Request<super::PutUpdateRulesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutUpdateRulesResponse>,
+            tonic::Status,
+        >;
+        /// Consents to a release, or to all of a product line; refuses it; or takes back what was decided. What was decided on a release comes before
+        /// what was decided on its line. Callers: `site` and `tenant-admin`.
+        async fn decide_update(
+            &self,
+            request: tonic::Request<super::DecideUpdateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DecideUpdateResponse>,
+            tonic::Status,
+        >;
+    }
+    /// What a tenant, such as a hospital, decides itself: whether and when its devices are updated. The maker releases, the site consents; no
+    /// administrator of the authority consents for it.
+    #[derive(Debug)]
+    pub struct SiteServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> SiteServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for SiteServiceServer<T>
+    where
+        T: SiteService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/wardein.v1.SiteService/GetUpdateRules" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetUpdateRulesSvc<T: SiteService>(pub Arc<T>);
+                    impl<
+                        T: SiteService,
+                    > tonic::server::UnaryService<super::GetUpdateRulesRequest>
+                    for GetUpdateRulesSvc<T> {
+                        type Response = super::GetUpdateRulesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetUpdateRulesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SiteService>::get_update_rules(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetUpdateRulesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.SiteService/PutUpdateRules" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutUpdateRulesSvc<T: SiteService>(pub Arc<T>);
+                    impl<
+                        T: SiteService,
+                    > tonic::server::UnaryService<super::PutUpdateRulesRequest>
+                    for PutUpdateRulesSvc<T> {
+                        type Response = super::PutUpdateRulesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutUpdateRulesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SiteService>::put_update_rules(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutUpdateRulesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.SiteService/DecideUpdate" => {
+                    #[allow(non_camel_case_types)]
+                    struct DecideUpdateSvc<T: SiteService>(pub Arc<T>);
+                    impl<
+                        T: SiteService,
+                    > tonic::server::UnaryService<super::DecideUpdateRequest>
+                    for DecideUpdateSvc<T> {
+                        type Response = super::DecideUpdateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DecideUpdateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SiteService>::decide_update(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DecideUpdateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for SiteServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "wardein.v1.SiteService";
+    impl<T> tonic::server::NamedService for SiteServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// What RotateStorageKey takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateStorageKeyRequest {
@@ -16453,1798 +18940,6 @@ pub mod trust_policy_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "wardein.v1.TrustPolicyService";
     impl<T> tonic::server::NamedService for TrustPolicyServiceServer<T> {
-        const NAME: &'static str = SERVICE_NAME;
-    }
-}
-/// Who signs: a key that the authority's custody makes, or keys that are offline.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct UpdateKeys {
-    /// The public halves of offline keys on P-256 in PEM (`BEGIN PUBLIC KEY`), one document each, 1 to 16 and each once. None for a key in
-    /// custody.
-    #[prost(string, repeated, tag = "1")]
-    pub offline_pem: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// How many of the offline keys must sign: 1 to as many as there are. 0 for a key in custody.
-    ///
-    /// Next unused field number: 3.
-    #[prost(uint32, tag = "2")]
-    pub threshold: u32,
-}
-/// A key that signs metadata.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct UpdateKey {
-    /// Its id in metadata, 64 hexadecimal digits.
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-    /// Whether custody has it.
-    ///
-    /// Next unused field number: 3.
-    #[prost(bool, tag = "2")]
-    pub in_custody: bool,
-}
-/// A file of metadata.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct UpdateFile {
-    /// Its name without version: `root`, `targets`, `snapshot`, `timestamp`, or the line's.
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    /// Who signs it; of a root that waits, who does from then on.
-    #[prost(message, repeated, tag = "2")]
-    pub keys: ::prost::alloc::vec::Vec<UpdateKey>,
-    /// How many of them must.
-    #[prost(uint32, tag = "3")]
-    pub threshold: u32,
-    /// The version that is served; 0 while none is.
-    #[prost(uint64, tag = "4")]
-    pub version: u64,
-    /// Until when that is trusted; unset while none is served.
-    #[prost(message, optional, tag = "5")]
-    pub expires: ::core::option::Option<::prost_types::Timestamp>,
-    /// The version that waits for signatures; 0 where none does.
-    #[prost(uint64, tag = "6")]
-    pub draft_version: u64,
-    /// How many signatures it lacks; of a root, of the former and of the next keys together.
-    ///
-    /// Next unused field number: 8.
-    #[prost(uint64, tag = "7")]
-    pub missing_signatures: u64,
-}
-/// A maker's repository.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct UpdateRepository {
-    /// Its name.
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    /// When it was made.
-    #[prost(message, optional, tag = "2")]
-    pub made_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// Who made it, such as `admin/NAME`.
-    #[prost(string, tag = "3")]
-    pub made_by: ::prost::alloc::string::String,
-    /// Root, the top-level targets, the snapshot and the timestamp.
-    #[prost(message, repeated, tag = "4")]
-    pub files: ::prost::alloc::vec::Vec<UpdateFile>,
-    /// Its lines, by name.
-    ///
-    /// Next unused field number: 6.
-    #[prost(string, repeated, tag = "5")]
-    pub lines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
-/// A product line.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ProductLine {
-    /// Its repository.
-    #[prost(string, tag = "1")]
-    pub repository: ::prost::alloc::string::String,
-    /// Its name.
-    #[prost(string, tag = "2")]
-    pub name: ::prost::alloc::string::String,
-    /// The patterns of its paths.
-    #[prost(string, repeated, tag = "3")]
-    pub paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The names of the release managers who see it.
-    #[prost(string, repeated, tag = "4")]
-    pub managers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Its file of metadata.
-    ///
-    /// Next unused field number: 6.
-    #[prost(message, optional, tag = "5")]
-    pub file: ::core::option::Option<UpdateFile>,
-}
-/// A value of a platform configuration register.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ReleasePcr {
-    /// Its bank.
-    #[prost(enumeration = "PcrBank", tag = "1")]
-    pub bank: i32,
-    /// Its number, 0 to 23.
-    #[prost(uint32, tag = "2")]
-    pub number: u32,
-    /// Its value, as long as the bank's hash.
-    ///
-    /// Next unused field number: 4.
-    #[prost(bytes = "vec", tag = "3")]
-    pub value: ::prost::alloc::vec::Vec<u8>,
-}
-/// An attribute that a device announces.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ReleaseAttribute {
-    /// Its name.
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    /// Its value, 1 to 256 printable ASCII characters.
-    ///
-    /// Next unused field number: 3.
-    #[prost(string, tag = "2")]
-    pub value: ::prost::alloc::string::String,
-}
-/// An artifact, and what a device shows that runs it. All of it is in the metadata, for everybody to read.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Release {
-    /// The repository.
-    #[prost(string, tag = "1")]
-    pub repository: ::prost::alloc::string::String,
-    /// The line.
-    #[prost(string, tag = "2")]
-    pub line: ::prost::alloc::string::String,
-    /// Its number, 1 to 2^53 - 1: above those of all other releases of its models in the line.
-    #[prost(uint64, tag = "3")]
-    pub version: u64,
-    /// Its version for people, such as `2.10.3`: at most 48 bytes, in the form of firmware versions.
-    #[prost(string, tag = "4")]
-    pub label: ::prost::alloc::string::String,
-    /// The models that may run it, 1 to 64 of 1 to 64 printable ASCII characters.
-    #[prost(string, repeated, tag = "5")]
-    pub models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Where the artifact is, below wherever the maker keeps artifacts: at most 256 bytes, matched by one of the line's patterns, and no other
-    /// release's.
-    #[prost(string, tag = "6")]
-    pub path: ::prost::alloc::string::String,
-    /// Its length in bytes, 1 to 2^53 - 1.
-    #[prost(uint64, tag = "7")]
-    pub length: u64,
-    /// Its digest, 32 bytes.
-    #[prost(bytes = "vec", tag = "8")]
-    pub sha256: ::prost::alloc::vec::Vec<u8>,
-    /// The least version that may be installed after it, at most its own.
-    #[prost(uint64, tag = "9")]
-    pub floor: u64,
-    /// What it changes, at most 256 printable ASCII characters.
-    #[prost(string, tag = "10")]
-    pub notes: ::prost::alloc::string::String,
-    /// The attributes that a device which runs it announces, at most 16, each once.
-    #[prost(message, repeated, tag = "11")]
-    pub attributes: ::prost::alloc::vec::Vec<ReleaseAttribute>,
-    /// The PCRs that it quotes, at most 64.
-    #[prost(message, repeated, tag = "12")]
-    pub pcrs: ::prost::alloc::vec::Vec<ReleasePcr>,
-    /// How it stands; not read in an order.
-    #[prost(enumeration = "ReleaseState", tag = "13")]
-    pub state: i32,
-    /// Since when; not read in an order.
-    #[prost(message, optional, tag = "14")]
-    pub since: ::core::option::Option<::prost_types::Timestamp>,
-    /// Who added it, such as `release-manager/NAME`; not read in an order.
-    #[prost(string, tag = "15")]
-    pub added_by: ::prost::alloc::string::String,
-    /// A device whose floor is above the version, but not above this, may go back to it: above the version, at most 2^53 - 1; 0 for none.
-    #[prost(uint64, tag = "16")]
-    pub downgrade_from: u64,
-    /// To which devices it is offered; not read in an order. A new release is offered to all.
-    ///
-    /// Next unused field number: 18.
-    #[prost(message, optional, tag = "17")]
-    pub rollout: ::core::option::Option<Rollout>,
-}
-/// To which devices a release is offered.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Rollout {
-    /// What share of the devices that are meant, 0 to 100. Which they are follows from the release and each device's name.
-    #[prost(uint32, tag = "1")]
-    pub percent: u32,
-    /// Of which tenants.
-    #[prost(oneof = "rollout::Tenants", tags = "2, 3")]
-    pub tenants: ::core::option::Option<rollout::Tenants>,
-    /// Of which profiles.
-    #[prost(oneof = "rollout::Profiles", tags = "4, 5")]
-    pub profiles: ::core::option::Option<rollout::Profiles>,
-}
-/// Nested message and enum types in `Rollout`.
-pub mod rollout {
-    /// Of which tenants.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Tenants {
-        /// Of all.
-        #[prost(message, tag = "2")]
-        EveryTenant(super::EveryTenant),
-        /// Of some.
-        #[prost(message, tag = "3")]
-        SomeTenants(super::SomeTenants),
-    }
-    /// Of which profiles.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Profiles {
-        /// Of all.
-        #[prost(message, tag = "4")]
-        EveryProfile(super::EveryProfile),
-        /// Of some.
-        #[prost(message, tag = "5")]
-        SomeProfiles(super::SomeProfiles),
-    }
-}
-/// The devices of all tenants.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct EveryTenant {}
-/// The devices of some tenants.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SomeTenants {
-    /// Their names, 1 to 64. A tenant that does not exist has no devices.
-    ///
-    /// Next unused field number: 2.
-    #[prost(string, repeated, tag = "1")]
-    pub tenants: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
-/// The devices of all profiles.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct EveryProfile {}
-/// The devices of some profiles.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SomeProfiles {
-    /// Their names, 1 to 64, in whatever tenant.
-    ///
-    /// Next unused field number: 2.
-    #[prost(string, repeated, tag = "1")]
-    pub profiles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
-/// What CreateUpdateRepository takes.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct CreateUpdateRepositoryRequest {
-    /// Its name: 1 to 32 of a-z, 0-9 and '-'. An authority has at most 64.
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    /// Who signs root and the top-level targets.
-    ///
-    /// Next unused field number: 3.
-    #[prost(message, optional, tag = "2")]
-    pub keys: ::core::option::Option<UpdateKeys>,
-}
-/// What CreateUpdateRepository answers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct CreateUpdateRepositoryResponse {
-    /// The repository.
-    ///
-    /// Next unused field number: 2.
-    #[prost(message, optional, tag = "1")]
-    pub repository: ::core::option::Option<UpdateRepository>,
-}
-/// What ListUpdateRepositories takes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListUpdateRepositoriesRequest {}
-/// What ListUpdateRepositories answers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ListUpdateRepositoriesResponse {
-    /// The repositories.
-    ///
-    /// Next unused field number: 2.
-    #[prost(message, repeated, tag = "1")]
-    pub repositories: ::prost::alloc::vec::Vec<UpdateRepository>,
-}
-/// What RotateUpdateRoot takes.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RotateUpdateRootRequest {
-    /// The repository.
-    #[prost(string, tag = "1")]
-    pub repository: ::prost::alloc::string::String,
-    /// Who signs root and the top-level targets from then on.
-    #[prost(message, optional, tag = "2")]
-    pub keys: ::core::option::Option<UpdateKeys>,
-    /// Why, 1 to 256 bytes.
-    ///
-    /// Next unused field number: 4.
-    #[prost(string, tag = "3")]
-    pub reason: ::prost::alloc::string::String,
-}
-/// What RotateUpdateRoot answers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct RotateUpdateRootResponse {
-    /// The repository.
-    ///
-    /// Next unused field number: 2.
-    #[prost(message, optional, tag = "1")]
-    pub repository: ::core::option::Option<UpdateRepository>,
-}
-/// What CreateProductLine takes.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct CreateProductLineRequest {
-    /// The repository. It has at most 128 lines.
-    #[prost(string, tag = "1")]
-    pub repository: ::prost::alloc::string::String,
-    /// Its name: 1 to 32 of a-z, 0-9 and '-', and none that TUF has: root, targets, snapshot, timestamp, mirrors.
-    #[prost(string, tag = "2")]
-    pub name: ::prost::alloc::string::String,
-    /// The patterns of its paths, 1 to 16 of at most 256 bytes. `*` is any number of characters and `?` is one, but for slashes.
-    #[prost(string, repeated, tag = "3")]
-    pub paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Who signs for it.
-    #[prost(message, optional, tag = "4")]
-    pub keys: ::core::option::Option<UpdateKeys>,
-    /// The names of the release managers who see it, at most 16.
-    ///
-    /// Next unused field number: 6.
-    #[prost(string, repeated, tag = "5")]
-    pub managers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
-/// What CreateProductLine answers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct CreateProductLineResponse {
-    /// The line.
-    ///
-    /// Next unused field number: 2.
-    #[prost(message, optional, tag = "1")]
-    pub line: ::core::option::Option<ProductLine>,
-}
-/// What ListProductLines takes.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListProductLinesRequest {
-    /// The repository; empty for all.
-    ///
-    /// Next unused field number: 2.
-    #[prost(string, tag = "1")]
-    pub repository: ::prost::alloc::string::String,
-}
-/// What ListProductLines answers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ListProductLinesResponse {
-    /// The lines.
-    ///
-    /// Next unused field number: 2.
-    #[prost(message, repeated, tag = "1")]
-    pub lines: ::prost::alloc::vec::Vec<ProductLine>,
-}
-/// What AddRelease takes.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct AddReleaseRequest {
-    /// The release.
-    ///
-    /// Next unused field number: 2.
-    #[prost(message, optional, tag = "1")]
-    pub release: ::core::option::Option<Release>,
-}
-/// What AddRelease answers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct AddReleaseResponse {
-    /// The release as it is on record.
-    ///
-    /// Next unused field number: 2.
-    #[prost(message, optional, tag = "1")]
-    pub release: ::core::option::Option<Release>,
-}
-/// What ListReleases takes.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListReleasesRequest {
-    /// The repository.
-    #[prost(string, tag = "1")]
-    pub repository: ::prost::alloc::string::String,
-    /// The line.
-    ///
-    /// Next unused field number: 3.
-    #[prost(string, tag = "2")]
-    pub line: ::prost::alloc::string::String,
-}
-/// What ListReleases answers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ListReleasesResponse {
-    /// The releases.
-    ///
-    /// Next unused field number: 2.
-    #[prost(message, repeated, tag = "1")]
-    pub releases: ::prost::alloc::vec::Vec<Release>,
-}
-/// What SetReleaseState takes.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SetReleaseStateRequest {
-    /// The repository.
-    #[prost(string, tag = "1")]
-    pub repository: ::prost::alloc::string::String,
-    /// The line.
-    #[prost(string, tag = "2")]
-    pub line: ::prost::alloc::string::String,
-    /// The release.
-    #[prost(uint64, tag = "3")]
-    pub version: u64,
-    /// What becomes of it.
-    #[prost(enumeration = "ReleaseDeed", tag = "4")]
-    pub deed: i32,
-    /// Why, 1 to 256 bytes.
-    ///
-    /// Next unused field number: 6.
-    #[prost(string, tag = "5")]
-    pub reason: ::prost::alloc::string::String,
-}
-/// What SetReleaseState answers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct SetReleaseStateResponse {
-    /// The release.
-    ///
-    /// Next unused field number: 2.
-    #[prost(message, optional, tag = "1")]
-    pub release: ::core::option::Option<Release>,
-}
-/// What SetReleaseRollout takes.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SetReleaseRolloutRequest {
-    /// The repository.
-    #[prost(string, tag = "1")]
-    pub repository: ::prost::alloc::string::String,
-    /// The line.
-    #[prost(string, tag = "2")]
-    pub line: ::prost::alloc::string::String,
-    /// The release.
-    #[prost(uint64, tag = "3")]
-    pub version: u64,
-    /// To which devices it is offered.
-    #[prost(message, optional, tag = "4")]
-    pub rollout: ::core::option::Option<Rollout>,
-    /// Why, 1 to 256 bytes.
-    ///
-    /// Next unused field number: 6.
-    #[prost(string, tag = "5")]
-    pub reason: ::prost::alloc::string::String,
-}
-/// What SetReleaseRollout answers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct SetReleaseRolloutResponse {
-    /// The release.
-    ///
-    /// Next unused field number: 2.
-    #[prost(message, optional, tag = "1")]
-    pub release: ::core::option::Option<Release>,
-}
-/// What GetUpdateDraft takes.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetUpdateDraftRequest {
-    /// The repository.
-    #[prost(string, tag = "1")]
-    pub repository: ::prost::alloc::string::String,
-    /// Whose file: `root`, `targets`, or a line's name.
-    ///
-    /// Next unused field number: 3.
-    #[prost(string, tag = "2")]
-    pub role: ::prost::alloc::string::String,
-}
-/// What GetUpdateDraft answers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct GetUpdateDraftResponse {
-    /// Who signs it.
-    #[prost(message, optional, tag = "1")]
-    pub file: ::core::option::Option<UpdateFile>,
-    /// The file as far as it is signed: JSON of TUF 1.0.
-    ///
-    /// Next unused field number: 3.
-    #[prost(bytes = "vec", tag = "2")]
-    pub draft: ::prost::alloc::vec::Vec<u8>,
-}
-/// What SignUpdateDraft takes.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SignUpdateDraftRequest {
-    /// The repository.
-    #[prost(string, tag = "1")]
-    pub repository: ::prost::alloc::string::String,
-    /// Whose file: `root`, `targets`, or a line's name.
-    #[prost(string, tag = "2")]
-    pub role: ::prost::alloc::string::String,
-    /// The id of the key, 64 hexadecimal digits.
-    #[prost(string, tag = "3")]
-    pub key_id: ::prost::alloc::string::String,
-    /// The signature over the canonical form of what waits: ECDSA with SHA-256 in DER, at most 72 bytes.
-    ///
-    /// Next unused field number: 5.
-    #[prost(bytes = "vec", tag = "4")]
-    pub signature: ::prost::alloc::vec::Vec<u8>,
-}
-/// What SignUpdateDraft answers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct SignUpdateDraftResponse {
-    /// The file.
-    ///
-    /// Next unused field number: 2.
-    #[prost(message, optional, tag = "1")]
-    pub file: ::core::option::Option<UpdateFile>,
-}
-/// What GetUpdateMetadata takes.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetUpdateMetadataRequest {
-    /// The repository.
-    #[prost(string, tag = "1")]
-    pub repository: ::prost::alloc::string::String,
-    /// The name of a file; empty for the names of all.
-    ///
-    /// Next unused field number: 3.
-    #[prost(string, tag = "2")]
-    pub file: ::prost::alloc::string::String,
-}
-/// What GetUpdateMetadata answers.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetUpdateMetadataResponse {
-    /// The names of all files, where no file was named.
-    #[prost(string, repeated, tag = "1")]
-    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The file that was named.
-    ///
-    /// Next unused field number: 3.
-    #[prost(bytes = "vec", tag = "2")]
-    pub content: ::prost::alloc::vec::Vec<u8>,
-}
-/// How a release stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum ReleaseState {
-    /// Unset.
-    Unspecified = 0,
-    /// On record, and in no metadata.
-    Proposed = 1,
-    /// Devices may install it.
-    Released = 2,
-    /// In the metadata, and offered to nobody.
-    Paused = 3,
-    /// In the metadata no more, for good.
-    Recalled = 4,
-}
-impl ReleaseState {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "RELEASE_STATE_UNSPECIFIED",
-            Self::Proposed => "RELEASE_STATE_PROPOSED",
-            Self::Released => "RELEASE_STATE_RELEASED",
-            Self::Paused => "RELEASE_STATE_PAUSED",
-            Self::Recalled => "RELEASE_STATE_RECALLED",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "RELEASE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
-            "RELEASE_STATE_PROPOSED" => Some(Self::Proposed),
-            "RELEASE_STATE_RELEASED" => Some(Self::Released),
-            "RELEASE_STATE_PAUSED" => Some(Self::Paused),
-            "RELEASE_STATE_RECALLED" => Some(Self::Recalled),
-            _ => None,
-        }
-    }
-}
-/// What becomes of a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum ReleaseDeed {
-    /// Unset.
-    Unspecified = 0,
-    /// What was proposed may be installed.
-    Release = 1,
-    /// It is offered to nobody for the time being.
-    Pause = 2,
-    /// It is offered again.
-    Resume = 3,
-    /// It is taken out of the metadata, for good.
-    Recall = 4,
-}
-impl ReleaseDeed {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "RELEASE_DEED_UNSPECIFIED",
-            Self::Release => "RELEASE_DEED_RELEASE",
-            Self::Pause => "RELEASE_DEED_PAUSE",
-            Self::Resume => "RELEASE_DEED_RESUME",
-            Self::Recall => "RELEASE_DEED_RECALL",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "RELEASE_DEED_UNSPECIFIED" => Some(Self::Unspecified),
-            "RELEASE_DEED_RELEASE" => Some(Self::Release),
-            "RELEASE_DEED_PAUSE" => Some(Self::Pause),
-            "RELEASE_DEED_RESUME" => Some(Self::Resume),
-            "RELEASE_DEED_RECALL" => Some(Self::Recall),
-            _ => None,
-        }
-    }
-}
-/// Generated client implementations.
-#[cfg(feature = "client")]
-pub mod update_service_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    use tonic::codegen::http::Uri;
-    /// Updates: makers' repositories, the product lines in them, and their releases. The metadata is that of TUF 1.0 and is served at
-    /// `/tuf/REPOSITORY/FILE` over plain HTTP; artifacts stay where their maker keeps them. Makers are above tenants: an operator of a tenant
-    /// has no part in this, and a `release-manager` sees the lines that name it.
-    #[derive(Debug, Clone)]
-    pub struct UpdateServiceClient<T> {
-        inner: tonic::client::Grpc<T>,
-    }
-    impl<T> UpdateServiceClient<T>
-    where
-        T: tonic::client::GrpcService<tonic::body::Body>,
-        T::Error: Into<StdError>,
-        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
-        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
-    {
-        pub fn new(inner: T) -> Self {
-            let inner = tonic::client::Grpc::new(inner);
-            Self { inner }
-        }
-        pub fn with_origin(inner: T, origin: Uri) -> Self {
-            let inner = tonic::client::Grpc::with_origin(inner, origin);
-            Self { inner }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> UpdateServiceClient<InterceptedService<T, F>>
-        where
-            F: tonic::service::Interceptor,
-            T::ResponseBody: Default,
-            T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
-        {
-            UpdateServiceClient::new(InterceptedService::new(inner, interceptor))
-        }
-        /// Compress requests with the given encoding.
-        ///
-        /// This requires the server to support it otherwise it might respond with an
-        /// error.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.send_compressed(encoding);
-            self
-        }
-        /// Enable decompressing responses.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.accept_compressed(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_decoding_message_size(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_encoding_message_size(limit);
-            self
-        }
-        /// Makes a repository. With keys in custody it is served at once; else root and the top-level targets wait for signatures. The same order
-        /// again changes nothing. Callers: role `admin`.
-        pub async fn create_update_repository(
-            &mut self,
-            request: impl tonic::IntoRequest<super::CreateUpdateRepositoryRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CreateUpdateRepositoryResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/wardein.v1.UpdateService/CreateUpdateRepository",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("wardein.v1.UpdateService", "CreateUpdateRepository"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-        /// The repositories, by name. Callers: `admin` and `auditor`.
-        pub async fn list_update_repositories(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ListUpdateRepositoriesRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListUpdateRepositoriesResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/wardein.v1.UpdateService/ListUpdateRepositories",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("wardein.v1.UpdateService", "ListUpdateRepositories"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-        /// Drafts the next root and the top-level targets with it, for other keys to sign from then on. The two are served together once enough of
-        /// the former and of the next keys have signed. Callers: `admin`.
-        pub async fn rotate_update_root(
-            &mut self,
-            request: impl tonic::IntoRequest<super::RotateUpdateRootRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RotateUpdateRootResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/wardein.v1.UpdateService/RotateUpdateRoot",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("wardein.v1.UpdateService", "RotateUpdateRoot"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Makes a product line, or gives one other release managers. Callers: `admin`.
-        pub async fn create_product_line(
-            &mut self,
-            request: impl tonic::IntoRequest<super::CreateProductLineRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CreateProductLineResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/wardein.v1.UpdateService/CreateProductLine",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("wardein.v1.UpdateService", "CreateProductLine"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-        /// The product lines that the caller may see, by repository and name. Callers: `admin`, `auditor` and `release-manager`.
-        pub async fn list_product_lines(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ListProductLinesRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListProductLinesResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/wardein.v1.UpdateService/ListProductLines",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("wardein.v1.UpdateService", "ListProductLines"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Puts a release on record, as proposed. The same order again changes nothing but `downgrade_from`, which is signed anew. Callers: `admin` and `release-manager`.
-        pub async fn add_release(
-            &mut self,
-            request: impl tonic::IntoRequest<super::AddReleaseRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::AddReleaseResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/wardein.v1.UpdateService/AddRelease",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("wardein.v1.UpdateService", "AddRelease"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// The releases of a line, in order of their making. Callers: `admin`, `auditor` and `release-manager`.
-        pub async fn list_releases(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ListReleasesRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListReleasesResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/wardein.v1.UpdateService/ListReleases",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("wardein.v1.UpdateService", "ListReleases"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Releases, pauses, resumes or recalls. The line's metadata follows at once where its keys are in custody, and else waits for signatures.
-        /// Callers: `admin` and `release-manager`.
-        pub async fn set_release_state(
-            &mut self,
-            request: impl tonic::IntoRequest<super::SetReleaseStateRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::SetReleaseStateResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/wardein.v1.UpdateService/SetReleaseState",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("wardein.v1.UpdateService", "SetReleaseState"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Says to which devices a release is offered, once it is released: those of some tenants and profiles, and a share of them, to which a higher
-        /// percentage only adds. Callers: `admin` and `release-manager`.
-        pub async fn set_release_rollout(
-            &mut self,
-            request: impl tonic::IntoRequest<super::SetReleaseRolloutRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::SetReleaseRolloutResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/wardein.v1.UpdateService/SetReleaseRollout",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("wardein.v1.UpdateService", "SetReleaseRollout"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-        /// What waits to be signed. Callers: `admin`, `auditor` and, for a line, `release-manager`.
-        pub async fn get_update_draft(
-            &mut self,
-            request: impl tonic::IntoRequest<super::GetUpdateDraftRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::GetUpdateDraftResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/wardein.v1.UpdateService/GetUpdateDraft",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("wardein.v1.UpdateService", "GetUpdateDraft"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Adds the signature of an offline key to what waits, which is served once there are enough. Callers: `admin` and, for a line,
-        /// `release-manager`.
-        pub async fn sign_update_draft(
-            &mut self,
-            request: impl tonic::IntoRequest<super::SignUpdateDraftRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::SignUpdateDraftResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/wardein.v1.UpdateService/SignUpdateDraft",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("wardein.v1.UpdateService", "SignUpdateDraft"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// The files that are served of a repository, or one of them. Callers: `admin`, `auditor` and `release-manager`.
-        pub async fn get_update_metadata(
-            &mut self,
-            request: impl tonic::IntoRequest<super::GetUpdateMetadataRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::GetUpdateMetadataResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/wardein.v1.UpdateService/GetUpdateMetadata",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("wardein.v1.UpdateService", "GetUpdateMetadata"),
-                );
-            self.inner.unary(req, path, codec).await
-        }
-    }
-}
-/// Generated server implementations.
-#[cfg(feature = "server")]
-pub mod update_service_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    /// Generated trait containing gRPC methods that should be implemented for use with UpdateServiceServer.
-    #[async_trait]
-    pub trait UpdateService: std::marker::Send + std::marker::Sync + 'static {
-        /// Makes a repository. With keys in custody it is served at once; else root and the top-level targets wait for signatures. The same order
-        /// again changes nothing. Callers: role `admin`.
-        async fn create_update_repository(
-            &self,
-            request: tonic::Request<super::CreateUpdateRepositoryRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CreateUpdateRepositoryResponse>,
-            tonic::Status,
-        >;
-        /// The repositories, by name. Callers: `admin` and `auditor`.
-        async fn list_update_repositories(
-            &self,
-            request: tonic::Request<super::ListUpdateRepositoriesRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListUpdateRepositoriesResponse>,
-            tonic::Status,
-        >;
-        /// Drafts the next root and the top-level targets with it, for other keys to sign from then on. The two are served together once enough of
-        /// the former and of the next keys have signed. Callers: `admin`.
-        async fn rotate_update_root(
-            &self,
-            request: tonic::Request<super::RotateUpdateRootRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RotateUpdateRootResponse>,
-            tonic::Status,
-        >;
-        /// Makes a product line, or gives one other release managers. Callers: `admin`.
-        async fn create_product_line(
-            &self,
-            request: tonic::Request<super::CreateProductLineRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CreateProductLineResponse>,
-            tonic::Status,
-        >;
-        /// The product lines that the caller may see, by repository and name. Callers: `admin`, `auditor` and `release-manager`.
-        async fn list_product_lines(
-            &self,
-            request: tonic::Request<super::ListProductLinesRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListProductLinesResponse>,
-            tonic::Status,
-        >;
-        /// Puts a release on record, as proposed. The same order again changes nothing but `downgrade_from`, which is signed anew. Callers: `admin` and `release-manager`.
-        async fn add_release(
-            &self,
-            request: tonic::Request<super::AddReleaseRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::AddReleaseResponse>,
-            tonic::Status,
-        >;
-        /// The releases of a line, in order of their making. Callers: `admin`, `auditor` and `release-manager`.
-        async fn list_releases(
-            &self,
-            request: tonic::Request<super::ListReleasesRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListReleasesResponse>,
-            tonic::Status,
-        >;
-        /// Releases, pauses, resumes or recalls. The line's metadata follows at once where its keys are in custody, and else waits for signatures.
-        /// Callers: `admin` and `release-manager`.
-        async fn set_release_state(
-            &self,
-            request: tonic::Request<super::SetReleaseStateRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::SetReleaseStateResponse>,
-            tonic::Status,
-        >;
-        /// Says to which devices a release is offered, once it is released: those of some tenants and profiles, and a share of them, to which a higher
-        /// percentage only adds. Callers: `admin` and `release-manager`.
-        async fn set_release_rollout(
-            &self,
-            request: tonic::Request<super::SetReleaseRolloutRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::SetReleaseRolloutResponse>,
-            tonic::Status,
-        >;
-        /// What waits to be signed. Callers: `admin`, `auditor` and, for a line, `release-manager`.
-        async fn get_update_draft(
-            &self,
-            request: tonic::Request<super::GetUpdateDraftRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::GetUpdateDraftResponse>,
-            tonic::Status,
-        >;
-        /// Adds the signature of an offline key to what waits, which is served once there are enough. Callers: `admin` and, for a line,
-        /// `release-manager`.
-        async fn sign_update_draft(
-            &self,
-            request: tonic::Request<super::SignUpdateDraftRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::SignUpdateDraftResponse>,
-            tonic::Status,
-        >;
-        /// The files that are served of a repository, or one of them. Callers: `admin`, `auditor` and `release-manager`.
-        async fn get_update_metadata(
-            &self,
-            request: tonic::Request<super::GetUpdateMetadataRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::GetUpdateMetadataResponse>,
-            tonic::Status,
-        >;
-    }
-    /// Updates: makers' repositories, the product lines in them, and their releases. The metadata is that of TUF 1.0 and is served at
-    /// `/tuf/REPOSITORY/FILE` over plain HTTP; artifacts stay where their maker keeps them. Makers are above tenants: an operator of a tenant
-    /// has no part in this, and a `release-manager` sees the lines that name it.
-    #[derive(Debug)]
-    pub struct UpdateServiceServer<T> {
-        inner: Arc<T>,
-        accept_compression_encodings: EnabledCompressionEncodings,
-        send_compression_encodings: EnabledCompressionEncodings,
-        max_decoding_message_size: Option<usize>,
-        max_encoding_message_size: Option<usize>,
-    }
-    impl<T> UpdateServiceServer<T> {
-        pub fn new(inner: T) -> Self {
-            Self::from_arc(Arc::new(inner))
-        }
-        pub fn from_arc(inner: Arc<T>) -> Self {
-            Self {
-                inner,
-                accept_compression_encodings: Default::default(),
-                send_compression_encodings: Default::default(),
-                max_decoding_message_size: None,
-                max_encoding_message_size: None,
-            }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
-        where
-            F: tonic::service::Interceptor,
-        {
-            InterceptedService::new(Self::new(inner), interceptor)
-        }
-        /// Enable decompressing requests with the given encoding.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.accept_compression_encodings.enable(encoding);
-            self
-        }
-        /// Compress responses with the given encoding, if the client supports it.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.send_compression_encodings.enable(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.max_decoding_message_size = Some(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.max_encoding_message_size = Some(limit);
-            self
-        }
-    }
-    impl<T, B> tonic::codegen::Service<http::Request<B>> for UpdateServiceServer<T>
-    where
-        T: UpdateService,
-        B: Body + std::marker::Send + 'static,
-        B::Error: Into<StdError> + std::marker::Send + 'static,
-    {
-        type Response = http::Response<tonic::body::Body>;
-        type Error = std::convert::Infallible;
-        type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
-            Poll::Ready(Ok(()))
-        }
-        fn call(&mut self, req: http::Request<B>) -> Self::Future {
-            match req.uri().path() {
-                "/wardein.v1.UpdateService/CreateUpdateRepository" => {
-                    #[allow(non_camel_case_types)]
-                    struct CreateUpdateRepositorySvc<T: UpdateService>(pub Arc<T>);
-                    impl<
-                        T: UpdateService,
-                    > tonic::server::UnaryService<super::CreateUpdateRepositoryRequest>
-                    for CreateUpdateRepositorySvc<T> {
-                        type Response = super::CreateUpdateRepositoryResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::CreateUpdateRepositoryRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as UpdateService>::create_update_repository(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = CreateUpdateRepositorySvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/wardein.v1.UpdateService/ListUpdateRepositories" => {
-                    #[allow(non_camel_case_types)]
-                    struct ListUpdateRepositoriesSvc<T: UpdateService>(pub Arc<T>);
-                    impl<
-                        T: UpdateService,
-                    > tonic::server::UnaryService<super::ListUpdateRepositoriesRequest>
-                    for ListUpdateRepositoriesSvc<T> {
-                        type Response = super::ListUpdateRepositoriesResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListUpdateRepositoriesRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as UpdateService>::list_update_repositories(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ListUpdateRepositoriesSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/wardein.v1.UpdateService/RotateUpdateRoot" => {
-                    #[allow(non_camel_case_types)]
-                    struct RotateUpdateRootSvc<T: UpdateService>(pub Arc<T>);
-                    impl<
-                        T: UpdateService,
-                    > tonic::server::UnaryService<super::RotateUpdateRootRequest>
-                    for RotateUpdateRootSvc<T> {
-                        type Response = super::RotateUpdateRootResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::RotateUpdateRootRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as UpdateService>::rotate_update_root(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = RotateUpdateRootSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/wardein.v1.UpdateService/CreateProductLine" => {
-                    #[allow(non_camel_case_types)]
-                    struct CreateProductLineSvc<T: UpdateService>(pub Arc<T>);
-                    impl<
-                        T: UpdateService,
-                    > tonic::server::UnaryService<super::CreateProductLineRequest>
-                    for CreateProductLineSvc<T> {
-                        type Response = super::CreateProductLineResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::CreateProductLineRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as UpdateService>::create_product_line(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = CreateProductLineSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/wardein.v1.UpdateService/ListProductLines" => {
-                    #[allow(non_camel_case_types)]
-                    struct ListProductLinesSvc<T: UpdateService>(pub Arc<T>);
-                    impl<
-                        T: UpdateService,
-                    > tonic::server::UnaryService<super::ListProductLinesRequest>
-                    for ListProductLinesSvc<T> {
-                        type Response = super::ListProductLinesResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListProductLinesRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as UpdateService>::list_product_lines(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ListProductLinesSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/wardein.v1.UpdateService/AddRelease" => {
-                    #[allow(non_camel_case_types)]
-                    struct AddReleaseSvc<T: UpdateService>(pub Arc<T>);
-                    impl<
-                        T: UpdateService,
-                    > tonic::server::UnaryService<super::AddReleaseRequest>
-                    for AddReleaseSvc<T> {
-                        type Response = super::AddReleaseResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::AddReleaseRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as UpdateService>::add_release(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = AddReleaseSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/wardein.v1.UpdateService/ListReleases" => {
-                    #[allow(non_camel_case_types)]
-                    struct ListReleasesSvc<T: UpdateService>(pub Arc<T>);
-                    impl<
-                        T: UpdateService,
-                    > tonic::server::UnaryService<super::ListReleasesRequest>
-                    for ListReleasesSvc<T> {
-                        type Response = super::ListReleasesResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListReleasesRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as UpdateService>::list_releases(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ListReleasesSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/wardein.v1.UpdateService/SetReleaseState" => {
-                    #[allow(non_camel_case_types)]
-                    struct SetReleaseStateSvc<T: UpdateService>(pub Arc<T>);
-                    impl<
-                        T: UpdateService,
-                    > tonic::server::UnaryService<super::SetReleaseStateRequest>
-                    for SetReleaseStateSvc<T> {
-                        type Response = super::SetReleaseStateResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::SetReleaseStateRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as UpdateService>::set_release_state(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = SetReleaseStateSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/wardein.v1.UpdateService/SetReleaseRollout" => {
-                    #[allow(non_camel_case_types)]
-                    struct SetReleaseRolloutSvc<T: UpdateService>(pub Arc<T>);
-                    impl<
-                        T: UpdateService,
-                    > tonic::server::UnaryService<super::SetReleaseRolloutRequest>
-                    for SetReleaseRolloutSvc<T> {
-                        type Response = super::SetReleaseRolloutResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::SetReleaseRolloutRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as UpdateService>::set_release_rollout(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = SetReleaseRolloutSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/wardein.v1.UpdateService/GetUpdateDraft" => {
-                    #[allow(non_camel_case_types)]
-                    struct GetUpdateDraftSvc<T: UpdateService>(pub Arc<T>);
-                    impl<
-                        T: UpdateService,
-                    > tonic::server::UnaryService<super::GetUpdateDraftRequest>
-                    for GetUpdateDraftSvc<T> {
-                        type Response = super::GetUpdateDraftResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::GetUpdateDraftRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as UpdateService>::get_update_draft(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = GetUpdateDraftSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/wardein.v1.UpdateService/SignUpdateDraft" => {
-                    #[allow(non_camel_case_types)]
-                    struct SignUpdateDraftSvc<T: UpdateService>(pub Arc<T>);
-                    impl<
-                        T: UpdateService,
-                    > tonic::server::UnaryService<super::SignUpdateDraftRequest>
-                    for SignUpdateDraftSvc<T> {
-                        type Response = super::SignUpdateDraftResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::SignUpdateDraftRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as UpdateService>::sign_update_draft(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = SignUpdateDraftSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/wardein.v1.UpdateService/GetUpdateMetadata" => {
-                    #[allow(non_camel_case_types)]
-                    struct GetUpdateMetadataSvc<T: UpdateService>(pub Arc<T>);
-                    impl<
-                        T: UpdateService,
-                    > tonic::server::UnaryService<super::GetUpdateMetadataRequest>
-                    for GetUpdateMetadataSvc<T> {
-                        type Response = super::GetUpdateMetadataResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::GetUpdateMetadataRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as UpdateService>::get_update_metadata(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = GetUpdateMetadataSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
-            }
-        }
-    }
-    impl<T> Clone for UpdateServiceServer<T> {
-        fn clone(&self) -> Self {
-            let inner = self.inner.clone();
-            Self {
-                inner,
-                accept_compression_encodings: self.accept_compression_encodings,
-                send_compression_encodings: self.send_compression_encodings,
-                max_decoding_message_size: self.max_decoding_message_size,
-                max_encoding_message_size: self.max_encoding_message_size,
-            }
-        }
-    }
-    /// Generated gRPC service name
-    pub const SERVICE_NAME: &str = "wardein.v1.UpdateService";
-    impl<T> tonic::server::NamedService for UpdateServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod panic;
 mod provisioning;
 pub(crate) mod quote;
 mod service_access;
+mod site;
 pub(crate) mod status;
 pub(crate) mod storage;
 mod trust;
@@ -133,6 +134,7 @@ impl Services {
             certificate_service_server::CertificateServiceServer,
             device_service_server::DeviceServiceServer,
             service_access_service_server::ServiceAccessServiceServer,
+            site_service_server::SiteServiceServer,
             storage_service_server::StorageServiceServer,
             trust_policy_service_server::TrustPolicyServiceServer,
             update_service_server::UpdateServiceServer,

@@ -225,7 +225,7 @@ fn keys(asked: Option<&v1::UpdateKeys>) -> Result<UpdateKeys, Error> {
     UpdateKeys::offline(asked.offline_pem.iter().map(read).collect::<Result<_, _>>()?, asked.threshold)
 }
 
-fn place(repository: &str, line: &str) -> Result<(RepositoryName, LineName), Error> {
+pub(super) fn place(repository: &str, line: &str) -> Result<(RepositoryName, LineName), Error> {
     Ok((parse("repository", repository)?, parse("line", line)?))
 }
 
@@ -350,7 +350,7 @@ fn file(from: UpdateFile) -> v1::UpdateFile {
     }
 }
 
-fn release(from: Release) -> v1::Release {
+pub(super) fn release(from: Release) -> v1::Release {
     let Release { order, rollout, state, since, by } = from;
     let pcr = |pcr: ReleasePcr| v1::ReleasePcr {
         bank: pcr.bank.wire(),

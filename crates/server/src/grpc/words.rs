@@ -7,7 +7,7 @@ use wardein_domain::{
     PlatformProfile, Purpose, RekeyGate, RevocationReason, Right, Role, TransferState, TrustLimit, Verdict,
     VerdictReason,
 };
-use wardein_engine::{DeedStep, Error, ReleaseDeed, ReleaseState, VisitState};
+use wardein_engine::{DeedStep, Error, ReleaseDeed, ReleaseState, UpdateDecision, VisitState};
 use wardein_proto::{Word, v1};
 
 /// A word that requests may have.
@@ -89,6 +89,7 @@ asked! {
     Purpose = Purpose { Proof, Token, Data, File }
     ReleaseDeed = ReleaseDeed { Release, Pause, Resume, Recall }
     Right = Right { Token, Open, Data, File }
+    UpdateDecision = UpdateDecision { Consent, Refuse, Withdraw }
     Role = Role {
         Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site, ServiceCoordinator, Technician
     }
@@ -113,6 +114,7 @@ answered! {
     ReleaseState = ReleaseState { Proposed, Released, Paused, Recalled }
     RekeyGate = RekeyGate { Free, Due, Required }
     Right = Right { Token, Open, Data, File }
+    UpdateDecision = UpdateDecision { Consent, Refuse, Withdraw }
     Role = Role {
         Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site, ServiceCoordinator, Technician
     }

@@ -58,6 +58,7 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::WebhookPosition
         | Table::UpdateRepository
         | Table::ProductLine
+        | Table::SiteUpdates
         | Table::UpdateFile => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
     }
 }

@@ -19,6 +19,7 @@ mod quotes;
 mod release;
 mod service_access;
 mod signing;
+mod site;
 mod storage;
 mod transfers;
 mod trust_policies;

@@ -6,10 +6,10 @@ use wardein_client::v1;
 use wardein_crypto::P256SigningKey;
 use wardein_domain::Method;
 
-const NO_REPOSITORY: Expected = (Code::NotFound, "repository-unknown", "no repository");
-const NO_LINE: Expected = (Code::NotFound, "line-unknown", "no product line");
+pub(super) const NO_REPOSITORY: Expected = (Code::NotFound, "repository-unknown", "no repository");
+pub(super) const NO_LINE: Expected = (Code::NotFound, "line-unknown", "no product line");
 
-fn denied(method: &'static str) -> Expected {
+pub(super) fn denied(method: &'static str) -> Expected {
     (Code::PermissionDenied, "role-denied", method)
 }
 
@@ -51,7 +51,7 @@ fn release(version: u64) -> v1::Release {
 }
 
 /// A world with the repository `maker` and its line `pumps`, which the release manager there does not see.
-async fn world() -> World {
+pub(super) async fn world() -> World {
     let world = World::new().await;
     let create = v1::CreateUpdateRepositoryRequest { name: "maker".into(), keys: custody() };
     world.admin.updates().create_update_repository(create).await.unwrap();
