@@ -7,6 +7,7 @@
 
 mod cases;
 mod client;
+mod corpus;
 mod faults;
 mod form;
 mod golden;
