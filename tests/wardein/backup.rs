@@ -230,13 +230,13 @@ fn what_was_spent_after_a_backup_is_not_taken_again_and_devices_come_back() {
         "pump-4",
         "--tenant",
         "klinik",
-        "--enroll-anew",
+        "--reenroll",
         "--reason",
         "restored",
         "--yes",
     ]);
     let (cert, key) = (hospital.file("station/operator.pem"), hospital.file("station/operator.key"));
-    hospital.does(4, &["enroll", "--anew", "--station-cert", &cert, "--station-key", &key]);
+    hospital.does(4, &["enroll", "--again", "--station-cert", &cert, "--station-key", &key]);
     hospital.does(4, &["authenticate"]);
 }
 

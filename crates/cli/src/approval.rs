@@ -28,6 +28,10 @@ pub(crate) enum PolicyCommand {
     /// Show which deeds need a second person
     Show(PolicyShowArgs),
     /// Set which deeds need a second person. Guarding less than before needs one itself
+    ///
+    /// What the authority's policy guards is guarded in each tenant too. Wherever anything is guarded, so are `issue-administrator` and
+    /// `loosen-approvals`; with `revoke-device` comes `shred-device`. Two persons must be there who may decide it. If one is lost later, and the
+    /// other cannot go on alone, `wardein operator recover` makes an administrator on the authority's machine.
     Set(PolicySetArgs),
 }
 
@@ -79,10 +83,6 @@ pub(crate) struct PolicyShowArgs {
 }
 
 /// `wardein approval policy set`.
-///
-/// What the authority's policy guards is guarded in each tenant too. Wherever anything is guarded, so are `issue-administrator` and
-/// `loosen-approvals`; with `revoke-device` comes `shred-device`. Two persons must be there who may decide it. If one is lost later, and the
-/// other cannot go on alone, `wardein operator recover` makes an administrator on the authority's machine.
 #[derive(Debug, Args)]
 pub(crate) struct PolicySetArgs {
     /// What needs a second person, with commas; or `none`

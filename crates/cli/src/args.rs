@@ -26,12 +26,21 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Found an authority: its keys, its certificates, its first administrator
+    ///
+    /// It is made in DIR.founding, which takes the name DIR last; where DIR is there, in DIR/.founding, whose files move up last. What a crash
+    /// leaves is not an authority, and the same command again starts over.
     Init(InitArgs),
     /// Run an authority that was founded
     Serve(ServeArgs),
     /// Take a consistent, sealed copy of all that is stored, while the authority serves
+    ///
+    /// It is of one moment, sealed under the root key, and has the custody file in it: `wardein restore` opens it with the passphrase or key file
+    /// of now, and with nothing else. Neither a key file, nor wardein.toml, nor operators' keys are in it.
     Backup(backup::BackupArgs),
     /// Make an authority of a backup
+    ///
+    /// It works without a service. The authority that comes of it knows nothing of what was done after the backup; it takes nothing of keys that
+    /// devices agreed on before but a rekey, which they do by themselves. It has an administrator of its own, whose key is admin.key.
     Restore(backup::RestoreArgs),
     /// Owners of devices, separate from each other to the key
     #[command(subcommand)]
@@ -115,9 +124,6 @@ pub(crate) enum Command {
 }
 
 /// `wardein init`.
-///
-/// It is made in DIR.founding, which takes the name DIR last; where DIR is there, in DIR/.founding, whose files move up last. What a crash
-/// leaves is not an authority, and the same command again starts over.
 #[derive(Debug, Args)]
 pub struct InitArgs {
     /// The directory to make, or one that is empty but for lost+found: a mount point, a link to one

@@ -13,9 +13,6 @@ use std::path::{Path, PathBuf};
 use wardein_client::v1;
 
 /// `wardein backup`.
-///
-/// It is of one moment, sealed under the root key, and has the custody file in it: `wardein restore` opens it with the passphrase or key file
-/// of now, and with nothing else. Neither a key file, nor wardein.toml, nor operators' keys are in it.
 #[derive(Debug, Args)]
 pub(crate) struct BackupArgs {
     /// The file to make, for its owner alone; it must not be there yet. Until it is complete it is called FILE.partial
@@ -26,9 +23,6 @@ pub(crate) struct BackupArgs {
 }
 
 /// `wardein restore`.
-///
-/// It works without a service. The authority that comes of it knows nothing of what was done after the backup; it takes nothing of keys that
-/// devices agreed on before but a rekey, which they do by themselves. It has an administrator of its own, whose key is admin.key.
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
     /// The file that `wardein backup` wrote

@@ -28,8 +28,14 @@ pub(crate) enum CaCommand {
     /// End a CA once all that it issued has expired, or the next one; its key is erased, but in an HSM
     Retire(NamedArgs),
     /// For a CA's key that leaked: revoke everything that it signed, and have another CA issue at once
+    ///
+    /// Devices get certificates of the other CA with their next proof. Where none could be made, as without the root's key, the CA is
+    /// distrusted all the same, and the exit code is 1.
     Distrust(DistrustArgs),
     /// Ask another PKI, such as a company's, to certify a CA as well
+    ///
+    /// The certificate must have the subject, the subject key identifier, basicConstraints and keyUsage of the request; with openssl:
+    /// `x509 -req -copy_extensions copyall`.
     Csr(CsrArgs),
     /// Import the chain that came back: what devices show leads to either root from then on
     Import(ImportArgs),
@@ -86,9 +92,6 @@ pub(crate) struct NamedArgs {
 }
 
 /// `wardein ca csr`.
-///
-/// The certificate must have the subject, the subject key identifier, basicConstraints and keyUsage of the request; with openssl:
-/// `x509 -req -copy_extensions copyall`.
 #[derive(Debug, Args)]
 pub(crate) struct CsrArgs {
     /// Its id, as `ca list` shows it
@@ -113,9 +116,6 @@ pub(crate) struct ImportArgs {
 }
 
 /// `wardein ca distrust`.
-///
-/// Devices get certificates of the other CA with their next proof. Where none could be made, as without the root's key, the CA is
-/// distrusted all the same, and the exit code is 1.
 #[derive(Debug, Args)]
 pub(crate) struct DistrustArgs {
     /// Its id, as `ca list` shows it

@@ -12,6 +12,9 @@ pub(crate) enum ClockCommand {
     /// Show the authority's time, and how the wall clock of its machine compares
     Status(StatusArgs),
     /// Take the word of that wall clock, which you vouch for
+    ///
+    /// Where the wall clock is behind the authority's time, this begins a new era: what devices answered before counts no more, devices
+    /// that agreed on keys later rekey, and certificates that were issued later count as revoked.
     Accept(AcceptArgs),
 }
 
@@ -22,9 +25,6 @@ pub(crate) struct StatusArgs {
 }
 
 /// `wardein clock accept`.
-///
-/// Where the wall clock is behind the authority's time, this begins a new era: what devices answered before counts no more, devices
-/// that agreed on keys later rekey, and certificates that were issued later count as revoked.
 #[derive(Debug, Args)]
 pub(crate) struct AcceptArgs {
     /// Show what it would do, and do nothing

@@ -11,15 +11,18 @@ pub enum CustodyCommand {
     /// Tell what the root key is under
     Status(CustodyStatusArgs),
     /// Put the root key under another passphrase, a key file, a TPM, or back; what lies below it stays as it is
+    ///
+    /// It takes effect with the next start. A service that runs goes on, but can change the root key only after a restart. The old
+    /// passphrase or key file still opens backups that were taken before.
     Change(CustodyChangeArgs),
     /// Reseal the root key to the TPM, in the state that the machine is in now; after an update of its firmware
+    ///
+    /// It takes the recovery passphrase, which stays as it is: whoever can have a machine measured as they like must not be able to have the key
+    /// sealed to it.
     Reseal(CustodyResealArgs),
 }
 
 /// `wardein custody reseal`.
-///
-/// It takes the recovery passphrase, which stays as it is: whoever can have a machine measured as they like must not be able to have the key
-/// sealed to it.
 #[derive(Debug, Args)]
 pub struct CustodyResealArgs {
     /// The authority's directory
@@ -42,9 +45,6 @@ pub struct CustodyStatusArgs {
 }
 
 /// `wardein custody change`.
-///
-/// It takes effect with the next start. A service that runs goes on, but can change the root key only after a restart. The old
-/// passphrase or key file still opens backups that were taken before.
 #[derive(Debug, Args)]
 pub struct CustodyChangeArgs {
     /// The authority's directory

@@ -18,8 +18,19 @@ use wardein_crypto::hex;
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeviceCommand {
     /// Enroll simulated devices listed in a CSV file
+    ///
+    /// Columns: id (needed), model, udi, profile, and attr.NAME for attributes. They are separated by commas, semicolons or tabs; the text is
+    /// UTF-8, or UTF-16 with its mark. Each good line becomes a device whose state is in OUT/ID, to go on with by `wardein-device --dir OUT/ID`;
+    /// each bad line is reported by its number and reason. The same file again goes on with what an earlier run left unfinished.
+    ///
+    /// Example: wardein device enroll --csv charge-7.csv --map id=Seriennummer --ignore Bemerkung --dry-run
     Enroll(enroll::EnrollArgs),
     /// Enroll real devices: carry what they say on a line to the authority, and its answers back
+    ///
+    /// The device runs `wardein-device enroll --begin`, or speaks the same lines of JSON by itself (crates/device/README.md): one that
+    /// derives keys, or one whose key is in a TPM, as the tenant's policy for keys allows (`wardein attestation`). A line may bring one device after the
+    /// other. Asking again is safe: a device that was cut off starts over. Set a serial line up before, such as with
+    /// `stty -F /dev/ttyUSB0 115200 raw -echo`.
     Relay(relay::RelayArgs),
     /// List a tenant's devices
     List(ListArgs),
@@ -34,10 +45,23 @@ pub(crate) enum DeviceCommand {
     /// Take a device out of trust until a human decides
     Quarantine(state::SetArgs),
     /// Bring a quarantined device back, or let a station enroll a device again
+    ///
+    /// Without --reenroll the device goes on with the keys that it has, and must rekey before anything else; anyone else who holds its
+    /// state is shut out by that. If the copy was ahead of the device, the alarm comes again: then, and where the state is lost,
+    /// --reenroll. What was sealed under the former keys cannot be opened after the new enrollment.
     Readmit(state::ReadmitArgs),
     /// End a device's service as planned; it is out of trust for good
+    ///
+    /// With --shred the device's keys are erased for good: its record is deleted, and then the key of its tenant and the root key are changed, so
+    /// that nothing is left that opens what the disk may still have of it. Backups that were taken before keep what they have. It takes an
+    /// administrator of the authority, and as long as a sweep of the tenant. The authority does all of it, also where this command is cut short or
+    /// the authority crashes: `wardein key deeds` shows how far it is, and the same command watches it again.
     Retire(state::RetireArgs),
     /// Offer a device to another tenant
+    ///
+    /// The other tenant's administrator accepts it with `wardein device accept`. Then the device goes over with its next contact, by
+    /// itself: it agrees on new keys, and has no other than those of the new tenant. Until then it is in service here. What it sealed
+    /// stays this tenant's; its certificates are revoked.
     Transfer(transfer::TransferArgs),
     /// Take a device that another tenant offers
     Accept(transfer::AcceptArgs),
@@ -46,6 +70,10 @@ pub(crate) enum DeviceCommand {
     /// List the open transfers from and to a tenant
     Transfers(transfer::TransfersArgs),
     /// Make a voucher, by which a device that speaks EST gets its first certificate
+    ///
+    /// The device gets its first certificate with it by EST, as the user and the password that are shown; once, and then by that
+    /// certificate. As a station, for a device that is not on record: it is from then on, pending, and active with its first certificate.
+    /// As an administrator, for one that is on record. A device has one voucher: another takes its place.
     Voucher(voucher::VoucherArgs),
     /// What happened to a device, without its signs of life
     History(HistoryArgs),

@@ -21,19 +21,25 @@ use wardein_pki::pem;
 #[derive(Debug, Subcommand)]
 pub(crate) enum FileCommand {
     /// Open a sealed file, as a platform with the right `file`, or with a reader's key
+    ///
+    /// The authority releases the file's key once, or again where the profile archives it, and its audit log says why. The file itself stays
+    /// here. A reader's key needs no authority.
     Open(OpenArgs),
     /// Print an identity for age and rage, which open sealed files with it through age-plugin-wardein
+    ///
+    /// `rage -d -i IDENTITY` and `age -d -i IDENTITY` then have keys released as the platform, each once or as the profile archives them. It holds
+    /// no secret, but the place of the platform's key.
     Identity(IdentityArgs),
     /// Tell what can be seen of a sealed file without a key. Nothing vouches for it
     Inspect(InspectArgs),
     /// Verify files by the statements beside them, offline, and tell whether one is missing between them or in another's place
+    ///
+    /// Beside each FILE is FILE.sig. The certificate must lead to one of the roots and have been valid when the file was sealed. Exits with 5 where a
+    /// file is missing before the last one, or in another's place. What is missing behind the last one cannot be seen.
     Verify(VerifyArgs),
 }
 
 /// `wardein file open`.
-///
-/// The authority releases the file's key once, or again where the profile archives it, and its audit log says why. The file itself stays
-/// here. A reader's key needs no authority.
 #[derive(Debug, Args)]
 pub(crate) struct OpenArgs {
     /// The sealed file
@@ -55,9 +61,6 @@ pub(crate) struct OpenArgs {
 }
 
 /// `wardein file identity`.
-///
-/// `rage -d -i IDENTITY` and `age -d -i IDENTITY` then have keys released as the platform, each once or as the profile archives them. It holds
-/// no secret, but the place of the platform's key.
 #[derive(Debug, Args)]
 pub(crate) struct IdentityArgs {
     /// The directory of the platform's identity
@@ -75,9 +78,6 @@ pub(crate) struct InspectArgs {
 }
 
 /// `wardein file verify`.
-///
-/// Beside each FILE is FILE.sig. The certificate must lead to one of the roots and have been valid when the file was sealed. Exits with 5 where a
-/// file is missing before the last one, or in another's place. What is missing behind the last one cannot be seen.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// The sealed files

@@ -13,24 +13,31 @@ pub(crate) enum KeyCommand {
     /// When devices' keys change, of a device or by a profile; and which key records are sealed under
     Status(devices::StatusArgs),
     /// Have devices agree on new keys; or change the root key, or a tenant's, while the authority serves
+    ///
+    /// --device, --profile and --devices ask devices for new keys: each hears of it with its next request and rekeys by itself, one that was
+    /// away when it is back; nothing is written for each device, however many there are.
+    ///
+    /// --root, and --tenant alone, change a key that records are sealed under, and nothing that devices hold. The root key: the authority's own
+    /// keys and those of tenants are sealed again at once, and the older versions are destroyed before the command ends; where it is cut short, the
+    /// authority goes on. A tenant's: its records are sealed again when they are next written, and by the sweep,
+    /// which this command goes on to do.
     Rotate(RotateArgs),
     /// Change when devices' keys change by themselves, for a whole tenant or a profile
+    ///
+    /// What is not given stays as it is. Period and number of uses hold for keys that are agreed from then on: `wardein key rotate` brings
+    /// them to the devices at once.
     Schedule(devices::ScheduleArgs),
     /// Go over the keys of all devices: erase what is out of retention, reseal records under an old key, drop old keys
+    ///
+    /// The authority does it by itself once a day, slowly. One that is interrupted starts again, and finds little to do.
     Sweep(storage::SweepArgs),
     /// Show what is under way in several steps: devices being shredded, the root key being changed
+    ///
+    /// The authority goes on with each by itself, whether or not the command that asked for it still runs, and after a crash.
     Deeds(deeds::DeedsArgs),
 }
 
 /// `wardein key rotate`.
-///
-/// --device, --profile and --devices ask devices for new keys: each hears of it with its next request and rekeys by itself, one that was
-/// away when it is back; nothing is written for each device, however many there are.
-///
-/// --root, and --tenant alone, change a key that records are sealed under, and nothing that devices hold. The root key: the authority's own
-/// keys and those of tenants are sealed again at once, and the older versions are destroyed before the command ends; where it is cut short, the
-/// authority goes on. A tenant's: its records are sealed again when they are next written, and by the sweep,
-/// which this command goes on to do.
 #[derive(Debug, Args)]
 pub(crate) struct RotateArgs {
     /// This device's keys

@@ -87,12 +87,23 @@ pub enum Inside {
     /// Make an administrator for one that has none.
     Recover(RecoverArgs),
     /// Take the root's key out of one.
+    ///
+    /// The service must be stopped. The file is durable before the key is erased in the authority, which goes on without it: it certifies
+    /// devices, operators and its server. It cannot make or renew CAs until the key is imported again. The root's revocation list is signed
+    /// for the time without it.
     ExportRoot(ExportRootArgs),
     /// Put it back.
+    ///
+    /// The service must be stopped.
     ImportRoot(ImportRootArgs),
     /// Replace its root.
+    ///
+    /// The service must be stopped. The former root stays trusted, and its key is erased, but in an HSM. The infrastructure CA is certified again by
+    /// the new root; issuing CAs go on under the former one until others follow them.
     RotateRoot(RotateRootArgs),
     /// Trust the root before that no more.
+    ///
+    /// The service must be stopped. A verifier that trusts the former root alone verifies neither devices nor the authority from then on.
     DropFormerRoot(DropFormerRootArgs),
     /// Look into its directory.
     Doctor(DoctorArgs),

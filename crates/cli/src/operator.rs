@@ -23,6 +23,8 @@ use wardein_client::{time as wire, v1, word};
 #[derive(Debug, Subcommand)]
 pub(crate) enum OperatorCommand {
     /// Issue an identity. Its key is made here and never sent; the directory that is made can be carried to where it is used
+    ///
+    /// Where the answer is lost, the key stays in DIR, and the same command again within a day gets the same certificate.
     Issue(issue::IssueArgs),
     /// Make a key that stays where it is made, and a request for who may sign it
     Request(request::RequestArgs),
@@ -35,8 +37,12 @@ pub(crate) enum OperatorCommand {
     /// List the invitations that are open
     Invitations(invitations::InvitationsArgs),
     /// Fetch an identity for such a token; its key is made here and never sent
+    ///
+    /// A token is good once. Where the answer is lost, the key stays in DIR, and the same command again gets the same certificate.
     Fetch(fetch::FetchArgs),
     /// Renew one's own identity: another key and certificate, beside the present ones until those end
+    ///
+    /// Where the answer is lost, the key stays in DIR, and the same command again within a day gets the same certificate.
     Renew(renew::RenewArgs),
     /// List operators
     List(ListArgs),
@@ -46,6 +52,9 @@ pub(crate) enum OperatorCommand {
     /// Revoke an operator: it is refused from now on
     Revoke(RevokeArgs),
     /// Make an administrator where none is left. The service must be stopped
+    ///
+    /// For when every administrator has expired, or none is trusted. It takes what `wardein serve` takes to start, and is on record in
+    /// the audit log as done by the owner of the machine.
     Recover(RecoverArgs),
 }
 

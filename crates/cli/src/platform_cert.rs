@@ -12,13 +12,13 @@ use wardein_pki::pem;
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlatformCertCommand {
     /// Have a platform's key certified, by a request that was made where the key is
+    ///
+    /// The CA of the tenant's devices signs it: one of an authority that was founded with `wardein init --devices-serve`. It is listed,
+    /// shown and revoked by `wardein cert`. Where the answer is lost, the same command again within a day gets the same certificate.
     Issue(IssueArgs),
 }
 
 /// `wardein platform-cert issue`.
-///
-/// The CA of the tenant's devices signs it: one of an authority that was founded with `wardein init --devices-serve`. It is listed,
-/// shown and revoked by `wardein cert`. Where the answer is lost, the same command again within a day gets the same certificate.
 #[derive(Debug, Args)]
 pub(crate) struct IssueArgs {
     /// What it is for

@@ -12,17 +12,20 @@ use wardein_pki::Pin;
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlatformPinCommand {
     /// Put the pins of a platform's keys; devices get them in the trust bundle
+    ///
+    /// A key is given by a file with its certificate or the key itself in PEM (openssl pkey -pubout), or by its pin: the base64 of the SHA-256
+    /// of its SubjectPublicKeyInfo (RFC 7469).
     Set(SetArgs),
     /// Make the next key the current one, and give the one that comes after it
+    ///
+    /// The platform goes over to the next key when this is done, and not before: a device that was off for six months knows the key that it
+    /// then has, by the pins of either epoch.
     Rotate(RotateArgs),
     /// Show the pins of a platform's keys
     Show(ShowArgs),
 }
 
 /// `wardein platform-pin set`.
-///
-/// A key is given by a file with its certificate or the key itself in PEM (openssl pkey -pubout), or by its pin: the base64 of the SHA-256
-/// of its SubjectPublicKeyInfo (RFC 7469).
 #[derive(Debug, Args)]
 pub(crate) struct SetArgs {
     /// The key that the platform has
@@ -39,9 +42,6 @@ pub(crate) struct SetArgs {
 }
 
 /// `wardein platform-pin rotate`.
-///
-/// The platform goes over to the next key when this is done, and not before: a device that was off for six months knows the key that it
-/// then has, by the pins of either epoch.
 #[derive(Debug, Args)]
 pub(crate) struct RotateArgs {
     /// The key that comes after it

@@ -39,7 +39,7 @@ pub(crate) struct PutArgs {
     /// How long a trust verdict may be kept: 0s to 1d [at first: 5m]
     #[arg(long, value_name = "TIME", value_parser = time::seconds)]
     verdict_lifetime: Option<u64>,
-    /// After how long a device is to agree on keys anew: 1h or more, 0s for only when it is asked [at first: 30d]
+    /// After how long a device is to agree on keys again: 1h or more, 0s for only when it is asked [at first: 30d]
     #[arg(long, value_name = "TIME", value_parser = time::seconds)]
     rekey_after: Option<u64>,
     /// Whether a clone alarm takes the device out of trust until a human decides [at first: true]

@@ -9,10 +9,6 @@ use std::path::{Path, PathBuf};
 use wardein_crypto::{KeyAlgorithm, SecretBytes};
 
 /// `wardein ca export-root`.
-///
-/// The service must be stopped. The file is durable before the key is erased in the authority, which goes on without it: it certifies
-/// devices, operators and its server. It cannot make or renew CAs until the key is imported again. The root's revocation list is signed
-/// for the time without it.
 #[derive(Debug, Args)]
 pub struct ExportRootArgs {
     /// The authority's directory
@@ -33,8 +29,6 @@ pub struct ExportRootArgs {
 }
 
 /// `wardein ca import-root`.
-///
-/// The service must be stopped.
 #[derive(Debug, Args)]
 pub struct ImportRootArgs {
     /// The file that `ca export-root` made
@@ -51,9 +45,6 @@ pub struct ImportRootArgs {
 }
 
 /// `wardein ca rotate-root`.
-///
-/// The service must be stopped. The former root stays trusted, and its key is erased, but in an HSM. The infrastructure CA is certified again by
-/// the new root; issuing CAs go on under the former one until others follow them.
 #[derive(Debug, Args)]
 pub struct RotateRootArgs {
     /// The authority's directory
@@ -81,8 +72,6 @@ impl RotateRootArgs {
 }
 
 /// `wardein ca drop-former-root`.
-///
-/// The service must be stopped. A verifier that trusts the former root alone verifies neither devices nor the authority from then on.
 #[derive(Debug, Args)]
 pub struct DropFormerRootArgs {
     /// The authority's directory

@@ -9,13 +9,13 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
     /// Move all records into another store, compare both, and close the former one for good; the same again goes on where it was cut short
+    ///
+    /// From the store that wardein.toml names into an empty one: the file or directory beside wardein.toml, or the database that `[postgresql]`
+    /// in wardein.toml names, in which `wardein db init` has made the tables. Revisions and audit numbers stay. At no moment can both be served.
     Migrate(MigrateStoreArgs),
 }
 
 /// `wardein store migrate`.
-///
-/// From the store that wardein.toml names into an empty one: the file or directory beside wardein.toml, or the database that `[postgresql]`
-/// in wardein.toml names, in which `wardein db init` has made the tables. Revisions and audit numbers stay. At no moment can both be served.
 #[derive(Debug, Args)]
 pub struct MigrateStoreArgs {
     /// The authority's directory

@@ -45,7 +45,7 @@ pub trait Prover {
     async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error>;
     /// Agrees on new keys and goes over to them.
     async fn rekey(&mut self) -> Result<(), Error>;
-    /// Whether keys are to be agreed anew.
+    /// Whether keys are to be agreed again.
     fn is_rekey_due(&self) -> bool;
     /// Goes over to another tenant, where the last reply said so; whether it did.
     async fn transfer_if_due(&mut self) -> Result<bool, Error>;

@@ -271,7 +271,7 @@ pub(crate) struct Enroll {
     pub(crate) udi: Option<String>,
     /// Replace a state that is there already, once the authority has agreed to another.
     #[arg(long)]
-    pub(crate) anew: bool,
+    pub(crate) again: bool,
     #[command(flatten)]
     pub(crate) settings: Settings,
 }

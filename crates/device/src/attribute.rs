@@ -1,4 +1,4 @@
-//! What the device measures of itself, anew for every proof.
+//! What the device measures of itself, again for every proof.
 
 use std::collections::BTreeMap;
 use std::fmt;

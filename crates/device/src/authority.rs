@@ -65,7 +65,7 @@ pub struct SignedReply {
 pub struct Reply {
     /// What the device believes, once it has checked the ack.
     pub acked: AckedReply,
-    /// The authority says that keys are to be agreed anew soon. Where somebody between said so, it costs one rekey.
+    /// The authority says that keys are to be agreed again soon. Where somebody between said so, it costs one rekey.
     pub rekey_due: bool,
     /// The authority says that the device is to go over to another tenant. Where somebody between said so, it costs one refused
     /// request.

@@ -125,7 +125,7 @@ fn sources(given: Vec<(String, String)>) -> Result<BTreeMap<AttributeName, Sourc
 
 async fn enroll_with(path: &Path, order: Enroll) -> Result<(), Error> {
     let Some((chain, key)) = order.station_cert.clone().zip(order.station_key.clone()) else {
-        return enroll_over_line(path, order.settings.into(), order.anew).await;
+        return enroll_over_line(path, order.settings.into(), order.again).await;
     };
     enroll_by_call(path, order, &chain, &key).await
 }
@@ -149,7 +149,7 @@ async fn enroll_by_call(path: &Path, order: Enroll, chain: &Path, key: &Path) ->
     }
     let root = Path::new(ROOT);
     let done =
-        enroll(&directory, &config, root, order.anew, &mut station, &mut SystemEntropy::default()).await?;
+        enroll(&directory, &config, root, order.again, &mut station, &mut SystemEntropy::default()).await?;
     println!("enrolled {}/{}, generation {}", config.device.tenant, config.device.device, done.generation);
     note(done)
 }
@@ -161,7 +161,7 @@ async fn enroll_by_call(_: &Path, _: Enroll, _: &Path, _: &Path) -> Result<(), E
     Err(Error::Config { field: "station-cert", why })
 }
 
-async fn enroll_over_line(path: &Path, given: Given, anew: bool) -> Result<(), Error> {
+async fn enroll_over_line(path: &Path, given: Given, again: bool) -> Result<(), Error> {
     let mut station = LineStation::new(stdin().lock(), stdout().lock());
     // Whether the station hears the end changes nothing: the state is saved, or is not.
     let done = match settle(path, given) {
@@ -173,7 +173,7 @@ async fn enroll_over_line(path: &Path, given: Given, anew: bool) -> Result<(), E
             }
             None => {
                 let (root, mut entropy) = (Path::new(ROOT), SystemEntropy::default());
-                enroll(&directory, &config, root, anew, &mut station, &mut entropy).await
+                enroll(&directory, &config, root, again, &mut station, &mut entropy).await
             }
         },
         Err(error) => Err(error),

@@ -36,7 +36,7 @@ pub struct Config {
     pub purposes: Purposes,
     /// Seconds between two signs of life.
     pub authenticate_every: u64,
-    /// Seconds after which the device agrees on keys anew by itself; 0 for only when the authority asks.
+    /// Seconds after which the device agrees on keys again by itself; 0 for only when the authority asks.
     ///
     /// The device's own setting, not the authority's: it holds even where nothing that the authority says comes through unspoiled.
     /// The authority keeps a time of its own, and asks in its replies when that is shorter.

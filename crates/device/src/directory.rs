@@ -192,7 +192,7 @@ impl Directory {
         (self.left, self.lock) = (None, None);
     }
 
-    /// Takes the directory for this process again, and tells whether the state must be read anew, because it is not as it was left.
+    /// Takes the directory for this process again, and tells whether the state must be read again, because it is not as it was left.
     /// It waits up to [`PATIENCE`](crate::PATIENCE). Where it does not rest, it does nothing.
     pub async fn wake(&mut self) -> Result<bool, Error> {
         if self.lock.is_some() {

@@ -21,16 +21,16 @@ pub struct Enrolled {
 }
 
 /// Enrolls the device of `config`, whose attributes lie below `root`, or brings an unfinished enrollment to its end.
-/// With `anew`, a state that is there already is replaced once the authority has agreed to another.
+/// With `again`, a state that is there already is replaced once the authority has agreed to another.
 pub async fn enroll(
     directory: &Directory,
     config: &Config,
     root: &Path,
-    anew: bool,
+    again: bool,
     station: &mut impl Station,
     entropy: &mut impl Entropy,
 ) -> Result<Enrolled, Error> {
-    let saved = if anew { None } else { directory.files().state(config)? };
+    let saved = if again { None } else { directory.files().state(config)? };
     if let Some(mut state) = saved {
         // An earlier run saved this and may not have been heard. A new request would be refused where it was.
         match confirm(directory, config, &mut state, station).await {

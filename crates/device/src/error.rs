@@ -68,7 +68,7 @@ pub enum Error {
     NotEnrolled(PathBuf),
     /// There is a state whose enrollment is known to the authority.
     #[error(
-        "the device is enrolled already; once an administrator has let it enroll anew, run enroll with --anew"
+        "the device is enrolled already; once an administrator has let it enroll again, run enroll with --again"
     )]
     AlreadyEnrolled,
     /// An attribute cannot be measured.
@@ -140,7 +140,7 @@ pub enum Error {
     #[cfg(feature = "tpm")]
     #[error(
         "the TPM does not open {}: another TPM sealed it, or this one before it was cleared, or it is damaged; put the directory back \
-         on its device, or have an administrator let the device enroll anew, remove state and state.key, and run: wardein-device \
+         on its device, or have an administrator let the device enroll again, remove state and state.key, and run: wardein-device \
          enroll (tpm-sealed-elsewhere)", .0.display()
     )]
     SealedElsewhere(PathBuf),

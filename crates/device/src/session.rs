@@ -33,13 +33,13 @@ pub struct Session<A, E> {
     root: PathBuf,
     /// When the last ack of this process came.
     contact: Option<Instant>,
-    /// Whether the last reply said that keys are to be agreed anew.
+    /// Whether the last reply said that keys are to be agreed again.
     is_rekey_asked: bool,
     /// Whether the last reply said that the device is to go over to another tenant.
     is_transfer_asked: bool,
 }
 
-/// Keys that were agreed anew.
+/// Keys that were agreed again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rekeyed {
     /// The new generation.
@@ -74,7 +74,7 @@ impl Asking<'_> {
 enum Attempt {
     /// With what opens a key in its body, where one was asked for.
     Acknowledged(Acknowledged, Option<MadeKeyOpener>),
-    /// Asking anew may help; if it does not, this is why it failed.
+    /// Asking again may help; if it does not, this is why it failed.
     Again(Error),
 }
 
@@ -142,7 +142,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     }
 
     /// Agrees on new keys and goes over to them. The new ones are on flash, and the former ones gone, before they are used; when
-    /// it fails anywhere, or its reply is lost, the device goes on with the former ones and may ask anew (DDKG-1 §6).
+    /// it fails anywhere, or its reply is lost, the device goes on with the former ones and may ask again (DDKG-1 §6).
     ///
     /// Where the authority does not allow suite 1, suite 2 is taken, if it is built in; never the other way round, for nothing but
     /// the channel vouches for a refusal.
@@ -180,7 +180,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         }
     }
 
-    /// Whether keys are to be agreed anew: by the device's own schedule, or because the last reply said so.
+    /// Whether keys are to be agreed again: by the device's own schedule, or because the last reply said so.
     pub fn is_rekey_due(&self) -> bool {
         let (agreed_at, after) = (self.state.schedule().not_before, self.config.rekey_after);
         self.is_rekey_asked || (after != 0 && agreed_at.saturating_add(after) <= self.known_time())
@@ -304,7 +304,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         self.request_measuring(&sources, asking).await
     }
 
-    /// Asks until it is acknowledged, or refused for a reason that asking anew does not mend.
+    /// Asks until it is acknowledged, or refused for a reason that asking again does not mend.
     async fn request_measuring(
         &mut self,
         sources: &BTreeMap<AttributeName, Source>,
@@ -323,7 +323,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
                     return Ok((acknowledged, opener));
                 }
                 Attempt::Again(error) => {
-                    tracing::debug!(%error, action = asking.action(), "asking anew");
+                    tracing::debug!(%error, action = asking.action(), "asking again");
                     last = error;
                 }
             }
@@ -397,7 +397,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
                 (self.is_rekey_asked, self.is_transfer_asked) = (rekey_due, transfer_due);
                 Ok(Attempt::Acknowledged(acknowledged, opener))
             }
-            // Somebody between changed the reply: it is not believed, and asking anew is safe.
+            // Somebody between changed the reply: it is not believed, and asking again is safe.
             Err(error @ DeviceError::AckWrong) => Ok(Attempt::Again(error.into())),
             Err(error) => Err(error.into()),
         }

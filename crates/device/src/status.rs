@@ -46,7 +46,7 @@ struct Enrollment {
     agreed_at: u64,
     /// The TPM that sealed the state, and opened it for this answer; `None` where it lies in the clear.
     sealed_by: Option<String>,
-    /// When it is agreed anew by the device's own schedule, in Unix seconds.
+    /// When it is agreed again by the device's own schedule, in Unix seconds.
     rekey_at: Option<u64>,
 }
 
@@ -142,8 +142,8 @@ impl fmt::Display for Status {
                 writeln!(f, "enrolled      {standing}")?;
                 writeln!(f, "generation    {} (suite {})", enrollment.generation, enrollment.suite)?;
                 writeln!(f, "agreed        {}", utc(enrollment.agreed_at))?;
-                let anew = enrollment.rekey_at.map_or_else(|| "when the authority asks".into(), utc);
-                writeln!(f, "rekeys        {anew}")?;
+                let again = enrollment.rekey_at.map_or_else(|| "when the authority asks".into(), utc);
+                writeln!(f, "rekeys        {again}")?;
                 writeln!(f, "epoch         {}", enrollment.epoch)?;
                 match &enrollment.sealed_by {
                     Some(tpm) => writeln!(f, "state         sealed by the TPM at {tpm}")?,

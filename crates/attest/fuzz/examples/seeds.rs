@@ -1,5 +1,5 @@
 //! Writes valid inputs for every target into `corpus/`, from what a real TPM gave: where fuzzing starts when there is no corpus yet.
-//! `cargo run --example seeds` in `crates/attest/fuzz`, after the vectors were written anew.
+//! `cargo run --example seeds` in `crates/attest/fuzz`, after the vectors were written again.
 
 use std::fs;
 use std::path::Path;

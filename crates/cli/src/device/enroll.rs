@@ -9,12 +9,6 @@ use std::path::{Path, PathBuf};
 use wardein_station::Play;
 
 /// `wardein device enroll`.
-///
-/// Columns: id (needed), model, udi, profile, and attr.NAME for attributes. They are separated by commas, semicolons or tabs; the text is
-/// UTF-8, or UTF-16 with its mark. Each good line becomes a device whose state is in OUT/ID, to go on with by `wardein-device --dir OUT/ID`;
-/// each bad line is reported by its number and reason. The same file again goes on with what an earlier run left unfinished.
-///
-/// Example: wardein device enroll --csv charge-7.csv --map id=Seriennummer --ignore Bemerkung --dry-run
 #[derive(Debug, Args)]
 pub(crate) struct EnrollArgs {
     /// The file, with a first line that names the columns

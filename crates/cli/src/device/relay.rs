@@ -12,10 +12,6 @@ use wardein_domain::{ModelName, ProfileName};
 use wardein_station::{Factory, STANDARD, Vouched};
 
 /// `wardein device relay`.
-///
-/// The device runs `wardein-device enroll --begin`, or speaks the same lines of JSON by itself (crates/device/README.md): one that
-/// derives keys, or one whose key is in a TPM, as the tenant's policy for keys allows (`wardein attestation`). A line may bring one device after the other. Asking again is safe: a device that was cut off begins anew. Set a serial line up before,
-/// such as with `stty -F /dev/ttyUSB0 115200 raw -echo`.
 #[derive(Debug, Args)]
 pub(crate) struct RelayArgs {
     /// A line: a serial device, or what the device writes and what it reads, such as two named pipes. May be repeated.

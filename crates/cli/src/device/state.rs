@@ -16,25 +16,16 @@ pub(crate) struct SetArgs {
 }
 
 /// `wardein device readmit`.
-///
-/// Without --enroll-anew the device goes on with the keys that it has, and must rekey before anything else; whoever else holds its
-/// state is shut out by that. If the copy was ahead of the device, the alarm comes again: then, and where the state is lost,
-/// --enroll-anew. What was sealed under the former keys cannot be opened after the new enrollment.
 #[derive(Debug, Args)]
 pub(crate) struct ReadmitArgs {
     /// Let a station enroll the device again, under the next generation
     #[arg(long)]
-    enroll_anew: bool,
+    reenroll: bool,
     #[command(flatten)]
     set: SetArgs,
 }
 
 /// `wardein device retire`.
-///
-/// With --shred the device's keys are erased for good: its record is deleted, and then the key of its tenant and the root key are changed, so
-/// that nothing is left that opens what the disk may still have of it. Backups that were taken before keep what they have. It takes an
-/// administrator of the authority, and as long as a sweep of the tenant. The authority does all of it, also where this command is cut short or
-/// the authority crashes: `wardein key deeds` shows how far it is, and the same command watches it again.
 #[derive(Debug, Args)]
 pub(crate) struct RetireArgs {
     /// Erase its keys, too. What it sealed can be opened by nobody any more
@@ -120,15 +111,15 @@ async fn erase(target: ResumeArgs, per_second: u32, out: Output) -> Result<(), F
 }
 
 pub(super) async fn readmit(args: ReadmitArgs, out: Output) -> Result<(), Failure> {
-    let ReadmitArgs { enroll_anew, set } = args;
+    let ReadmitArgs { reenroll, set } = args;
     let SetArgs { confirm, target } = set;
-    let how = if enroll_anew { "let a station enroll it anew" } else { "trust it after a rekey" };
+    let how = if reenroll { "let a station enroll it again" } else { "trust it after a rekey" };
     confirm.ask(&format!("readmit device {} and {how}", target.device))?;
     let session = target.connect.open().await?;
     let request = v1::ReadmitDeviceRequest {
         tenant: session.tenant(target.tenant)?,
         device_id: target.device,
-        enroll_anew,
+        enroll_anew: reenroll,
         reason: target.reason,
     };
     let answer = session.operator().readmit_device(request).await?;

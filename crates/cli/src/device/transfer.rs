@@ -7,10 +7,6 @@ use serde::Serialize;
 use wardein_client::{time as wire, v1, word};
 
 /// `wardein device transfer`.
-///
-/// The other tenant's administrator accepts it with `wardein device accept`. Then the device goes over with its next contact, by
-/// itself: it agrees on new keys, and has no other than those of the new tenant. Until then it is in service here. What it sealed
-/// stays this tenant's; its certificates are revoked.
 #[derive(Debug, Args)]
 pub(crate) struct TransferArgs {
     /// The device's id

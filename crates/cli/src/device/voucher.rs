@@ -9,10 +9,6 @@ use wardein_crypto::hex;
 use wardein_domain::VOUCHER_MARK;
 
 /// `wardein device voucher`.
-///
-/// The device gets its first certificate with it by EST, as the user and the password that are shown; once, and then by that
-/// certificate. As a station, for a device that is not on record: it is from then on, pending, and active with its first certificate.
-/// As an administrator, for one that is on record. A device has one voucher: another takes its place.
 #[derive(Debug, Args)]
 pub(crate) struct VoucherArgs {
     /// The device's id

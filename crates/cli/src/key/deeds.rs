@@ -7,8 +7,6 @@ use serde::Serialize;
 use wardein_client::{time as wire, v1, word};
 
 /// `wardein key deeds`.
-///
-/// The authority goes on with each by itself, whether or not the command that asked for it still runs, and after a crash.
 #[derive(Debug, Args)]
 pub(crate) struct DeedsArgs {
     #[command(flatten)]

@@ -29,9 +29,6 @@ pub(crate) struct StatusArgs {
 }
 
 /// `wardein key schedule`.
-///
-/// What is not given stays as it is. Period and number of uses hold for keys that are agreed from then on: `wardein key rotate` brings
-/// them to the devices at once.
 #[derive(Debug, Args)]
 pub(crate) struct ScheduleArgs {
     /// The tenant
@@ -46,7 +43,7 @@ pub(crate) struct ScheduleArgs {
     /// How many keys an epoch has; 0 for no bound
     #[arg(long, value_name = "N")]
     max_uses: Option<u64>,
-    /// After how long a device is to agree on keys anew: 1h or more, 0s for only when it is asked
+    /// After how long a device is to agree on keys again: 1h or more, 0s for only when it is asked
     #[arg(long, value_name = "TIME", value_parser = time::seconds)]
     rekey_after: Option<u64>,
     #[command(flatten)]

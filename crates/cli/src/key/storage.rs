@@ -10,8 +10,6 @@ use wardein_client::v1::sweep_request::Scope as SweepScope;
 use wardein_client::{Operator, v1};
 
 /// `wardein key sweep`.
-///
-/// The authority does it by itself once a day, slowly. One that is interrupted starts again, and finds little to do.
 #[derive(Debug, Args)]
 pub(crate) struct SweepArgs {
     /// One tenant only

@@ -14,8 +14,6 @@ use wardein_client::{Connection, Settings, unix_now, v1};
 use wardein_pki::{Csr, pem};
 
 /// `wardein operator fetch`.
-///
-/// A token is good once. Where the answer is lost, the key stays in DIR, and the same command again gets the same certificate.
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
     /// Where the authority answers

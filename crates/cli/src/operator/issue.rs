@@ -14,8 +14,6 @@ use wardein_client::{Refusal, number, time as wire, unix_now, v1};
 use wardein_pki::Csr;
 
 /// `wardein operator issue`.
-///
-/// Where the answer is lost, the key stays in DIR, and the same command again within a day gets the same certificate.
 #[derive(Debug, Args)]
 pub(crate) struct IssueArgs {
     #[command(flatten)]

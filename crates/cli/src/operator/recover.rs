@@ -5,9 +5,6 @@ use clap::Args;
 use std::path::PathBuf;
 
 /// `wardein operator recover`.
-///
-/// For when every administrator has expired, or none is trusted. It takes what `wardein serve` takes to start, and is on record in
-/// the audit log as done by the owner of the machine.
 #[derive(Debug, Args)]
 pub struct RecoverArgs {
     /// The authority's directory

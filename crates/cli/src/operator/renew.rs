@@ -9,8 +9,6 @@ use std::path::PathBuf;
 use wardein_client::{time as wire, v1};
 
 /// `wardein operator renew`.
-///
-/// Where the answer is lost, the key stays in DIR, and the same command again within a day gets the same certificate.
 #[derive(Debug, Args)]
 pub(crate) struct RenewArgs {
     /// For how long it is valid, such as 30d, at most as long as the present one; without it, as long

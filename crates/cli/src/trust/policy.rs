@@ -15,6 +15,11 @@ pub(crate) enum PolicyCommand {
     /// Show the policy of a profile, or of the tenant, and what holds there
     Show(ShowArgs),
     /// Set it, whole; or say on which devices it would change the verdict
+    ///
+    /// A rule is REASON=VERDICT, with VERDICT `restricted` or `not-trusted`, and REASON one of `silent:AGE`, `keys-old:AGE`,
+    /// `attestation-old:AGE` (an age such as 30d or 12h), `firmware-old:ATTRIBUTE:VERSION` (versions below that one, and those that are not on
+    /// record), `assurance-low:LEVEL` (keys less surely held than that), `key-shared`, `certificate-expired` and `certificate-not-yet-valid`.
+    /// Such as: --rule silent:7d=restricted --rule silent:30d=not-trusted --rule firmware-old:firmware:2.1.0=restricted
     Set(SetArgs),
 }
 
@@ -25,11 +30,6 @@ pub(crate) struct ShowArgs {
 }
 
 /// `wardein trust policy set`.
-///
-/// A rule is REASON=VERDICT, with VERDICT `restricted` or `not-trusted`, and REASON one of `silent:AGE`, `keys-old:AGE`,
-/// `attestation-old:AGE` (an age such as 30d or 12h), `firmware-old:ATTRIBUTE:VERSION` (versions below that one, and those that are not on
-/// record), `assurance-low:LEVEL` (keys less surely held than that), `key-shared`, `certificate-expired` and `certificate-not-yet-valid`.
-/// Such as: --rule silent:7d=restricted --rule silent:30d=not-trusted --rule firmware-old:firmware:2.1.0=restricted
 #[derive(Debug, Args)]
 pub(crate) struct SetArgs {
     #[command(flatten)]

@@ -4,7 +4,7 @@ use clap::Command;
 
 const TRANSCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/help.txt");
 
-/// Run with `WARDEIN_BLESS=1` to write it anew.
+/// Run with `WARDEIN_BLESS=1` to write it again.
 #[test]
 fn the_help_of_every_command_is_current() {
     let mut transcript = String::new();

@@ -90,10 +90,10 @@ const STATE_KEY: &str = "state.key";
 const MAX_STATE: usize = DeviceState::MAX_LEN + at_rest::OVERHEAD;
 const MAX_STATE_KEY: usize = 4 << 10;
 const STATE_DAMAGED: &str = "do not restore an old copy, it would look like a clone; have an administrator let the device \
-                             enroll anew, remove the file and run: wardein-device enroll";
-const STATE_KEY_DAMAGED: &str = "without it nobody opens the state; have an administrator let the device enroll anew, remove \
+                             enroll again, remove the file and run: wardein-device enroll";
+const STATE_KEY_DAMAGED: &str = "without it nobody opens the state; have an administrator let the device enroll again, remove \
                                  the file state and run: wardein-device enroll";
 const NOT_CONFIGURED: &str = "is missing, and the state is sealed by a TPM; put it back as it was. To do without, have an \
-                              administrator let the device enroll anew and run: wardein-device enroll --anew";
+                              administrator let the device enroll again and run: wardein-device enroll --again";
 const NOT_SEALED: &str = "the state is not sealed: that is chosen when the device is enrolled. Leave it out; or have an administrator \
-                          let the device enroll anew and run: wardein-device enroll --anew";
+                          let the device enroll again and run: wardein-device enroll --again";

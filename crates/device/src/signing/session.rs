@@ -57,7 +57,7 @@ impl<A: SigningAuthority, E: Entropy> SigningSession<A, E> {
         Ok(Self { directory, config, enrolled, signer, authority, entropy, time, contact: None })
     }
 
-    /// Asks until it is answered, or refused for a reason that asking anew does not mend.
+    /// Asks until it is answered, or refused for a reason that asking again does not mend.
     async fn request(&mut self, action: &'static str, body: &[u8]) -> Result<Acknowledged, Error> {
         let mut last = Error::Fault("asking");
         for _ in 0..ATTEMPTS {
@@ -71,7 +71,7 @@ impl<A: SigningAuthority, E: Entropy> SigningSession<A, E> {
                     }
                     return Ok(acknowledged);
                 }
-                // Somebody between changed the reply, or it took too long: asking anew is safe.
+                // Somebody between changed the reply, or it took too long: asking again is safe.
                 Err(error @ Error::Protocol(DeviceError::AckWrong)) => last = error,
                 Err(Error::Refused(refused)) if refused.action() == DeviceAction::AskAgain => {
                     last = Error::Refused(refused);
@@ -176,7 +176,7 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
 
     async fn wake(&mut self) -> Result<(), Error> {
         self.directory.wake().await?;
-        // Somebody may have enrolled the device anew.
+        // Somebody may have enrolled the device again.
         let files = self.directory.files();
         self.enrolled = files.signing_key()?.ok_or_else(|| files.no_signing_key())?;
         Ok(())

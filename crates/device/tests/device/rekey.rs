@@ -76,7 +76,7 @@ async fn no_fault_between_two_durable_steps_parts_the_two_ends() {
                 let mut plan = vec![None; failing];
                 plan.push(Some(fault));
                 authority.fault(&plan);
-                // A reply that was changed is asked for anew by itself.
+                // A reply that was changed is asked for again by itself.
                 let first = session.rekey().await;
                 let must_fail = failing == 0 && fault != Fault::AnswerChanged;
                 assert_eq!(first.is_err(), must_fail, "{what}");

@@ -79,7 +79,7 @@ async fn endless_refusals_end() {
     authority.fault(&[Some(Fault::Refused("device-suspended")); 100]);
     let error = device.session().unwrap().authenticate().await.unwrap_err();
     assert!(error.to_string().contains("device-suspended"), "{error}");
-    assert_eq!(authority.calls().len(), 2, "asking anew mends nothing");
+    assert_eq!(authority.calls().len(), 2, "asking again mends nothing");
 }
 
 #[tokio::test]

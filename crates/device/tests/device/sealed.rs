@@ -198,7 +198,7 @@ async fn a_copy_is_nothing_without_the_tpm_and_what_was_changed_does_not_open() 
         let output = run(&stolen.path(), arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains("(tpm-sealed-elsewhere)") && said.contains("enroll anew"), "{said}");
+        assert!(said.contains("(tpm-sealed-elsewhere)") && said.contains("enroll again"), "{said}");
         assert!(output.stdout.is_empty());
     }
     assert!(!shows(&stolen.path(), &held));
@@ -240,7 +240,7 @@ async fn a_copy_is_nothing_without_the_tpm_and_what_was_changed_does_not_open() 
     assert!(
         matches!(device.session().err().unwrap(), Error::Damaged { path, .. } if path.ends_with("state.key"))
     );
-    // An enrollment that is not anew makes no other key for a state that is there.
+    // An enrollment that is not again makes no other key for a state that is there.
     assert!(matches!(device.enroll(false).await, Err(Error::Damaged { .. })));
     assert!(!path.exists());
     fs::write(&path, &key).unwrap();

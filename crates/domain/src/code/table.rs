@@ -271,7 +271,7 @@ codes! {
     /// Only a device that derives its keys may ask for this action.
     ActionNeedsDerivedKeys = "action-needs-derived-keys", Invalid, "Enroll the device with DDKG, or do without the action.";
     /// The device may have agreed on these keys after the backup that the authority was restored from.
-    KeysAfterBackup = "keys-after-backup", Precondition, "`wardein device readmit --enroll-anew`, then enroll the device at a station.";
+    KeysAfterBackup = "keys-after-backup", Precondition, "`wardein device readmit --reenroll`, then enroll the device at a station.";
     /// Whether the key was spent between the backup and the restore is unknown.
     KeyFromBeforeRestore = "key-from-before-restore", Precondition, "Set `archive` in the device's profile where keys may be given out again.";
 

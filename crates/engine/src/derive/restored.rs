@@ -70,7 +70,7 @@ fn is_known(record: &Record, generation: u64) -> bool {
 fn keys_lost(generation: u64) -> Error {
     let message = format_args!(
         "generation {generation} was agreed after the backup that this authority was restored from, and is unknown here; have an \
-         administrator run `wardein device readmit --enroll-anew`, and enroll the device at a station"
+         administrator run `wardein device readmit --reenroll`, and enroll the device at a station"
     );
     Error::new(ErrorCode::KeysAfterBackup, message)
 }

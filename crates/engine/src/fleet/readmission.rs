@@ -11,17 +11,17 @@ use wardein_port::{Change, Table};
 
 impl Engine {
     /// Brings a quarantined device back into trust with its existing keys; it must rekey first, which shuts out any other holder
-    /// of its state, and its certificates count as revoked, which a copy may hold too. With `enroll_anew`, a station may enroll
+    /// of its state, and its certificates count as revoked, which a copy may hold too. With `reenroll`, a station may enroll
     /// it again, and until then nothing is accepted from it. Asking twice is fine.
     pub async fn readmit_device(
         &self,
         caller: &Caller,
         name: DeviceName,
-        enroll_anew: bool,
+        reenroll: bool,
         reason: Reason,
     ) -> Result<Device, Error> {
         self.require_tenant(caller, &name.tenant)?;
-        let to = if enroll_anew { DeviceState::Pending } else { DeviceState::Active };
+        let to = if reenroll { DeviceState::Pending } else { DeviceState::Active };
         let decide = |tx: &mut Tx<'_>| {
             let (version, mut row) = self.device_row(tx, &name)?;
             let from = row.state;
@@ -30,7 +30,7 @@ impl Engine {
             }
             let may_come = match from {
                 DeviceState::Quarantined => true,
-                DeviceState::Active | DeviceState::Suspended => enroll_anew,
+                DeviceState::Active | DeviceState::Suspended => reenroll,
                 DeviceState::Pending
                 | DeviceState::Revoked
                 | DeviceState::Retired
@@ -48,10 +48,10 @@ impl Engine {
             row.rotation = RotationRow::from(rotation);
             let mut change = Change::default();
             change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
-            if enroll_anew {
+            if reenroll {
                 self.void_transfer(tx, &mut change, &name)?;
             }
-            match self.load_keys(tx, &name)?.filter(|_| !enroll_anew) {
+            match self.load_keys(tx, &name)?.filter(|_| !reenroll) {
                 // So that no number of the other holder keeps the device from its rekey (DDKG-1 §6.1).
                 Some(Held { cold, version, mut keys }) => {
                     let time = self.authority_time(self.clock.now_ms());

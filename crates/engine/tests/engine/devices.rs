@@ -13,8 +13,8 @@ fn reason() -> Reason {
 }
 
 impl World {
-    async fn readmit(&self, device: &TestDevice, enroll_anew: bool) -> Result<Device, Error> {
-        self.engine.readmit_device(&self.admin, device.name.clone(), enroll_anew, reason()).await
+    async fn readmit(&self, device: &TestDevice, reenroll: bool) -> Result<Device, Error> {
+        self.engine.readmit_device(&self.admin, device.name.clone(), reenroll, reason()).await
     }
 
     async fn set(&self, device: &TestDevice, state: DeviceState) -> Result<Device, Error> {
@@ -139,7 +139,7 @@ async fn what_was_certified_before_a_readmission_counts_as_revoked() {
 }
 
 #[tokio::test]
-async fn a_device_that_may_enroll_anew_gets_the_next_generation_and_nothing_before_that() {
+async fn a_device_that_may_reenroll_gets_the_next_generation_and_nothing_before_that() {
     let mut world = World::new().await;
     let (mut device, mut copy) = world.cloned().await;
     let early = world.enroll_again("pump-1").await.err().unwrap();
@@ -190,8 +190,8 @@ async fn who_may_not_be_readmitted() {
     for _ in 0..2 {
         world.set(&device, DeviceState::Retired).await.unwrap();
     }
-    for enroll_anew in [false, true] {
-        refused(world.readmit(&device, enroll_anew).await.unwrap_err());
+    for reenroll in [false, true] {
+        refused(world.readmit(&device, reenroll).await.unwrap_err());
     }
     refused(world.set(&device, DeviceState::Active).await.unwrap_err());
 }

@@ -93,7 +93,7 @@ impl World {
         (device, reply.map_err(|error| error.code.as_str()))
     }
 
-    async fn let_enroll_anew(&self, id: &str) {
+    async fn let_reenroll(&self, id: &str) {
         let reason = "state lost".parse().unwrap();
         self.engine.readmit_device(&self.admin, name("klinik", id), true, reason).await.unwrap();
     }
@@ -107,7 +107,7 @@ async fn a_station_without_quota_takes_no_device_over() {
     let tag = pending.finish(&reply.unwrap());
     assert_eq!(world.enroll_by(&none, "a").await.1.unwrap_err(), "quota-exhausted", "it is pending");
     world.engine.confirm(&small, "a".parse().unwrap(), tag).await.unwrap();
-    world.let_enroll_anew("a").await;
+    world.let_reenroll("a").await;
     for _ in 0..2 {
         // Also the station that enrolled it has no place left.
         for station in [&none, &small] {
@@ -171,13 +171,13 @@ async fn a_signing_device_that_was_readmitted_costs_a_place_too() {
         enroll(&two, &csrs[0]).await.unwrap();
     }
     assert_eq!(world.used(&two).await, 1);
-    world.let_enroll_anew("s-1").await;
+    world.let_reenroll("s-1").await;
     assert_eq!(enroll(&none, &csrs[1]).await, Err("quota-exhausted"));
     for _ in 0..2 {
         enroll(&two, &csrs[1]).await.unwrap();
     }
     assert_eq!(world.used(&two).await, 2);
-    world.let_enroll_anew("s-1").await;
+    world.let_reenroll("s-1").await;
     assert_eq!(enroll(&two, &csrs[0]).await, Err("quota-exhausted"));
 }
 

@@ -135,7 +135,7 @@ fn sign(tpm: &Tpm, message: &[u8]) -> Vec<u8> {
     tpm.read("signed")
 }
 
-/// A PKCS#10 request for the TPM's key: that of another key, with the point changed and signed anew.
+/// A PKCS#10 request for the TPM's key: that of another key, with the point changed and signed again.
 fn certificate_request(tpm: &Tpm) -> Vec<u8> {
     let other = csr();
     let start = usize::from(other[1] & 0x7f) + 2;

@@ -94,7 +94,7 @@ impl World {
         Self { store, clock, signers, engine, admin, station, platform }
     }
 
-    /// The same authority after its process was started anew.
+    /// The same authority after its process was started again.
     pub(crate) async fn restart(&mut self) {
         self.store = self.store.restart();
         self.engine = opened(&self.store, &self.clock, &self.signers).await;

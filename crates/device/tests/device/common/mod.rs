@@ -427,10 +427,10 @@ impl Device {
         self.home.path()
     }
 
-    pub(crate) async fn enroll(&self, anew: bool) -> Result<Enrolled, Error> {
+    pub(crate) async fn enroll(&self, again: bool) -> Result<Enrolled, Error> {
         let directory = Directory::create(&self.path())?;
         let (config, mut station) = (self.authority.config(), self.authority.clone());
-        enroll(&directory, &config, self.root(), anew, &mut station, &mut SystemEntropy::default()).await
+        enroll(&directory, &config, self.root(), again, &mut station, &mut SystemEntropy::default()).await
     }
 
     /// Another process beside those that are there.

@@ -133,7 +133,7 @@ impl Run {
                     device.is_ahead |= std::mem::take(&mut device.has_changed);
                 }
             }
-            // However large the fleet is: a process that dies loads all of it anew.
+            // However large the fleet is: a process that dies loads all of it again.
             if now >= next_crash {
                 next_crash = now + self.random.wait(ONE_YEAR / CRASHES_A_YEAR);
                 self.authority.crash_soon(4, &mut self.random);
@@ -195,7 +195,7 @@ impl Run {
         self.next.push(Reverse((now + wait, index)));
     }
 
-    /// A contact, and another one where it takes enrolling anew.
+    /// A contact, and another one where it takes enrolling again.
     async fn contact(&mut self, index: usize, is_calm: bool) -> Ended {
         let ended = self.contact_once(index, is_calm).await;
         let must_enroll = match ended {
