@@ -23,6 +23,24 @@ pub(crate) struct ListArgs {
     /// Those of one device
     #[arg(long, value_name = "ID")]
     device: Option<String>,
+    /// Not before this time: 2026-11-30T08:00:00Z, or so long ago, such as 24h
+    #[arg(long, value_name = "TIME", value_parser = time::past)]
+    since: Option<u64>,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = time::past, conflicts_with = "follow")]
+    until: Option<u64>,
+    /// By this actor, or by those whose names begin with it: station, station/klinik-nord
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+    /// This event, or those whose names begin with it: device, device.enroll
+    #[arg(long, value_name = "NAME")]
+    event: Option<String>,
+    /// What ended so: ok, refused, or a code
+    #[arg(long, value_name = "RESULT")]
+    result: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    limit: Option<usize>,
     /// The first entry's number
     #[arg(long, value_name = "N", default_value_t = 0)]
     from: u64,
@@ -141,37 +159,53 @@ impl AuditCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         let Self::List(args) = self;
         let session = args.connect.open().await?;
-        let tenant = args.tenant.or_else(|| session.tenant.clone()).unwrap_or_default();
-        let device = args.device.unwrap_or_default();
+        let asked = v1::ListEntriesRequest {
+            tenant: args.tenant.or_else(|| session.tenant.clone()).unwrap_or_default(),
+            device_id: args.device.unwrap_or_default(),
+            since: args.since.and_then(wire::at),
+            until: args.until.and_then(wire::at),
+            actor: args.actor.unwrap_or_default(),
+            event: args.event.unwrap_or_default(),
+            outcome: args.result.unwrap_or_default(),
+            first: args.from,
+            page_size: PAGE_SIZE,
+        };
         if args.follow {
-            return follow(&session, tenant, device, args.from, out).await;
+            return follow(&session, asked, out).await;
         }
-        print(&session, tenant, device, args.from, out).await
+        print(&session, asked, args.limit, out).await
     }
 }
 
-/// Prints all entries from `from` on.
-pub(crate) async fn print(
+/// Prints the entries that are asked for, at most `limit`.
+async fn print(
     session: &Session,
-    tenant: String,
-    device: String,
-    from: u64,
+    asked: v1::ListEntriesRequest,
+    limit: Option<usize>,
     out: Output,
 ) -> Result<(), Failure> {
-    let (entries, _) = read(session, &tenant, &device, from).await?;
+    let (entries, _) = read(session, asked, limit.unwrap_or(usize::MAX)).await?;
     out.list("entries", &entries)
 }
 
-async fn follow(
-    session: &Session,
-    tenant: String,
-    device: String,
-    mut from: u64,
-    out: Output,
-) -> Result<(), Failure> {
+async fn follow(session: &Session, mut asked: v1::ListEntriesRequest, out: Output) -> Result<(), Failure> {
+    let mut is_away = false;
     loop {
-        let (entries, next) = read(session, &tenant, &device, from).await?;
-        from = next;
+        let (entries, next) = match read(session, asked.clone(), usize::MAX).await {
+            // It is restarted, or the way to it is down for a while: nothing is lost meanwhile.
+            Err(Failure::Unreachable(why)) => {
+                if !is_away {
+                    out.on_standard_error().write(&format!("waiting for the authority: {why}\n"))?;
+                }
+                is_away = true;
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            read => read?,
+        };
+        is_away = false;
+        // What was found since is behind it: the time is not looked for again.
+        (asked.first, asked.since) = (next, asked.since.filter(|_| next == 0));
         for entry in entries.iter().filter(|entry| entry.event.event != READING) {
             if out.is_json() { out.json(entry)? } else { out.write(&(entry.cells().join("  ") + "\n"))? }
         }
@@ -179,26 +213,22 @@ async fn follow(
     }
 }
 
-/// All entries from `from` on that there are now, and the number to go on from.
+/// The entries that there are now, at most `limit`, and the number to go on from.
 async fn read(
     session: &Session,
-    tenant: &str,
-    device: &str,
-    from: u64,
+    mut asked: v1::ListEntriesRequest,
+    limit: usize,
 ) -> Result<(Vec<Entry>, u64), Failure> {
     let operator = session.operator();
-    let (mut entries, mut at): (Vec<Entry>, _) = (Vec::new(), from);
+    let (mut entries, mut at): (Vec<Entry>, _) = (Vec::new(), asked.first);
     loop {
-        let request = v1::ListEntriesRequest {
-            tenant: tenant.to_owned(),
-            device_id: device.to_owned(),
-            first: at,
-            page_size: PAGE_SIZE,
-        };
-        let page = operator.list_entries(request).await?;
+        asked.first = at;
+        let page = operator.list_entries(asked.clone()).await?;
         entries.extend(page.entries.into_iter().map(Entry::from));
+        entries.truncate(limit);
         let after_last = entries.last().map_or(at, |entry| entry.sequence + 1);
         match page.next {
+            _ if entries.len() == limit => return Ok((entries, after_last)),
             0 => return Ok((entries, after_last.max(at))),
             // Otherwise a faulty authority would be asked without end.
             next if next <= at => {

@@ -1,6 +1,6 @@
 //! Times and durations as people write and read them.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds of a text such as `30d`, `12h` or `1d 6h`.
 pub(crate) fn seconds(text: &str) -> Result<u64, String> {
@@ -19,6 +19,17 @@ pub(crate) fn moment(text: &str) -> Result<u64, String> {
         .map_err(|error| format!("{error}; write it in UTC as 2026-11-29T08:00:00Z or 2026-11-29"))?;
     let since = moment.duration_since(UNIX_EPOCH).map_err(|_| "times begin in 1970".to_owned())?;
     Ok(since.as_secs())
+}
+
+/// The Unix second of a text such as [`moment`] takes, or of one that says how long ago it was, such as `24h`.
+pub(crate) fn past(text: &str) -> Result<u64, String> {
+    match seconds(text) {
+        Ok(ago) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            Ok(now.saturating_sub(ago))
+        }
+        Err(_) => moment(text).map_err(|error| format!("{error}, or as 24h for so long ago")),
+    }
 }
 
 /// A Unix second as RFC 3339 in UTC; nothing for 0, which stands for none.

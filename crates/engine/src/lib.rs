@@ -20,6 +20,7 @@ mod sign;
 mod trust;
 mod update;
 
+pub use access::audit::{AuditFilter, Ended};
 pub use access::bearer_tokens::{BearerToken, BearerTokenId, MadeBearerToken};
 pub use access::grants::{Grant, GrantOrder};
 pub use access::invitations::{Invitation, InvitationId, InvitationOrder};

@@ -6,6 +6,7 @@ use crate::rows;
 use crate::rows::audit::decode;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{AuditEntry, DeviceId, ErrorKind, Event, FieldName, Method, Outcome, Target, TenantId};
+use wardein_port::Entries;
 
 impl Engine {
     /// Records that a call of an authenticated caller was refused, and which device it named. A failure to record it is returned:
@@ -32,44 +33,45 @@ impl Engine {
         self.record(entry).await
     }
 
-    /// Entries that the caller may see, from number `from` on, and the number to continue from; 0 at the end. Reading is recorded
-    /// first.
+    /// Entries that the caller may see and that the filter lets through, from number `from` on, and the number to continue from; 0 at the
+    /// end. A page may have fewer than `limit`, or none, and still name a next one. Reading is recorded first.
     ///
     /// The entries of a tenant have numbers of their own, from 1 on without gaps, no matter who asks: the numbers of the whole log would
     /// tell a tenant how much the others do.
     pub async fn list_audit(
         &self,
         caller: &Caller,
-        tenant: Option<TenantId>,
-        device: Option<DeviceId>,
+        filter: AuditFilter,
         from: u64,
         limit: usize,
     ) -> Result<(Vec<(u64, AuditEntry)>, u64), Error> {
         let limit = Page { size: limit, after: None }.limit()?;
-        let tenant = self.visible_tenant(caller, tenant)?;
-        if device.is_some() && tenant.is_none() {
+        let tenant = self.visible_tenant(caller, filter.tenant.clone())?;
+        if filter.device.is_some() && tenant.is_none() {
             return Err(Error::wrong("tenant", "name the tenant of the device"));
         }
         let target = tenant.clone().map_or(Target::Audit, Target::AuditOf);
         self.record(self.entry(caller, Event::AuditRead, target, Outcome::Done)).await?;
         let key = tenant.as_ref().map(rows::log_key);
-        let wanted = tenant.as_ref().zip(device.as_ref());
         let (mut next, mut scanned) = (from.max(1), 0);
+        if let Some(since) = filter.since_ms {
+            next = next.max(self.first_since(key.as_deref(), since).await?);
+        }
         let mut entries = Vec::new();
-        // One more than fit says whether there is a next page. A rare device is looked for in large pages.
-        let size = if wanted.is_some() { Page::MAX } else { limit + 1 };
+        // One more than fit says whether there is a next page. Rare entries are looked for in large pages.
+        let size = if filter.is_rare() { Page::MAX } else { limit + 1 };
         while scanned < SCANNED {
-            let page = match &key {
-                Some(key) => self.store.audit_of(key, next, size).await?,
-                None => self.store.audit(next, size).await?,
-            };
+            let page = self.log(key.as_deref(), next, size).await?;
             let is_last = page.len() < size;
             for (number, value) in page {
+                let entry = decode(&value)?;
+                if filter.until_ms.is_some_and(|until| entry.time_ms >= until) {
+                    return Ok((entries, 0));
+                }
                 if entries.len() == limit {
                     return Ok((entries, number));
                 }
-                let entry = decode(&value)?;
-                if wanted.is_none_or(|(tenant, device)| is_about(&entry, tenant, device)) {
+                if filter.lets_through(tenant.as_ref(), &entry) {
                     entries.push((number, entry));
                 }
                 (next, scanned) = (number + 1, scanned + 1);
@@ -80,6 +82,90 @@ impl Engine {
         }
         Ok((entries, next))
     }
+
+    async fn log(&self, key: Option<&[u8]>, from: u64, limit: usize) -> Result<Entries, Error> {
+        Ok(match key {
+            Some(key) => self.store.audit_of(key, from, limit).await?,
+            None => self.store.audit(from, limit).await?,
+        })
+    }
+
+    /// The number of the first entry at or after a Unix millisecond; the one behind the last where there is none. The authority's time
+    /// rises from entry to entry, but for a clock that was set back (`wardein clock accept`): of what was written before that under later
+    /// times, some may be left out.
+    async fn first_since(&self, key: Option<&[u8]>, since: u64) -> Result<u64, Error> {
+        let is_before = async |number: u64| {
+            let found = self.log(key, number, 1).await?;
+            let time = found.first().map(|(_, value)| decode(value)).transpose()?;
+            Ok::<_, Error>(time.is_some_and(|entry| entry.time_ms < since))
+        };
+        // All up to `low` are before it; `high` is not, or there is no such entry.
+        let (mut low, mut high) = (0, 1_u64);
+        while is_before(high).await? {
+            (low, high) = (high, high.saturating_mul(2));
+        }
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if is_before(middle).await? { low = middle } else { high = middle }
+        }
+        Ok(high)
+    }
+}
+
+/// Which entries are asked for: those that all of it fits.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Those of one tenant; none for all that the caller may see.
+    pub tenant: Option<TenantId>,
+    /// Those of one device: what it did, what was done to it, and refused calls that named it.
+    pub device: Option<DeviceId>,
+    /// Not before this Unix millisecond.
+    pub since_ms: Option<u64>,
+    /// Before this Unix millisecond.
+    pub until_ms: Option<u64>,
+    /// By this actor, or those whose names begin with it and `/`: `station`, `station/klinik-nord`.
+    pub actor: Option<String>,
+    /// This event, or those whose names begin with it and `.`: `device`, `device.enroll`.
+    pub event: Option<String>,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// Which outcomes are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Ended {
+    /// All.
+    #[default]
+    Either,
+    /// What was refused.
+    Refused,
+    /// What ended in this: `ok`, or a code.
+    In(String),
+}
+
+impl AuditFilter {
+    fn is_rare(&self) -> bool {
+        let Self { device, actor, event, ended, .. } = self;
+        device.is_some() || actor.is_some() || event.is_some() || *ended != Ended::Either
+    }
+
+    fn lets_through(&self, tenant: Option<&TenantId>, entry: &AuditEntry) -> bool {
+        let begins = |text: String, asked: &String, parted: char| {
+            text.strip_prefix(asked.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(parted))
+        };
+        let Self { device, actor, event, ended, .. } = self;
+        let is_about_device =
+            || tenant.zip(device.as_ref()).is_none_or(|(tenant, device)| is_about(entry, tenant, device));
+        let is_ended = || match ended {
+            Ended::Either => true,
+            Ended::Refused => entry.outcome != Outcome::Done,
+            Ended::In(outcome) => entry.outcome.to_string() == *outcome,
+        };
+        actor.as_ref().is_none_or(|asked| begins(entry.actor.to_string(), asked, '/'))
+            && event.as_ref().is_none_or(|asked| begins(entry.event.to_string(), asked, '.'))
+            && is_ended()
+            && is_about_device()
+    }
 }
 
 /// Whether a device did it, it was done to the device, or it was refused when the device was named.
@@ -89,5 +175,5 @@ fn is_about(entry: &AuditEntry, tenant: &TenantId, device: &DeviceId) -> bool {
         || entry.field(FieldName::Device).is_some_and(|named| named == device_text(tenant, device))
 }
 
-/// How many entries are looked at for one page, so that a search for a rare device ends.
+/// How many entries are looked at for one page, so that a search for rare ones ends.
 const SCANNED: usize = 10_000;

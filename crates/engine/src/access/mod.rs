@@ -1,7 +1,7 @@
 //! Access: tenants, operators, invitations, bearer tokens, grants.
 
 mod answers;
-mod audit;
+pub(crate) mod audit;
 pub(crate) mod bearer_tokens;
 pub(crate) mod grants;
 pub(crate) mod invitations;

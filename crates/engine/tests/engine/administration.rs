@@ -2,7 +2,7 @@
 
 use crate::world::{World, caller, name, order};
 use wardein_domain::{Method, Role, TenantId};
-use wardein_engine::{DeviceFilter, Error, ErrorCode, ErrorKind, Page, RotationScope};
+use wardein_engine::{AuditFilter, DeviceFilter, Error, ErrorCode, ErrorKind, Page, RotationScope};
 
 const ALL: Page = Page { size: 1000, after: None };
 
@@ -63,7 +63,16 @@ async fn a_tenants_administrator_ends_at_its_tenant() {
             world.engine.list_devices(&anna, tenant.clone(), &DeviceFilter::default(), ALL).await.err(),
             world.engine.list_certificates(&anna, tenant.clone(), None, ALL).await.err(),
             world.engine.get_device(&anna, name(tenant.as_str(), "pump")).await.err(),
-            world.engine.list_audit(&anna, Some(tenant.clone()), None, 1, 10).await.err(),
+            world
+                .engine
+                .list_audit(
+                    &anna,
+                    AuditFilter { tenant: Some(tenant.clone()), ..AuditFilter::default() },
+                    1,
+                    10,
+                )
+                .await
+                .err(),
             world.engine.key_status(&anna, tenant.clone(), None, None).await.err(),
             world
                 .engine
@@ -128,7 +137,8 @@ async fn the_log_tells_what_was_done_and_what_was_refused() {
     world.device("pump-1").await;
     let refusal = Error::new(ErrorCode::RoleInsufficient, "a station does not ask");
     world.engine.record_refusal(&world.station, Method::Check, None, &refusal).await.unwrap();
-    let (entries, next) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+    let (entries, next) =
+        world.engine.list_audit(&world.admin, AuditFilter::default(), 1, 1000).await.unwrap();
     assert_eq!(next, 0);
     let said: Vec<_> =
         entries.iter().map(|(_, entry)| (entry.event.as_str(), entry.outcome.code())).collect();
@@ -147,11 +157,15 @@ async fn the_log_tells_what_was_done_and_what_was_refused() {
     );
     assert!(entries.iter().map(|(sequence, _)| *sequence).eq(1..=8), "no gaps");
 
-    let (first, next) = world.engine.list_audit(&world.admin, None, None, 1, 3).await.unwrap();
+    let (first, next) = world.engine.list_audit(&world.admin, AuditFilter::default(), 1, 3).await.unwrap();
     assert_eq!((first.len(), next), (3, 4));
     let device = Some("pump-1".parse().unwrap());
     let tenant = Some(world.tenant());
-    let (of_device, _) = world.engine.list_audit(&world.admin, tenant, device, 1, 10).await.unwrap();
+    let (of_device, _) = world
+        .engine
+        .list_audit(&world.admin, AuditFilter { tenant, device, ..AuditFilter::default() }, 1, 10)
+        .await
+        .unwrap();
     assert_eq!(of_device.len(), 2);
 }
 
@@ -205,7 +219,11 @@ async fn a_refused_call_is_found_by_the_device_that_it_named() {
     }
     world.engine.record_refusal(&world.station, Method::Check, None, &refusal).await.unwrap();
     let (tenant, device) = (Some(world.tenant()), Some(named.device));
-    let (found, _) = world.engine.list_audit(&world.admin, tenant, device, 1, 1000).await.unwrap();
+    let (found, _) = world
+        .engine
+        .list_audit(&world.admin, AuditFilter { tenant, device, ..AuditFilter::default() }, 1, 1000)
+        .await
+        .unwrap();
     let said: Vec<_> = found.iter().map(|(_, entry)| crate::world::facts(entry)).collect();
     assert_eq!(said, ["device=klinik/pump-9, message=there is no such device"; 2]);
     let (_, entry) = &found[0];

@@ -2,7 +2,7 @@
 
 use crate::world::{World, caller, order};
 use wardein_domain::{ErrorCode, Event, Method, Role, TenantId};
-use wardein_engine::{Caller, Error, Page};
+use wardein_engine::{AuditFilter, Caller, Ended, Error, Page};
 
 impl World {
     /// A second tenant, `lab`, with an auditor.
@@ -25,7 +25,7 @@ impl World {
     }
 
     async fn log(&self, by: &Caller, from: u64, limit: usize) -> (Vec<u64>, u64) {
-        let (entries, next) = self.engine.list_audit(by, None, None, from, limit).await.unwrap();
+        let (entries, next) = self.engine.list_audit(by, AuditFilter::default(), from, limit).await.unwrap();
         assert!(entries.iter().all(|(_, entry)| entry.tenant == by.principal.tenant));
         (entries.into_iter().map(|(number, _)| number).collect(), next)
     }
@@ -41,12 +41,17 @@ async fn a_tenants_entries_have_numbers_of_their_own_and_are_found_behind_any_nu
     assert_eq!(world.log(&reader, 1, 2).await, (vec![1, 2], 3), "others are not even counted");
     world.busy(100).await;
     assert_eq!(world.log(&reader, 3, 1000).await, (vec![3, 4, 5], 0));
-    let (by_admin, _) = world.engine.list_audit(&world.admin, Some(lab), None, 1, 1000).await.unwrap();
+    let (by_admin, _) = world
+        .engine
+        .list_audit(&world.admin, AuditFilter { tenant: Some(lab), ..AuditFilter::default() }, 1, 1000)
+        .await
+        .unwrap();
     let numbers: Vec<_> = by_admin.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5], "no matter who asks");
     assert_eq!(by_admin[0].1.event, Event::TenantCreated);
     // The whole log is the authority's.
-    let (all, next) = world.engine.list_audit(&world.admin, None, None, 12_000, 1000).await.unwrap();
+    let (all, next) =
+        world.engine.list_audit(&world.admin, AuditFilter::default(), 12_000, 1000).await.unwrap();
     assert_eq!((all.first().unwrap().0, next), (12_000, 0));
 }
 
@@ -58,11 +63,19 @@ async fn a_device_is_looked_for_in_its_tenants_entries_alone() {
     let (_, reader) = world.lab().await;
     let own = world.operator(Role::Auditor, Some("klinik"), "reader").await;
     let id = Some(device.name.device.clone());
-    let (found, next) = world.engine.list_audit(&own, None, id.clone(), 1, 1000).await.unwrap();
+    let (found, next) = world
+        .engine
+        .list_audit(&own, AuditFilter { device: id.clone(), ..AuditFilter::default() }, 1, 1000)
+        .await
+        .unwrap();
     let events: Vec<_> = found.iter().map(|(_, entry)| entry.event.to_string()).collect();
     let expected = ["device.enroll", "device.confirm", "device.authenticate", "device.authenticate"];
     assert_eq!((events.as_slice(), next), (&expected.map(String::from)[..], 0));
-    let (none, _) = world.engine.list_audit(&reader, None, id, 1, 1000).await.unwrap();
+    let (none, _) = world
+        .engine
+        .list_audit(&reader, AuditFilter { device: id, ..AuditFilter::default() }, 1, 1000)
+        .await
+        .unwrap();
     assert!(none.is_empty());
 }
 
@@ -115,4 +128,60 @@ async fn a_tenants_auditor_sees_its_tenant_and_no_other() {
     assert_eq!(names(&world.admin).await.len(), 2);
     let everywhere = world.operator(Role::Auditor, None, "outside").await;
     assert_eq!(names(&everywhere).await.len(), 2);
+}
+
+#[tokio::test]
+async fn entries_are_found_by_time_actor_event_and_outcome() {
+    let world = World::new().await;
+    let listed = async |filter: AuditFilter| {
+        let (entries, next) = world.engine.list_audit(&world.admin, filter, 1, 1000).await.unwrap();
+        assert_eq!(next, 0);
+        let reading = |(_, entry): &(u64, wardein_domain::AuditEntry)| entry.event != Event::AuditRead;
+        entries.into_iter().filter(reading).map(|(number, _)| number).collect::<Vec<_>>()
+    };
+    let begin = world.engine.now() * 1000;
+    world.busy(3).await;
+    world.clock.advance(60);
+    world.proven("pump-1").await;
+    let middle = begin + 60_000;
+    let all = listed(AuditFilter::default()).await;
+    let first = listed(AuditFilter { until_ms: Some(middle), ..AuditFilter::default() }).await;
+    let second = listed(AuditFilter { since_ms: Some(middle), ..AuditFilter::default() }).await;
+    assert!(first.len() >= 3 && second.len() >= 3, "{first:?} {second:?}");
+    assert_eq!([first, second.clone()].concat(), all);
+    let from_the_start = AuditFilter { since_ms: Some(0), ..AuditFilter::default() };
+    assert_eq!(listed(from_the_start).await, all);
+    let later = AuditFilter { since_ms: Some(u64::MAX), ..AuditFilter::default() };
+    assert!(listed(later).await.is_empty());
+    // Of a tenant too, whose entries have numbers of their own.
+    let klinik = Some("klinik".parse().unwrap());
+    let of_tenant = AuditFilter { tenant: klinik, since_ms: Some(middle), ..AuditFilter::default() };
+    assert_eq!(listed(of_tenant).await.len(), second.len());
+
+    for (actor, event, ended, count) in [
+        (Some("station"), None, Ended::Refused, 3),
+        (Some("station/klinik"), Some("call"), Ended::Refused, 3),
+        (Some("stat"), None, Ended::Either, 0),
+        (None, Some("call.refuse"), Ended::Either, 3),
+        (None, Some("call.refus"), Ended::Either, 0),
+        (None, Some("call"), Ended::In("role-denied".into()), 3),
+        (None, Some("call"), Ended::In("ok".into()), 0),
+        (Some("device"), Some("device.confirm"), Ended::In("ok".into()), 1),
+        (None, Some("device.enroll"), Ended::In("ok".into()), 1),
+    ] {
+        let (actor, event) = (actor.map(str::to_owned), event.map(str::to_owned));
+        let filter = AuditFilter { actor, event, ended, ..AuditFilter::default() };
+        assert_eq!(listed(filter.clone()).await.len(), count, "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_for_rare_entries_ends_and_says_where_to_go_on() {
+    let world = World::new().await;
+    world.busy(10_100).await;
+    let rare = AuditFilter { event: Some("tenant".into()), ..AuditFilter::default() };
+    let (found, next) = world.engine.list_audit(&world.admin, rare.clone(), 2, 10).await.unwrap();
+    assert!(found.len() < 10 && next >= 10_000, "{next}");
+    let (_, last) = world.engine.list_audit(&world.admin, rare, next, 10).await.unwrap();
+    assert_eq!(last, 0);
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use wardein_crypto::Digest;
 use wardein_ddkg::message::{ProofRequest, SealedPayload};
 use wardein_domain::{AuditEntry, DeviceState, Event, KeyKeeper, Right, Role, Serial, Verdict};
-use wardein_engine::{Engine, Error, ErrorKind, KeyPolicy, OpenAsk, Page, Ports, Subject};
+use wardein_engine::{AuditFilter, Engine, Error, ErrorKind, KeyPolicy, OpenAsk, Page, Ports, Subject};
 use wardein_port::Store;
 use wardein_testkit::{Chaos, ChaosStore, MemoryCustody};
 
@@ -195,7 +195,8 @@ async fn no_proof_is_accepted_after_the_suspension_that_it_met_on_its_way() {
         let expected = if is_first { Ok(()) } else { Err((ErrorKind::Denied, "suspended")) };
         assert_eq!(proved, expected, "elsewhere: {is_elsewhere}");
 
-        let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1_000).await.unwrap();
+        let (entries, _) =
+            world.engine.list_audit(&world.admin, AuditFilter::default(), 1, 1_000).await.unwrap();
         let entry = |event: Event, id: &str| {
             let is_it = |(_, entry): &&(u64, AuditEntry)| entry.event == event && entry.request_id == id;
             entries.iter().find(is_it).map(|(number, _)| *number)

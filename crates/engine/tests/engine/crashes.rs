@@ -3,6 +3,7 @@
 use crate::world::{CRASH_POINTS, TestDevice, World, csr};
 use wardein_ddkg::{Attributes, Suite};
 use wardein_domain::DeviceState;
+use wardein_engine::AuditFilter;
 
 /// Enrolls, confirms, proves and certifies, asking again after each failure as a device and its station would.
 async fn first_day(world: &mut World) -> (TestDevice, u32) {
@@ -40,7 +41,8 @@ async fn no_crash_loses_or_repeats_anything() {
             let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
             assert_eq!(record.state, DeviceState::Active);
             device.prove(&world.engine, "authenticate", b"").await.unwrap();
-            let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+            let (entries, _) =
+                world.engine.list_audit(&world.admin, AuditFilter::default(), 1, 1000).await.unwrap();
             let count =
                 |event: &str| entries.iter().filter(|(_, entry)| entry.event.as_str() == event).count();
             assert_eq!((count("device.enroll"), count("device.confirm")), (1, 1), "each was done once");

@@ -3,7 +3,7 @@
 use crate::world::{TestDevice, World, csr};
 use wardein_ddkg::Suite;
 use wardein_domain::{AuditEntry, DeviceState, Event, Reason, Verdict};
-use wardein_engine::{Device, DeviceFilter, Error, ErrorKind, Page, RotationScope, Subject};
+use wardein_engine::{AuditFilter, Device, DeviceFilter, Error, ErrorKind, Page, RotationScope, Subject};
 use wardein_port::Store;
 
 const ALL: Page = Page { size: 1000, after: None };
@@ -263,7 +263,7 @@ async fn a_history_has_no_signs_of_life_and_comes_in_pages() {
             ("key.rotate", "ok"),
         ]
     );
-    let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+    let (entries, _) = world.engine.list_audit(&world.admin, AuditFilter::default(), 1, 1000).await.unwrap();
     assert!(
         entries.iter().any(|(_, entry)| entry.target.to_string() == "audit/device/klinik/pump-1"),
         "reading is recorded"

@@ -3,7 +3,7 @@
 use crate::world::{START, TestDevice, World, csr};
 use wardein_ddkg::{Attributes, Suite};
 use wardein_domain::{Call, DeviceState, Event, ProfileFields, Reason, RekeyGate};
-use wardein_engine::ProfilePut;
+use wardein_engine::{AuditFilter, ProfilePut};
 use wardein_engine::{DeviceKeys, Error, ErrorKind, RotationScope};
 
 fn reason() -> Reason {
@@ -36,7 +36,8 @@ impl World {
     }
 
     async fn refusals(&self) -> Vec<(String, String)> {
-        let (entries, _) = self.engine.list_audit(&self.admin, None, None, 1, 1000).await.unwrap();
+        let (entries, _) =
+            self.engine.list_audit(&self.admin, AuditFilter::default(), 1, 1000).await.unwrap();
         let refused = entries.into_iter().filter(|(_, entry)| entry.event == Event::CallRefused);
         refused.map(|(_, entry)| (entry.actor.to_string(), entry.outcome.to_string())).collect()
     }
@@ -299,6 +300,6 @@ async fn a_clone_is_reported_and_not_quarantined_where_the_profile_says_so() {
     assert_eq!(alarm.code.as_str(), "clone-suspected");
     let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(record.state, DeviceState::Active);
-    let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+    let (entries, _) = world.engine.list_audit(&world.admin, AuditFilter::default(), 1, 1000).await.unwrap();
     assert!(entries.iter().any(|(_, entry)| entry.event == Event::CloneSuspected));
 }

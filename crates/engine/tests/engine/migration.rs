@@ -2,7 +2,7 @@
 
 use crate::world::{World, open, order, ports};
 use wardein_domain::{DeviceState, Role};
-use wardein_engine::{DeviceFilter, Engine, ErrorCode, Page, migrate};
+use wardein_engine::{AuditFilter, DeviceFilter, Engine, ErrorCode, Page, migrate};
 use wardein_port::{Change, Store, Table};
 use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, commit};
 
@@ -45,7 +45,10 @@ async fn lists(world: &World, engine: &Engine) -> Vec<String> {
     }
     let operators = engine.list_operators(admin, Some(klinik.clone()), page()).await.unwrap();
     said.extend(operators.items.iter().map(|operator| operator.principal.to_string()));
-    let (entries, _) = engine.list_audit(admin, Some(klinik), None, 1, 25).await.unwrap();
+    let (entries, _) = engine
+        .list_audit(admin, AuditFilter { tenant: Some(klinik), ..AuditFilter::default() }, 1, 25)
+        .await
+        .unwrap();
     said.extend(entries.iter().map(|(number, entry)| format!("{number} {} {}", entry.event, entry.target)));
     said
 }

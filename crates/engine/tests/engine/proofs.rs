@@ -2,7 +2,7 @@
 
 use crate::world::{World, csr, facts, open};
 use wardein_domain::{Call, DeviceState, Event, FieldName};
-use wardein_engine::{ErrorKind, Page, Subject};
+use wardein_engine::{AuditFilter, ErrorKind, Page, Subject};
 
 #[tokio::test]
 async fn each_action_is_proved_and_safe_to_ask_twice() {
@@ -101,7 +101,7 @@ async fn a_device_that_is_not_active_is_refused_and_one_that_is_resumed_goes_on(
     set(DeviceState::Suspended).await;
     let refused = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
     assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "suspended"));
-    let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+    let (entries, _) = world.engine.list_audit(&world.admin, AuditFilter::default(), 1, 1000).await.unwrap();
     let entry = &entries.iter().find(|(_, entry)| entry.event == Event::CallRefused).unwrap().1;
     assert_eq!(
         (entry.actor.to_string().as_str(), entry.outcome.code()),
@@ -147,7 +147,7 @@ async fn a_clone_is_quarantined_with_the_evidence_on_record() {
         assert_eq!(refused.code.as_str(), "quarantined");
         world.restart().await;
     }
-    let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+    let (entries, _) = world.engine.list_audit(&world.admin, AuditFilter::default(), 1, 1000).await.unwrap();
     let alarm = entries.iter().find(|(_, entry)| entry.event == Event::CloneSuspected).unwrap();
     assert_eq!(alarm.1.target.to_string(), "device/klinik/pump-1");
     let said = facts(&alarm.1);

@@ -5,7 +5,7 @@ use crate::world::{World, csr, name};
 use wardein_crypto::{Digest, Entropy, P256SigningKey, P256VerifyingKey, SystemEntropy};
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
 use wardein_domain::{Assurance, Call, DeviceState, Event, KeyKeeper};
-use wardein_engine::{Error, ErrorKind, KeyPolicy, SignedReply, SignedRequest, Subject};
+use wardein_engine::{AuditFilter, Error, ErrorKind, KeyPolicy, SignedReply, SignedRequest, Subject};
 use wardein_pki::{Csr, PublicKey};
 
 /// A device whose key is in this process, and says so.
@@ -273,7 +273,7 @@ async fn another_key_is_not_certified_and_a_device_out_of_trust_is_refused_on_re
         "replayed"
     );
     device.ask(&world, "authenticate", b"").await.unwrap();
-    let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+    let (entries, _) = world.engine.list_audit(&world.admin, AuditFilter::default(), 1, 1000).await.unwrap();
     let refusals = entries.iter().filter(|(_, entry)| entry.event == Event::CallRefused);
     let found: Vec<_> = refusals.map(|(_, entry)| (entry.actor.to_string(), entry.outcome.code())).collect();
     let actor = || "device/klinik/pump-1".to_owned();

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use wardein_domain::{Event, FieldName};
-use wardein_engine::{Engine, Ports, Sweep, SweepProgress};
+use wardein_engine::{AuditFilter, Engine, Ports, Sweep, SweepProgress};
 use wardein_port::{Store, Table};
 use wardein_testkit::{Chaos, ChaosStore, CrashPoint, MemoryCustody, get};
 
@@ -285,7 +285,7 @@ async fn what_is_out_of_retention_is_erased_while_the_clock_is_believed() {
     world.engine.look_at_clock().await.unwrap();
     let doubted = sweep(&world.engine).await;
     assert!(!doubted.has_clock && doubted.erased == 0, "{doubted:?}");
-    let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+    let (entries, _) = world.engine.list_audit(&world.admin, AuditFilter::default(), 1, 1000).await.unwrap();
     let last = entries.iter().rfind(|(_, entry)| entry.event == Event::Swept).unwrap();
     assert_eq!(last.1.field(FieldName::ClockBelieved), Some("false"));
     world.clock.set(crate::world::START + 61 * DAY);

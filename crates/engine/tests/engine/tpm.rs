@@ -7,7 +7,7 @@ use wardein_crypto::{Digest, SecretBytes};
 use wardein_domain::{
     Assurance, DeviceState, EnrolledKey, Event, FieldName, Role, TpmChallenge, TpmEvidence,
 };
-use wardein_engine::{Error, ErrorKind, KeyOrder, KeyPolicy, Page, Subject, TpmActivation};
+use wardein_engine::{AuditFilter, Error, ErrorKind, KeyOrder, KeyPolicy, Page, Subject, TpmActivation};
 use wardein_port::{Store, Table};
 use wardein_testkit::SoftTpm;
 
@@ -102,7 +102,7 @@ async fn a_listed_tpm_is_enrolled_and_the_level_is_told_in_record_and_verdict_af
         );
         world.restart().await;
     }
-    let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+    let (entries, _) = world.engine.list_audit(&world.admin, AuditFilter::default(), 1, 1000).await.unwrap();
     let (_, entry) = entries.iter().find(|(_, entry)| entry.event == Event::KeyEnrolled).unwrap();
     assert_eq!(
         (entry.actor.to_string(), entry.target.to_string()),

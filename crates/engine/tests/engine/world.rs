@@ -9,8 +9,8 @@ use wardein_ddkg::message::{
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
 use wardein_domain::{AuditEntry, Call, Event, Field, Principal, Right, Role, TenantId};
 use wardein_engine::{
-    Acceptance, CaKeys, Caller, Engine, EnrollOrder, Error, GrantOrder, OperatorOrder, Ports, Proved,
-    found_with,
+    Acceptance, AuditFilter, CaKeys, Caller, Engine, EnrollOrder, Error, GrantOrder, OperatorOrder, Ports,
+    Proved, found_with,
 };
 use wardein_pki::Csr;
 use wardein_port::{Clock as _, Row, Signers, Store, Table};
@@ -131,7 +131,8 @@ impl World {
 
     /// The entries of one event, oldest first.
     pub(crate) async fn entries(&self, event: Event) -> Vec<AuditEntry> {
-        let (entries, _) = self.engine.list_audit(&self.admin, None, None, 1, 1000).await.unwrap();
+        let (entries, _) =
+            self.engine.list_audit(&self.admin, AuditFilter::default(), 1, 1000).await.unwrap();
         entries.into_iter().map(|(_, entry)| entry).filter(|entry| entry.event == event).collect()
     }
 

@@ -12,15 +12,32 @@ pub struct ListEntriesRequest {
     #[prost(uint64, tag = "3")]
     pub first: u64,
     /// At most 1000; a larger value counts as 1000. 0 for 100.
-    ///
-    /// Next unused field number: 5.
     #[prost(uint32, tag = "4")]
     pub page_size: u32,
+    /// Not before this time, found without looking at what is before it. Of entries that were written under later times, before the
+    /// authority's clock was set back, some may be left out. Unset for the beginning.
+    #[prost(message, optional, tag = "5")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// Before this time; the list ends at the first entry that is not. Unset for no end.
+    #[prost(message, optional, tag = "6")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+    /// By this actor, or by those whose names begin with it and a slash: `station`, `station/klinik-nord`. Empty for all.
+    #[prost(string, tag = "7")]
+    pub actor: ::prost::alloc::string::String,
+    /// This event, or those whose names begin with it and a full stop: `device`, `device.enroll`. Empty for all.
+    #[prost(string, tag = "8")]
+    pub event: ::prost::alloc::string::String,
+    /// How it ended: `ok`, `refused` for all that is not, or a code. Empty for all.
+    ///
+    /// Next unused field number: 10.
+    #[prost(string, tag = "9")]
+    pub outcome: ::prost::alloc::string::String,
 }
 /// What ListEntries answers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListEntriesResponse {
-    /// The entries of this page, in order of their numbers.
+    /// The entries of this page, in order of their numbers. There may be fewer than were asked for, or none, and a next page all the same: a
+    /// page looks at 10,000 entries at most.
     #[prost(message, repeated, tag = "1")]
     pub entries: ::prost::alloc::vec::Vec<AuditEntry>,
     /// The sequence number to continue from; 0 at the end.

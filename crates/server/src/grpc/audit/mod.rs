@@ -5,7 +5,7 @@ pub(super) mod convert;
 use crate::edge::context::Context;
 use crate::grpc::convert::{page_size, parse_optional};
 use crate::grpc::{Api, reply};
-use convert::entry;
+use convert::{entry, filter};
 use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_engine::{Caller, Engine};
@@ -21,11 +21,10 @@ impl v1::audit_service_server::AuditService for Api {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
             context.may_be_about(&asked.tenant, &asked.device_id);
-            let tenant = parse_optional("tenant", &asked.tenant)?;
-            let device = parse_optional("device_id", &asked.device_id)?;
-            let limit = page_size(asked.page_size);
+            let (first, limit) = (asked.first, page_size(asked.page_size));
+            let filter = filter(asked)?;
             let read = async move |engine: Arc<Engine>, caller: Caller| {
-                let (entries, next) = engine.list_audit(&caller, tenant, device, asked.first, limit).await?;
+                let (entries, next) = engine.list_audit(&caller, filter, first, limit).await?;
                 Ok(v1::ListEntriesResponse { entries: entries.into_iter().map(entry).collect(), next })
             };
             Ok(self.scan(&context, read).await?)

@@ -410,6 +410,31 @@ async fn list_entries() {
             v1::ListEntriesRequest { tenant: String::new(), device_id: "pump-1".into(), ..good() },
             malformed("tenant"),
         ),
+        (
+            "a time that is none",
+            by,
+            v1::ListEntriesRequest { since: Some(Timestamp { seconds: -1, nanos: 0 }), ..good() },
+            malformed("since"),
+        ),
+        (
+            "an end that is none",
+            by,
+            v1::ListEntriesRequest { until: Some(Timestamp { seconds: 1, nanos: -1 }), ..good() },
+            malformed("until"),
+        ),
+        ("a long actor", by, v1::ListEntriesRequest { actor: "a".repeat(257), ..good() }, malformed("actor")),
+        (
+            "an event of two lines",
+            by,
+            v1::ListEntriesRequest { event: "device\nenroll".into(), ..good() },
+            malformed("event"),
+        ),
+        (
+            "an outcome with a space",
+            by,
+            v1::ListEntriesRequest { outcome: "not ok".into(), ..good() },
+            malformed("outcome"),
+        ),
         ("no such tenant", by, v1::ListEntriesRequest { tenant: "nowhere".into(), ..good() }, NO_TENANT),
         ("another's tenant", &world.foreign, good(), NO_TENANT),
         (
