@@ -427,7 +427,7 @@ type EnrollRequest struct {
 	// The maker's name of the model, at most 64 bytes; as all free text, without control, format (such as zero-width or bidirectional)
 	// and line-breaking characters.
 	Model string `protobuf:"bytes,7,opt,name=model,proto3" json:"model,omitempty"`
-	// The unique device identifier in GS1 form, such as `(01)09506000134352(21)4711`; empty where there is none.
+	// The unique device identifier, of GS1 (such as `(01)09506000134352(21)4711`), HIBCC or ICCBBA; empty where there is none.
 	Udi           string `protobuf:"bytes,8,opt,name=udi,proto3" json:"udi,omitempty"` // Next unused field number: 9.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1492,7 +1492,7 @@ type Subject struct {
 	Profile string `protobuf:"bytes,3,opt,name=profile,proto3" json:"profile,omitempty"`
 	// The maker's name of the model; empty where the station gave none.
 	Model string `protobuf:"bytes,4,opt,name=model,proto3" json:"model,omitempty"`
-	// The unique device identifier in GS1 form; empty where the station gave none.
+	// The unique device identifier, of GS1, HIBCC or ICCBBA; empty where the station gave none.
 	Udi string `protobuf:"bytes,5,opt,name=udi,proto3" json:"udi,omitempty"`
 	// When it was enrolled last.
 	EnrolledAt    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=enrolled_at,json=enrolledAt,proto3" json:"enrolled_at,omitempty"` // Next unused field number: 7.

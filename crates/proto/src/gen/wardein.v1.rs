@@ -1435,7 +1435,7 @@ pub struct Device {
     /// The maker's name of its model, at most 64 bytes; empty where the station named none.
     #[prost(string, tag = "5")]
     pub model: ::prost::alloc::string::String,
-    /// Its unique device identifier in GS1 form; empty where the station named none.
+    /// Its unique device identifier, of GS1, HIBCC or ICCBBA; empty where the station named none.
     #[prost(string, tag = "6")]
     pub udi: ::prost::alloc::string::String,
     /// When it was enrolled last.
@@ -10910,7 +10910,7 @@ pub struct EnrollRequest {
     /// and line-breaking characters.
     #[prost(string, tag = "7")]
     pub model: ::prost::alloc::string::String,
-    /// The unique device identifier in GS1 form, such as `(01)09506000134352(21)4711`; empty where there is none.
+    /// The unique device identifier, of GS1 (such as `(01)09506000134352(21)4711`), HIBCC or ICCBBA; empty where there is none.
     ///
     /// Next unused field number: 9.
     #[prost(string, tag = "8")]
@@ -17001,7 +17001,7 @@ pub struct Subject {
     /// The maker's name of the model; empty where the station gave none.
     #[prost(string, tag = "4")]
     pub model: ::prost::alloc::string::String,
-    /// The unique device identifier in GS1 form; empty where the station gave none.
+    /// The unique device identifier, of GS1, HIBCC or ICCBBA; empty where the station gave none.
     #[prost(string, tag = "5")]
     pub udi: ::prost::alloc::string::String,
     /// When it was enrolled last.

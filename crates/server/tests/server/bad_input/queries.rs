@@ -7,7 +7,7 @@ use v1::check_request::Subject;
 use v1::check_result::Result as Outcome;
 use v1::watch_request::From;
 use v1::watch_response::Event;
-use wardein_client::v1;
+use wardein_client::{Timestamp, v1};
 use wardein_crypto::P256SigningKey;
 use wardein_domain::{Method, Role};
 use wardein_pki::{Csr, pem};
@@ -320,7 +320,7 @@ async fn revoke_issued() {
     use v1::revoke_issued_request::Issued;
     let world = World::new().await;
     certified(&world).await;
-    let at = |seconds| Some(wardein_client::Timestamp { seconds, nanos: 0 });
+    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
     let good = || v1::RevokeIssuedRequest {
         issued: Some(Issued::InTenant("t".into())),
         since: at(1),
