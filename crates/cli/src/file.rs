@@ -24,7 +24,7 @@ pub(crate) enum FileCommand {
     ///
     /// The authority releases the file's key once, or again where the profile archives it, and its audit log says why. The file itself stays
     /// here. A reader's key needs no authority.
-    Open(OpenArgs),
+    Open(Box<OpenArgs>),
     /// Print an identity for age and rage, which open sealed files with it through age-plugin-wardein
     ///
     /// `rage -d -i IDENTITY` and `age -d -i IDENTITY` then have keys released as the platform, each once or as the profile archives them. It holds

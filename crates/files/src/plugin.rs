@@ -119,26 +119,21 @@ where
                 }
             };
             // Each is tried until one is given the key.
-            let mut errors = Vec::new();
+            let (mut given, mut errors) = (None, Vec::new());
             for (index, identity) in &self.identities {
                 match (self.release)(identity, &stanza) {
                     Ok(key) => {
-                        let key = FileKey::init_with_mut(|to| to.copy_from_slice(key.expose()));
-                        found.insert(file_index, Ok(key));
+                        given = Some(FileKey::init_with_mut(|to| to.copy_from_slice(key.expose())));
                         break;
                     }
-                    Err(message) => errors.push(Error::Identity { index: *index, message }),
-                }
-            }
-            if !found.contains_key(&file_index) {
-                // age shows a failed stanza no more than that; the reason is what a person needs.
-                for error in &errors {
-                    if let Error::Identity { message, .. } = error {
-                        let _unheard = callbacks.message(message)?;
+                    Err(message) => {
+                        // age shows of an error that there was one; the reason is what a person needs.
+                        let _unheard = callbacks.message(&message)?;
+                        errors.push(Error::Identity { index: *index, message });
                     }
                 }
-                found.insert(file_index, Err(errors));
             }
+            found.insert(file_index, given.ok_or(errors));
         }
         Ok(found)
     }
