@@ -120,8 +120,8 @@ if [[ ${CI:-} == true ]]; then export CARGO_INCREMENTAL=0; fi
 # ring compiles C and assembly; the features that use a TPM link libtss2.
 step "the Debian packages that the build needs" debian gcc libc6-dev libtss2-dev pkg-config
 # Evidence of TPMs is tested with one in software, keys of CAs with an HSM in software, clocks that jump with faked ones, and a store in PostgreSQL with a server; without them these tests fail here instead of being left out.
-step "the Debian packages that the tests need" debian libfaketime postgresql python3 softhsm2 swtpm swtpm-tools tpm2-tools
-export WARDEIN_SOFTHSM=required WARDEIN_SWTPM=required WARDEIN_FAKETIME=required WARDEIN_POSTGRES=required
+step "the Debian packages that the tests need" debian libfaketime openssh-server postgresql python3 softhsm2 swtpm swtpm-tools tpm2-tools
+export WARDEIN_SOFTHSM=required WARDEIN_SWTPM=required WARDEIN_FAKETIME=required WARDEIN_SSHD=required WARDEIN_POSTGRES=required
 step "python-tuf, which the tests of updates need" python_tuf
 export WARDEIN_TUF=required
 step "rage as pyrage has it, which the tests of files need" wheel pyrage 1.4.0

@@ -1,9 +1,10 @@
 //! Technicians' visits by the command line: asked by a coordinator, released by another person, ended.
 
-use crate::common::{Served, now, wardein};
+use crate::common::{Served, now, wardein, wardein_device};
 use serde_json::Value;
 use std::fs;
-use std::process::Output;
+use std::process::{Command, Output};
+use wardein_testkit::{has_openssh, is_revoked};
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH eva@laptop\n";
@@ -59,7 +60,7 @@ impl Place {
 }
 
 pub(crate) fn moment(second: u64) -> String {
-    let date = std::process::Command::new("date")
+    let date = Command::new("date")
         .args(["-u", "-d", &format!("@{second}"), "+%Y-%m-%dT%H:%M:%SZ"])
         .output()
         .unwrap();
@@ -106,10 +107,40 @@ async fn a_technician_is_invited_released_and_sent_away() {
     assert_eq!(done(place.by("sina", &["service", "release", id, "--yes"]))["state"], "current");
     assert_eq!((current("sina"), current("eva"), current("otto")), (1, 1, 1));
     assert_eq!(done(place.by("eva", &["service", "show", id]))["released_by"], "site/klinik/sina");
+    // The device hears of the CA by its proof; the technician gets a certificate, which is worth something at this device alone.
+    let sshd = place.path("sshd");
+    fs::create_dir(&sshd).unwrap();
+    let sync = || {
+        let device = place.path("devices/pump-1");
+        let output = Command::new(wardein_device())
+            .args(["--dir", &device, "service", "sync", "--out", &sshd, "--json"])
+            .output();
+        done(output.unwrap())
+    };
+    assert_eq!(sync(), serde_json::json!({ "ca": true, "ended": 0, "directory": sshd }));
+    let ca = done(place.by("anna", &["service", "ca"]));
+    let file = |name: &str| fs::read_to_string(format!("{sshd}/{name}")).unwrap();
+    assert_eq!(
+        (file("ca.pub").trim(), file("principals").as_str()),
+        (ca["ca"].as_str().unwrap(), "dev:klinik/pump-1\n")
+    );
+    let out = place.path("eva-cert.pub");
+    let certify = ["service", "certificate", id, "--device", "pump-1", "--out", &out];
+    refused(&place.by("anna", &certify), "role-denied");
+    assert_eq!(done(place.by("eva", &certify))["principal"], "dev:klinik/pump-1");
+    let judged = || {
+        let list = fs::read(format!("{sshd}/revoked")).unwrap();
+        has_openssh().then(|| is_revoked(&list, &fs::read_to_string(&out).unwrap()))
+    };
+    assert_ne!(judged(), Some(true));
     let end = ["service", "end", id, "--reason", "the ward is closed"];
     assert_eq!(place.by("sina", &end).status.code(), Some(2));
     assert_eq!(done(place.by("sina", &[&end[..], &["--yes"]].concat()))["state"], "ended");
     refused(&place.by("sina", &["service", "release", id, "--yes"]), "visit-closed");
+    refused(&place.by("eva", &certify), "visit-closed");
+    assert_eq!(sync()["ended"], 1);
+    assert_eq!(file("ended").trim(), id);
+    assert_ne!(judged(), Some(false));
     assert_eq!(current("sina"), 0);
     let policy = ["service", "policy", "set", "--scopes", "view,dose-library", "--longest", "2h"];
     done(place.by("anna", &policy));
@@ -118,7 +149,7 @@ async fn a_technician_is_invited_released_and_sent_away() {
     refused(&place.by("carla", &policy), "role-denied");
     let log = place.by("anna", &["audit", "list"]);
     let log = String::from_utf8_lossy(&log.stdout).into_owned();
-    for event in ["visit.invite", "visit.release", "visit.end", "service-policy.put"] {
+    for event in ["visit.invite", "visit.release", "visit.end", "service-policy.put", "visit.certify"] {
         assert!(log.contains(event), "{event}");
     }
 }

@@ -19,6 +19,10 @@ pub(crate) enum ServiceCommand {
     Release(ReleaseArgs),
     /// End a visit at once, also one that was not released
     End(EndArgs),
+    /// Get an SSH certificate for a device of one's own visit: for the key that the visit names, for an hour at most
+    Certificate(CertificateArgs),
+    /// Print the SSH CA of the tenant, for TrustedUserCAKeys; a device gets it by `wardein-device service sync`
+    Ca(PolicyShowArgs),
     /// Which scopes visits may have, and how long they may be
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -99,6 +103,18 @@ pub(crate) struct ReleaseArgs {
     visit: VisitArgs,
     #[command(flatten)]
     confirm: Confirm,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CertificateArgs {
+    #[command(flatten)]
+    visit: VisitArgs,
+    /// The device
+    #[arg(long, value_name = "ID")]
+    device: String,
+    /// Where to write it: ssh finds it beside the key as KEY-cert.pub
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -262,6 +278,8 @@ impl ServiceCommand {
             }
             Self::Release(args) => release(args, out).await,
             Self::End(args) => end(args, out).await,
+            Self::Certificate(args) => certificate(args, out).await,
+            Self::Ca(args) => ca(args, out).await,
             Self::Policy(PolicyCommand::Show(args)) => show_policy(args, out).await,
             Self::Policy(PolicyCommand::Set(args)) => set_policy(args, out).await,
         }
@@ -331,6 +349,55 @@ async fn end(args: EndArgs, out: Output) -> Result<(), Failure> {
     let request = v1::EndVisitRequest { tenant: scope(&session, tenant), id, reason };
     let visit = Visit::from(session.operator().end_visit(request).await?.visit);
     out.say(&format!("ended visit {}", visit.id), &visit)
+}
+
+#[derive(Debug, Serialize)]
+struct Certificate {
+    file: PathBuf,
+    serial: u64,
+    principal: String,
+    valid_after: u64,
+    valid_before: u64,
+}
+
+async fn certificate(args: CertificateArgs, out: Output) -> Result<(), Failure> {
+    let CertificateArgs { visit: VisitArgs { id, tenant, connect }, device, out: file } = args;
+    let session = connect.open().await?;
+    let request = v1::IssueVisitCertificateRequest { tenant: scope(&session, tenant), id, device_id: device };
+    let issued = session.operator().issue_visit_certificate(request).await?;
+    // It takes the place of the one before, every hour.
+    let line = format!("{}\n", issued.certificate);
+    wardein_durable::replace(&file, line.as_bytes(), files::PUBLIC)
+        .map_err(|error| Failure::file("write", &file, error))?;
+    let certificate = Certificate {
+        file,
+        serial: issued.serial,
+        principal: issued.principal,
+        valid_after: wire::seconds(issued.valid_after),
+        valid_before: wire::seconds(issued.valid_before),
+    };
+    let words = format!(
+        "certificate for {} until {} in {}",
+        certificate.principal,
+        time::at(certificate.valid_before),
+        certificate.file.display()
+    );
+    out.say(&words, &certificate)
+}
+
+#[derive(Debug, Serialize)]
+struct Ca {
+    ca: String,
+}
+
+async fn ca(args: PolicyShowArgs, out: Output) -> Result<(), Failure> {
+    let session = args.connect.open().await?;
+    let request = v1::GetServiceCaRequest { tenant: scope(&session, args.tenant) };
+    let ca = Ca { ca: session.operator().get_service_ca(request).await?.ca };
+    if ca.ca.is_empty() && !out.is_json() {
+        return Err(Failure::failed("there is none before the tenant's first visit was released"));
+    }
+    out.say(&ca.ca, &ca)
 }
 
 async fn found(session: &Session, id: String, tenant: Option<String>) -> Result<Visit, Failure> {

@@ -131,6 +131,8 @@ client! {
             get_visit: GetVisitRequest => GetVisitResponse,
             release_visit: ReleaseVisitRequest => ReleaseVisitResponse,
             end_visit: EndVisitRequest => EndVisitResponse,
+            get_service_ca: GetServiceCaRequest => GetServiceCaResponse,
+            issue_visit_certificate: IssueVisitCertificateRequest => IssueVisitCertificateResponse,
         }
         sites {
             get_update_rules: GetUpdateRulesRequest => GetUpdateRulesResponse,

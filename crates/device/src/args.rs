@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// Download, verify and install what the maker has signed, and tell whether that is what runs.
     #[command(subcommand)]
     Update(Update),
+    /// Let technicians in while they are invited, by sshd.
+    #[command(subcommand)]
+    Service(Service),
     /// Tell what the device knows of itself; asks nobody.
     Status(Json),
     /// Keep the device certified and its keys new until SIGTERM.
@@ -111,6 +114,37 @@ pub(crate) enum Update {
     VerifyRunning(Json),
     /// Tell what runs, what waits for its first start, and the lowest version that may be installed.
     Status(Json),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Service {
+    /// Get the tenant's SSH CA and what is revoked, once, and write `ca.pub`, `revoked`, `principals` and `ended` for sshd.
+    Sync {
+        /// The directory, which is there and which root alone writes.
+        #[arg(long, value_name = "DIR", default_value = "/etc/ssh/wardein")]
+        out: PathBuf,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Run a technician's command or shell until the visit is over or was ended; sshd runs this, as the certificate says. Files of sync are
+    /// read in the directory that WARDEIN_SERVICE_DIR names (SetEnv in sshd_config), or in /etc/ssh/wardein.
+    Session {
+        /// The visit.
+        #[arg(long)]
+        visit: String,
+        /// What it may do.
+        #[arg(long)]
+        scope: String,
+        /// What it is for.
+        #[arg(long)]
+        work_order: String,
+        /// Who comes.
+        #[arg(long)]
+        technician: String,
+        /// Unix second at which it is over.
+        #[arg(long)]
+        until: u64,
+    },
 }
 
 /// A sealed file is an age file (C2SP age v1). Beside it, with `.sig` behind its name, is what the device signed of it: the digest, the

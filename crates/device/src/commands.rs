@@ -2,6 +2,7 @@
 
 use crate::args::{Args, Certificate, Command, ConnectCheck, Enroll, Seal, Token};
 use crate::prover::{self, prover, session};
+use crate::services::service;
 use crate::updates::update;
 use std::collections::BTreeMap;
 use std::io::{Read, stdin, stdout};
@@ -105,6 +106,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
             Ok(())
         }
         Command::Update(order) => update(path, order).await,
+        Command::Service(order) => service(path, order).await,
         Command::Status(output) => {
             let status = Status::read(&Files::open(path)?)?;
             print(output.json, &status, || status.to_string());

@@ -28,6 +28,7 @@ mod line_device;
 mod lines;
 mod lock;
 mod platform;
+mod service;
 mod session;
 mod signing;
 mod status;
@@ -57,6 +58,7 @@ pub use line_device::{Answer, LineDevice, Said, Unheard};
 pub use lines::LineStation;
 pub use lock::PATIENCE;
 pub use platform::{PlatformStream, connect_platform};
+pub use service::{ServiceAccess, SessionEnd, Visit, attend};
 pub use session::{Rekeyed, Session, Transferred};
 pub use signing::{Signer, SigningKey, SigningSession, TpmActivation, TpmSettings, TpmStation};
 #[cfg(feature = "tpm")]

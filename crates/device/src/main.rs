@@ -6,6 +6,7 @@ mod commands;
 mod files;
 mod progress;
 mod prover;
+mod services;
 mod updates;
 
 use clap::Parser;

@@ -12,6 +12,7 @@ use crate::certificate::{self, Certificate};
 use crate::config::Config;
 use crate::directory::{Contact, Directory, StoredKey};
 use crate::error::Error;
+use crate::service::ServiceAccess;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -235,6 +236,18 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     /// The certificates that the authority vouches for now, PEM: the roots, then the issuing CAs (DDKG-1 section 8).
     pub async fn trust_bundle(&mut self) -> Result<Vec<u8>, Error> {
         Ok(self.request(&Asking::Action("trust-bundle", b"")).await?.body)
+    }
+
+    /// What sshd needs to let technicians in while they are invited (DDKG-1 section 8.4).
+    pub async fn service_access(&mut self) -> Result<ServiceAccess, Error> {
+        let body = self.request(&Asking::Action("service-access", b"")).await?.body;
+        ServiceAccess::decode(&body)
+            .ok_or(Error::Fault("reading the authority's answer about service access"))
+    }
+
+    /// The device.
+    pub fn name(&self) -> &DeviceName {
+        &self.config.device
     }
 
     /// The pins of the platform's keys as the authority vouches for them now, verified and stored; `None` where it has none, and none are

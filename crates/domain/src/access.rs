@@ -156,6 +156,8 @@ methods! {
     ListVisits = "/wardein.v1.ServiceAccessService/ListVisits": Roles(&[Admin, TenantAdmin, Auditor, Site, ServiceCoordinator, Technician]),
     GetVisit = "/wardein.v1.ServiceAccessService/GetVisit": Roles(&[Admin, TenantAdmin, Auditor, Site, ServiceCoordinator, Technician]),
     ReleaseVisit = "/wardein.v1.ServiceAccessService/ReleaseVisit": Roles(&[Site]),
+    GetServiceCa = "/wardein.v1.ServiceAccessService/GetServiceCa": Roles(&[Admin, TenantAdmin, Auditor, Site, ServiceCoordinator, Technician]),
+    IssueVisitCertificate = "/wardein.v1.ServiceAccessService/IssueVisitCertificate": Roles(&[Technician]),
     EndVisit = "/wardein.v1.ServiceAccessService/EndVisit": Roles(&[Admin, TenantAdmin, Site, ServiceCoordinator, Technician]),
     CreateBearerToken = "/wardein.v1.BearerTokenService/CreateBearerToken": Roles(&[Admin, TenantAdmin]),
     RevokeBearerToken = "/wardein.v1.BearerTokenService/RevokeBearerToken": Roles(&[Admin, TenantAdmin]),
@@ -228,7 +230,11 @@ mod tests {
             let path = method.path();
             let is_of_visits = matches!(
                 method,
-                Method::ListVisits | Method::GetVisit | Method::ReleaseVisit | Method::EndVisit
+                Method::ListVisits
+                    | Method::GetVisit
+                    | Method::ReleaseVisit
+                    | Method::EndVisit
+                    | Method::GetServiceCa
             );
             assert!(is_of_visits || path.starts_with("/wardein.v1.SiteService/"), "{path}");
         }
@@ -242,6 +248,11 @@ mod tests {
         }
         assert!(!Method::InviteTechnician.allows(Some(Technician)));
         assert!(!Method::ReleaseVisit.allows(Some(ServiceCoordinator)));
+        assert!(
+            Role::ALL
+                .iter()
+                .all(|role| Method::IssueVisitCertificate.allows(Some(*role)) == (*role == Technician))
+        );
     }
 
     #[test]

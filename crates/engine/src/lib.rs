@@ -67,6 +67,7 @@ pub use project::Revoked;
 pub use release::keys::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
 pub use release::tokens::{LoggedIn, TokenAsk};
 pub use rows::seal::StorageKey;
+pub use service::ca::VisitCertificate;
 pub use service::invite::VisitOrder;
 pub use service::visits::{Visit, VisitId, VisitState};
 pub use sign::{

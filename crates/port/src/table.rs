@@ -96,11 +96,13 @@ pub enum Table {
     Visit = 51,
     /// The visits of each device that are not over, by tenant and id of the device.
     DeviceVisits = 52,
+    /// The SSH CAs that certify technicians, by tenant.
+    ServiceCa = 53,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -141,6 +143,7 @@ impl Table {
         Self::ServicePolicy,
         Self::Visit,
         Self::DeviceVisits,
+        Self::ServiceCa,
         Self::Webhook,
         Self::WebhookPosition,
         Self::UpdateRepository,
@@ -193,6 +196,7 @@ impl Table {
             | Self::ServicePolicy
             | Self::Visit
             | Self::DeviceVisits
+            | Self::ServiceCa
             | Self::Webhook
             | Self::WebhookPosition
             | Self::UpdateRepository

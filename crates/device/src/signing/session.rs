@@ -7,9 +7,11 @@ use crate::certificate::{self, Certificate};
 use crate::config::Config;
 use crate::directory::{Contact, Directory};
 use crate::error::Error;
+use crate::service::ServiceAccess;
 use crate::session::in_time;
 use tokio::time::Instant;
 use wardein_crypto::{Digest, Entropy};
+use wardein_ddkg::DeviceName;
 use wardein_ddkg::device::DeviceError;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
 use wardein_domain::{DeviceAction, PcrSelection, Quote};
@@ -43,6 +45,18 @@ struct Acknowledged {
 }
 
 impl<A: SigningAuthority, E: Entropy> SigningSession<A, E> {
+    /// What sshd needs to let technicians in while they are invited (DDKG-1 section 8.4).
+    pub async fn service_access(&mut self) -> Result<ServiceAccess, Error> {
+        let body = self.request("service-access", b"").await?.body;
+        ServiceAccess::decode(&body)
+            .ok_or(Error::Fault("reading the authority's answer about service access"))
+    }
+
+    /// The device.
+    pub fn name(&self) -> &DeviceName {
+        &self.config.device
+    }
+
     /// A session of the device that `directory` holds, whose key is `signer`'s.
     pub fn new(
         directory: Directory,

@@ -16,6 +16,7 @@ mod roots;
 #[cfg(feature = "tpm")]
 mod sealed;
 mod signing;
+mod sshd;
 #[cfg(feature = "tpm")]
 mod tpm;
 mod transfer;

@@ -77,6 +77,10 @@ events! {
     VisitReleased = "visit.release",
     /// The visit was ended before its window.
     VisitEnded = "visit.end",
+    /// A technician got a certificate for a device.
+    VisitCertified = "visit.certify",
+    /// A device was told which visits were ended, and by which CA technicians are certified.
+    ServiceAccessServed = "device.service-access",
     /// An operator was revoked.
     OperatorRevoked = "operator.revoke",
     /// An administrator was made while the service was stopped, by a person who has the directory and opens the root key.
@@ -241,7 +245,13 @@ events! {
 impl Event {
     /// Whether it only says that a device is there: too frequent, and too alike, for its history.
     pub fn is_sign_of_life(self) -> bool {
-        matches!(self, Self::DeviceAuthenticated | Self::TrustBundleServed | Self::UpdateNotOffered)
+        matches!(
+            self,
+            Self::DeviceAuthenticated
+                | Self::TrustBundleServed
+                | Self::UpdateNotOffered
+                | Self::ServiceAccessServed
+        )
     }
 }
 

@@ -262,6 +262,8 @@ names! {
     Technician = "technician",
     /// The fingerprint of the technician's SSH key, as `ssh-keygen -l` has it.
     SshKey = "ssh-key",
+    /// The serial of an SSH certificate.
+    SshSerial = "ssh-serial",
     /// Unix second from which a visit may be.
     Starts = "starts",
     /// Unix second until which it may be.

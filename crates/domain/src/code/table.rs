@@ -72,6 +72,10 @@ codes! {
     VisitUnknown = "visit-unknown", NotFound, "`wardein service list` shows the visits that you may see.";
     /// The visit was ended, or its window is over.
     VisitClosed = "visit-closed", Precondition, "If it is still wanted, invite the technician again (`wardein service invite`).";
+    /// The visit waits for its release.
+    VisitNotReleased = "visit-not-released", Precondition, "Have it released (`wardein service release`).";
+    /// The window of the visit has not begun.
+    VisitNotBegun = "visit-not-begun", Precondition, "Ask again once the window has begun.";
     /// The window of the visit is in the past.
     VisitWindowPast = "visit-window-past", Invalid, "Give a window that ends later than now, and begins at most 5 minutes ago.";
     /// The window of the visit is too short or too long, or too far ahead.

@@ -265,6 +265,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::ServicePolicy
             | Table::Visit
             | Table::DeviceVisits
+            | Table::ServiceCa
             | Table::Webhook
             | Table::WebhookPosition
             | Table::UpdateRepository

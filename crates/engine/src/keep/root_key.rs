@@ -117,6 +117,7 @@ impl Engine {
         self.renew_verdict_keys().await?;
         self.renew_webhooks().await?;
         self.renew_update_keys().await?;
+        self.renew_service_cas().await?;
         let mut tenants = 0;
         let mut after: Option<Vec<u8>> = None;
         loop {

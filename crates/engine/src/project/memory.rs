@@ -254,6 +254,7 @@ impl Memory {
             | Table::ServicePolicy
             | Table::Visit
             | Table::DeviceVisits
+            | Table::ServiceCa
             | Table::Webhook
             | Table::WebhookPosition
             | Table::UpdateRepository

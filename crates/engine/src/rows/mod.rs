@@ -80,8 +80,8 @@ pub(crate) use revocation::{
     rule_key,
 };
 pub(crate) use service::{
-    DeviceVisitsRow, EndedRow, OpenVisitRow, ReleasedRow, ServicePolicyRow, VisitRow, VisitTerms,
-    parse_visit_key, visit_key,
+    DeviceVisitsRow, EndedRow, OpenVisitRow, ReleasedRow, ServiceCaRow, ServicePolicyRow, VisitRow,
+    VisitTerms, parse_visit_key, service_ca_place, visit_key,
 };
 pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
 pub(crate) use site::{ChoiceColumn, SiteRow, WindowColumn};

@@ -1,8 +1,10 @@
 //! The rows of service access: a tenant's policy; a visit, at tenant and id; and the visits of a device that are not over, at the device.
 
+use super::seal::Place;
 use super::{PersonRow, column};
 use crate::kernel::Error;
 use serde::{Deserialize, Serialize};
+use wardein_crypto::P256VerifyingKey;
 use wardein_domain::{
     DeviceId, OperatorName, Reason, Seconds, ServicePolicy, ServiceScope, SourceAddress, TenantId,
     UnixSeconds, VisitWindow, WorkOrder,
@@ -69,7 +71,7 @@ pub(crate) struct DeviceVisitsRow {
     pub(crate) open: Vec<OpenVisitRow>,
 }
 
-/// A visit of the device that was not ended.
+/// A visit of the device whose window is not over.
 #[derive(Serialize, Deserialize, Clone)]
 pub(crate) struct OpenVisitRow {
     pub(crate) id: [u8; 8],
@@ -79,6 +81,27 @@ pub(crate) struct OpenVisitRow {
     from: UnixSeconds,
     #[serde(with = "column")]
     until: UnixSeconds,
+    /// Whether it was ended: its certificates are revoked at the device until its window is over.
+    pub(crate) is_ended: bool,
+    /// As in [`VisitRow`]: what was made before a restore is revoked as well.
+    #[serde(with = "column")]
+    pub(crate) restored_at: UnixSeconds,
+}
+
+/// The CA that certifies a tenant's technicians.
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct ServiceCaRow {
+    #[serde(with = "column")]
+    pub(crate) public: P256VerifyingKey,
+    /// PKCS#8, sealed under the root key.
+    pub(crate) sealed: Vec<u8>,
+    #[serde(with = "column")]
+    pub(crate) made: UnixSeconds,
+}
+
+/// Where the sealed key belongs.
+pub(crate) fn service_ca_place(public: &P256VerifyingKey) -> Place<'_> {
+    Place { table: Table::ServiceCa, key: &public.0, column: "key" }
 }
 
 impl ServicePolicyRow {
@@ -140,8 +163,10 @@ impl VisitRow {
 }
 
 impl OpenVisitRow {
-    pub(crate) fn new(id: [u8; 8], technician: OperatorName, window: VisitWindow) -> Self {
-        Self { id, technician, from: window.from(), until: window.until() }
+    /// What the device is told of a visit.
+    pub(crate) fn of(id: [u8; 8], visit: &VisitRow) -> Self {
+        let VisitRow { technician, from, until, restored_at, .. } = visit.clone();
+        Self { id, technician, from, until, is_ended: false, restored_at }
     }
 
     pub(crate) fn window(&self) -> VisitWindow {
@@ -204,9 +229,12 @@ mod tests {
         row.released = Some(ReleasedRow { by: by.clone(), at: UnixSeconds::new(5) });
         row.ended = Some(EndedRow { by, at: UnixSeconds::new(6), reason: "no".parse().unwrap() });
         stays(Table::Visit, &row, &format!("{VISIT}01{BY}0501{BY}06026e6f"));
-        let open = OpenVisitRow::new([1; 8], "eva".parse().unwrap(), row.window());
+        let open = OpenVisitRow::of([1; 8], &row);
         let row = DeviceVisitsRow { open: vec![open] };
-        stays(Table::DeviceVisits, &row, "02010101010101010101036576610aac02");
+        let public = P256VerifyingKey([4; 65]);
+        let ca = ServiceCaRow { public, sealed: vec![7, 7], made: UnixSeconds::new(300) };
+        stays(Table::ServiceCa, &ca, &format!("0241{}020707ac02", "04".repeat(65)));
+        stays(Table::DeviceVisits, &row, "02010101010101010101036576610aac020002");
     }
 
     #[test]

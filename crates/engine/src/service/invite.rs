@@ -130,7 +130,7 @@ impl Engine {
         let row = VisitRow::new(terms, by, now, self.authority.restored_at);
         for device in &order.devices {
             let name = DeviceName { tenant: tenant.clone(), device: device.clone() };
-            self.add_open(tx, &name, OpenVisitRow::new(id, order.technician.clone(), window), &mut change)?;
+            self.add_open(tx, &name, OpenVisitRow::of(id, &row), &mut change)?;
             let entry = self.entry(caller, Event::TechnicianInvited, target(&name), Outcome::Done);
             let entry = of(entry, tenant, &id, &row)
                 .with(FieldName::SshKey, order.ssh_key.fingerprint())
@@ -182,7 +182,7 @@ impl Engine {
         let mut row = row.unwrap_or_default();
         row.open.retain(|open| open.window().until() > self.time());
         let overlaps = |open: &&OpenVisitRow| {
-            open.technician == visit.technician && open.window().overlaps(visit.window())
+            !open.is_ended && open.technician == visit.technician && open.window().overlaps(visit.window())
         };
         if let Some(other) = row.open.iter().find(overlaps) {
             let message = format_args!(
@@ -194,12 +194,14 @@ impl Engine {
             );
             return Err(Error::new(ErrorCode::VisitOverlaps, message).into());
         }
-        if row.open.len() >= MAX_OPEN {
+        let waiting = row.open.iter().filter(|open| !open.is_ended).count();
+        if waiting >= MAX_OPEN || row.open.len() >= MAX_KEPT {
             let ids: Vec<_> = row.open.iter().map(|open| hex(&open.id)).collect();
             let message = format_args!(
-                "device {} has {} visits that are not over; at most {MAX_OPEN} may be: {}",
+                "device {} has {waiting} visits that are not over, and {} that were ended in their window; at most {MAX_OPEN} may be, and \
+                 {MAX_KEPT} with those: {}",
                 name.device,
-                row.open.len(),
+                row.open.len().saturating_sub(waiting),
                 listed(&ids)
             );
             return Err(Error::new(ErrorCode::VisitQuota, message).into());
@@ -221,3 +223,6 @@ fn code(error: &VisitWindowError) -> ErrorCode {
 
 /// The most visits of a device that are not over.
 const MAX_OPEN: usize = 16;
+
+/// The most with those that were ended, which a device must hear of until their window is over.
+const MAX_KEPT: usize = 128;

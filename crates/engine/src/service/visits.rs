@@ -4,6 +4,7 @@ use crate::access::operators::Issuer;
 use crate::kernel::record::{Recording, hex, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, Stop, Tx};
 use crate::rows::{self, DeviceVisitsRow, EndedRow, PersonRow, ReleasedRow, VisitRow};
+use wardein_crypto::P256SigningKey;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
     AuditEntry, DeviceId, ErrorCode, Event, FieldName, OperatorName, Outcome, Principal, Reason, Role,
@@ -101,6 +102,9 @@ impl Engine {
         id: VisitId,
     ) -> Result<Visit, Error> {
         self.require_tenant(caller, &tenant)?;
+        // Of use where the tenant has no SSH CA yet.
+        let document =
+            P256SigningKey::generate_pkcs8().map_err(|_| Error::internal("no entropy for keys"))?;
         self.transact_by(caller, |tx| {
             let (version, mut row) = visible(tx, caller, &tenant, &id)?;
             let asked = row.by.principal();
@@ -123,6 +127,7 @@ impl Engine {
             }
             row.released = Some(ReleasedRow { by: PersonRow::from(&caller.principal), at: self.time() });
             let mut change = Change::default();
+            self.ensure_service_ca(tx, &tenant, &document, &mut change)?;
             change.update(Table::Visit, rows::visit_key(&tenant, &id), version, rows::encode(&row)?);
             for device in &row.devices {
                 let name = DeviceName { tenant: tenant.clone(), device: device.clone() };
@@ -159,7 +164,7 @@ impl Engine {
             change.update(Table::Visit, rows::visit_key(&tenant, &id), version, rows::encode(&row)?);
             for device in &row.devices {
                 let name = DeviceName { tenant: tenant.clone(), device: device.clone() };
-                remove_open(tx, &name, &id, &mut change)?;
+                end_open(tx, &name, &id, &mut change)?;
                 let entry = self.entry(caller, Event::VisitEnded, target(&name), Outcome::Done);
                 change.record(&of(entry, &tenant, &id, &row).with(FieldName::Reason, &reason))?;
             }
@@ -219,22 +224,25 @@ impl Engine {
     }
 }
 
-/// Takes a visit from those of its device.
-fn remove_open(tx: &Tx<'_>, name: &DeviceName, id: &VisitId, change: &mut Change) -> Result<(), Stop> {
+/// Has a device hear that a visit of it was ended, until its window is over.
+fn end_open(tx: &Tx<'_>, name: &DeviceName, id: &VisitId, change: &mut Change) -> Result<(), Stop> {
     let key = rows::device_key(name);
     let found: Option<(u64, DeviceVisitsRow)> = tx.row(Table::DeviceVisits, &key)?;
     let Some((version, mut row)) = found else { return Ok(()) };
-    row.open.retain(|open| open.id != *id);
-    if row.open.is_empty() {
-        change.delete(Table::DeviceVisits, key, version);
-    } else {
-        change.update(Table::DeviceVisits, key, version, rows::encode(&row)?);
+    for open in row.open.iter_mut().filter(|open| open.id == *id) {
+        open.is_ended = true;
     }
+    change.update(Table::DeviceVisits, key, version, rows::encode(&row)?);
     Ok(())
 }
 
 /// The row of a visit that is the caller's to see, with its version.
-fn visible(tx: &Tx<'_>, caller: &Caller, tenant: &TenantId, id: &VisitId) -> Result<(u64, VisitRow), Stop> {
+pub(super) fn visible(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    tenant: &TenantId,
+    id: &VisitId,
+) -> Result<(u64, VisitRow), Stop> {
     let found: Option<(u64, VisitRow)> = tx.row(Table::Visit, &rows::visit_key(tenant, id))?;
     let seen = found.filter(|(_, row)| is_seen(&caller.principal, row));
     Ok(seen.ok_or_else(|| {

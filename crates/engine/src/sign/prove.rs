@@ -170,6 +170,10 @@ impl Engine {
                 let (event, fields, body) = self.offer(tx, name, profile, ask, now_ms, change)?;
                 Ok((event, fields, Body::Ready(body)))
             }
+            Ask::ServiceAccess => {
+                let body = Body::Ready(self.service_bundle(tx, name)?);
+                Ok((Event::ServiceAccessServed, Fields::default(), body))
+            }
             Ask::Certificate(der) => {
                 let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
                 let enrolled = SubjectKey::from(&row.key());

@@ -1,12 +1,16 @@
 //! Visits of technicians: asked by one person, released by another, within a window, and ended at any time.
 
 use crate::world::{World, caller, facts, name, order};
+use wardein_crypto::hex;
 use wardein_domain::{
     ApprovalPolicy, DeviceState, Event, GuardedDeed, OperatorName, Reason, Role, Seconds, ServicePolicy,
 };
-use wardein_engine::{Caller, Detail, Error, ErrorCode, Page, Visit, VisitId, VisitOrder, VisitState};
+use wardein_engine::{
+    Caller, Detail, Error, ErrorCode, Page, Visit, VisitCertificate, VisitId, VisitOrder, VisitState,
+};
 use wardein_pki::ssh::SshKey;
 use wardein_port::{Clock as _, Store, Table};
+use wardein_testkit::{has_openssh, is_revoked, shown_certificate};
 
 pub(crate) const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH";
@@ -286,6 +290,9 @@ async fn a_visit_of_before_a_restore_lets_nobody_in() {
     let after = site.world.restored(&backup, &custody).await;
     let found = after.engine.get_visit(&after.admin, after.tenant(), visit.id).await.unwrap();
     assert_eq!(found.state, VisitState::Over);
+    let refused =
+        after.engine.certify_visit(&site.eva, after.tenant(), visit.id, "pump".parse().unwrap()).await;
+    assert_eq!(code(refused), ErrorCode::VisitClosed);
 }
 
 #[tokio::test]
@@ -320,4 +327,104 @@ async fn where_the_policy_asks_for_it_another_administrator_approves_first() {
     assert_eq!(visit.state, VisitState::Requested);
     assert_eq!(visit.technician, "eva".parse::<OperatorName>().unwrap());
     assert_eq!(visit.ssh_key, KEY.parse::<SshKey>().unwrap());
+}
+
+impl Site {
+    async fn certify(&self, by: &Caller, id: VisitId, device: &str) -> Result<VisitCertificate, Error> {
+        self.world.engine.certify_visit(by, self.world.tenant(), id, device.parse().unwrap()).await
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_for_the_window_of_a_released_visit_and_one_device() {
+    let site = Site::new().await;
+    site.world.proven("pump-2").await;
+    assert_eq!(site.world.engine.get_service_ca(&site.eva, site.world.tenant()).await.unwrap(), None);
+    let begins = site.now() + 600;
+    let order = VisitOrder { from: Some(begins), until: begins + 2 * HOUR, ..site.order() };
+    let visit = site.invite(order).await.unwrap();
+    let refused = async |by: &Caller, device: &str| code(site.certify(by, visit.id, device).await);
+    assert_eq!(refused(&site.eva, "pump").await, ErrorCode::VisitNotReleased);
+    site.release(&site.site, visit.id).await.unwrap();
+    assert_eq!(refused(&site.eva, "pump").await, ErrorCode::VisitNotBegun);
+    site.world.clock.pass(600);
+    assert_eq!(refused(&site.max, "pump").await, ErrorCode::VisitUnknown);
+    assert_eq!(refused(&site.eva, "pump-2").await, ErrorCode::Malformed);
+    let issued = site.certify(&site.eva, visit.id, "pump").await.unwrap();
+    // An hour at most, and not before the window.
+    assert_eq!((issued.valid_after, issued.valid_before), (begins, begins + HOUR));
+    assert_eq!(issued.principal, "dev:klinik/pump");
+    if !has_openssh() {
+        return;
+    }
+    let said = shown_certificate(&issued.line);
+    let until = format!("--until={}", begins + 2 * HOUR);
+    for part in [
+        "Type: ssh-ed25519-cert-v01@openssh.com user certificate",
+        &format!("Key ID: \"visit:klinik/{}\"", hex::encode(&visit.id)),
+        &format!("Serial: {}", issued.serial),
+        "dev:klinik/pump\n",
+        "--scope=maintenance --work-order=WO-00012 --technician=eva",
+        &until,
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let ca = site.world.engine.get_service_ca(&site.eva, site.world.tenant()).await.unwrap().unwrap();
+    let print = ca.parse::<SshKey>().unwrap().fingerprint();
+    assert!(said.contains(&format!("Signing CA: ECDSA {print}")), "{print}: {said}");
+    // The next one ends with the window.
+    site.world.clock.pass(HOUR + 1_800);
+    let next = site.certify(&site.eva, visit.id, "pump").await.unwrap();
+    assert_eq!(next.valid_before, begins + 2 * HOUR);
+    let entry = facts(&site.world.entries(Event::VisitCertified).await[1]);
+    assert!(entry.contains(&format!("ssh-serial={}", next.serial)), "{entry}");
+    site.world.clock.pass(1_800);
+    assert_eq!(refused(&site.eva, "pump").await, ErrorCode::VisitClosed);
+    // Another visit is certified by the same CA; one that was ended by none.
+    let again = site.invite(site.order()).await.unwrap();
+    site.release(&site.site, again.id).await.unwrap();
+    assert!(
+        shown_certificate(&site.certify(&site.eva, again.id, "pump").await.unwrap().line).contains(&print)
+    );
+    site.end(&site.site, again.id).await.unwrap();
+    assert_eq!(code(site.certify(&site.eva, again.id, "pump").await), ErrorCode::VisitClosed);
+}
+
+#[tokio::test]
+async fn a_device_hears_of_visits_that_were_ended_until_their_window_is_over() {
+    let site = Site::new().await;
+    let (mut pump, mut other) = (site.world.proven("a").await, site.world.proven("b").await);
+    let heard = async |device: &mut crate::world::TestDevice| {
+        let body = device.prove(&site.world.engine, "service-access", b"").await.unwrap().body;
+        let mut rest = &body[1..];
+        let mut parts = Vec::new();
+        while let Some((length, after)) = rest.split_first_chunk::<4>() {
+            let (part, after) = after.split_at(u32::from_be_bytes(*length) as usize);
+            parts.push(part.to_vec());
+            rest = after;
+        }
+        let [ca, list, ended] = parts.try_into().unwrap();
+        (String::from_utf8(ca).unwrap(), list, ended)
+    };
+    // Nothing, before the tenant has a CA.
+    assert_eq!(heard(&mut pump).await, (String::new(), Vec::new(), Vec::new()));
+    let order = VisitOrder { devices: vec!["a".parse().unwrap()], ..site.order() };
+    let visit = site.invite(order).await.unwrap();
+    site.release(&site.site, visit.id).await.unwrap();
+    let certificate = site.certify(&site.eva, visit.id, "a").await.unwrap();
+    let ca = site.world.engine.get_service_ca(&site.eva, site.world.tenant()).await.unwrap().unwrap();
+    let (line, list, ended) = heard(&mut pump).await;
+    assert_eq!((line.as_str(), ended.len()), (ca.as_str(), 0));
+    assert!(!has_openssh() || !is_revoked(&list, &certificate.line));
+    site.end(&site.site, visit.id).await.unwrap();
+    let (_, list, ended) = heard(&mut pump).await;
+    assert_eq!(ended, visit.id);
+    assert!(!has_openssh() || is_revoked(&list, &certificate.line));
+    // Another device hears nothing of it.
+    let (line, list, ended) = heard(&mut other).await;
+    assert_eq!((line, ended), (ca, Vec::new()));
+    assert!(!has_openssh() || !is_revoked(&list, &certificate.line));
+    // A body has nothing to say here.
+    let refused = pump.prove(&site.world.engine, "service-access", b"x").await;
+    assert_eq!(code(refused), ErrorCode::Malformed);
 }

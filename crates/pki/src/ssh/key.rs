@@ -1,6 +1,6 @@
 //! A technician's public key, as OpenSSH writes it: `ssh-ed25519 AAAA… comment`.
 
-use super::wire::Reader;
+use super::wire::{Reader, put_string};
 use base64ct::{Base64, Base64Unpadded, Encoding};
 use core::fmt;
 use core::str::FromStr;
@@ -114,6 +114,11 @@ impl SshKey {
         &self.blob
     }
 
+    /// The fields behind its kind, which a certificate has too.
+    pub(super) fn fields(&self) -> &[u8] {
+        &self.blob[4 + self.algorithm.as_str().len()..]
+    }
+
     /// Its fingerprint, as `ssh-keygen -l` has it: `SHA256:` and unpadded base64.
     pub fn fingerprint(&self) -> String {
         format!("SHA256:{}", Base64Unpadded::encode_string(&Digest::of(&self.blob).0))
@@ -145,6 +150,15 @@ impl fmt::Display for SshKey {
     }
 }
 
+/// The blob of a key on P-256.
+pub(super) fn p256_blob(point: &[u8]) -> Vec<u8> {
+    let mut blob = Vec::with_capacity(104);
+    for part in [SshAlgorithm::P256.as_str().as_bytes(), b"nistp256", point] {
+        put_string(&mut blob, part);
+    }
+    blob
+}
+
 /// The longest line of a .pub file that is taken, with its comment.
 const MAX_LINE: usize = 1_024;
 
@@ -154,7 +168,6 @@ const MAX_APPLICATION: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ssh::wire::put_string;
 
     /// By `ssh-keygen -t ed25519`, with its fingerprint by `ssh-keygen -l`.
     const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFfKoQ/SFW+GJpthIq8KTUKoZ9k9osmm0lbxrse1uYVf";

@@ -12402,6 +12402,60 @@ pub struct EndVisitResponse {
     #[prost(message, optional, tag = "1")]
     pub visit: ::core::option::Option<Visit>,
 }
+/// What GetServiceCa takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetServiceCaRequest {
+    /// The tenant; empty for the caller's own.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
+/// What GetServiceCa answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetServiceCaResponse {
+    /// The line of the CA's public key; empty before the tenant's first visit was released.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub ca: ::prost::alloc::string::String,
+}
+/// What IssueVisitCertificate takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssueVisitCertificateRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The visit's id.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// The device: one of the visit's.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub device_id: ::prost::alloc::string::String,
+}
+/// What IssueVisitCertificate answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssueVisitCertificateResponse {
+    /// The line of the `-cert.pub` file.
+    #[prost(string, tag = "1")]
+    pub certificate: ::prost::alloc::string::String,
+    /// Its serial.
+    #[prost(uint64, tag = "2")]
+    pub serial: u64,
+    /// Its only principal, `dev:TENANT/DEVICE`.
+    #[prost(string, tag = "3")]
+    pub principal: ::prost::alloc::string::String,
+    /// From when it is valid.
+    #[prost(message, optional, tag = "4")]
+    pub valid_after: ::core::option::Option<::prost_types::Timestamp>,
+    /// From when it is not: the end of the window at the latest.
+    ///
+    /// Next unused field number: 6.
+    #[prost(message, optional, tag = "5")]
+    pub valid_before: ::core::option::Option<::prost_types::Timestamp>,
+}
 /// Where a visit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -12728,6 +12782,64 @@ pub mod service_access_service_client {
                 .insert(GrpcMethod::new("wardein.v1.ServiceAccessService", "EndVisit"));
             self.inner.unary(req, path, codec).await
         }
+        /// The tenant's SSH CA, for `TrustedUserCAKeys`; devices get it by a proof (`service-access`). Callers: as with ListVisits.
+        pub async fn get_service_ca(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetServiceCaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetServiceCaResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/GetServiceCa",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.ServiceAccessService", "GetServiceCa"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Certifies the technician's SSH key for one device of a visit, for at most an hour: only while the window of a visit is open that was
+        /// released. Callers: role `technician`, for its own visits.
+        pub async fn issue_visit_certificate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::IssueVisitCertificateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::IssueVisitCertificateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/IssueVisitCertificate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.ServiceAccessService",
+                        "IssueVisitCertificate",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -12802,6 +12914,23 @@ pub mod service_access_service_server {
             request: tonic::Request<super::EndVisitRequest>,
         ) -> std::result::Result<
             tonic::Response<super::EndVisitResponse>,
+            tonic::Status,
+        >;
+        /// The tenant's SSH CA, for `TrustedUserCAKeys`; devices get it by a proof (`service-access`). Callers: as with ListVisits.
+        async fn get_service_ca(
+            &self,
+            request: tonic::Request<super::GetServiceCaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetServiceCaResponse>,
+            tonic::Status,
+        >;
+        /// Certifies the technician's SSH key for one device of a visit, for at most an hour: only while the window of a visit is open that was
+        /// released. Callers: role `technician`, for its own visits.
+        async fn issue_visit_certificate(
+            &self,
+            request: tonic::Request<super::IssueVisitCertificateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::IssueVisitCertificateResponse>,
             tonic::Status,
         >;
     }
@@ -13200,6 +13329,101 @@ pub mod service_access_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = EndVisitSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/GetServiceCa" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetServiceCaSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::GetServiceCaRequest>
+                    for GetServiceCaSvc<T> {
+                        type Response = super::GetServiceCaResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetServiceCaRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::get_service_ca(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetServiceCaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/IssueVisitCertificate" => {
+                    #[allow(non_camel_case_types)]
+                    struct IssueVisitCertificateSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::IssueVisitCertificateRequest>
+                    for IssueVisitCertificateSvc<T> {
+                        type Response = super::IssueVisitCertificateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::IssueVisitCertificateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::issue_visit_certificate(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = IssueVisitCertificateSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -122,6 +122,42 @@ impl v1::service_access_service_server::ServiceAccessService for Api {
         };
         reply(end.await)
     }
+
+    async fn get_service_ca(
+        &self,
+        request: Request<v1::GetServiceCaRequest>,
+    ) -> Result<Response<v1::GetServiceCaResponse>, Status> {
+        let get = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let tenant = tenant(caller, &request.get_ref().tenant)?;
+            let ca = self.shared.engine.get_service_ca(caller, tenant).await?;
+            Ok(v1::GetServiceCaResponse { ca: ca.unwrap_or_default() })
+        };
+        reply(get.await)
+    }
+
+    async fn issue_visit_certificate(
+        &self,
+        request: Request<v1::IssueVisitCertificateRequest>,
+    ) -> Result<Response<v1::IssueVisitCertificateResponse>, Status> {
+        let issue = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let asked = request.get_ref();
+            let (tenant, id) = (tenant(caller, &asked.tenant)?, id(&asked.id)?);
+            let device = parse("device_id", &asked.device_id)?;
+            let issued = self.shared.engine.certify_visit(caller, tenant, id, device).await?;
+            Ok(v1::IssueVisitCertificateResponse {
+                certificate: issued.line,
+                serial: issued.serial,
+                principal: issued.principal,
+                valid_after: time::at(issued.valid_after),
+                valid_before: time::at(issued.valid_before),
+            })
+        };
+        reply(issue.await)
+    }
 }
 
 /// The tenant that is asked about, or the caller's own.

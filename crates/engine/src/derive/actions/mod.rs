@@ -34,6 +34,7 @@ pub(crate) enum Ask<'a> {
     PinBundle,
     /// For a release that the device may install.
     UpdateOffer(OfferAsk),
+    ServiceAccess,
 }
 
 /// The input of an action: a proof that was accepted, and the change that its work goes into.
@@ -82,6 +83,7 @@ impl<'a> Ask<'a> {
     pub(crate) fn parse(action: &Action, body: &'a [u8]) -> Result<Self, Error> {
         match (action.as_str(), body) {
             ("authenticate", b"") => Ok(Self::Authenticate),
+            ("service-access", b"") => Ok(Self::ServiceAccess),
             ("trust-bundle", b"") => Ok(Self::TrustBundle),
             ("trust-bundle", [2]) => Ok(Self::PinBundle),
             ("trust-bundle", _) => {
@@ -91,7 +93,9 @@ impl<'a> Ask<'a> {
                 let wrong = || Error::wrong("body", "is not an ask for an offer of a release");
                 OfferAsk::decode(body).map(Self::UpdateOffer).ok_or_else(wrong)
             }
-            ("authenticate", _) => Err(Error::wrong("body", format_args!("action {action} takes none"))),
+            ("authenticate" | "service-access", _) => {
+                Err(Error::wrong("body", format_args!("action {action} takes none")))
+            }
             ("certificate", der) => Ok(Self::Certificate(der)),
             (Action::MADE_KEY, kind) => {
                 let kind = std::str::from_utf8(kind).ok().and_then(|word| word.parse().ok());
@@ -110,7 +114,7 @@ impl<'a> Ask<'a> {
             ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
             _ => {
                 let message = format_args!(
-                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer"
+                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer, service-access"
                 );
                 Err(Error::new(ErrorCode::ActionUnknown, message))
             }
@@ -164,6 +168,10 @@ impl Engine {
                 let Performing { name, profile, now_ms, change, .. } = performing;
                 let (event, fields, body) = self.offer(tx, name, profile, ask, now_ms, change)?;
                 Ok(Done { event, fields, body: Body::Ready(body) })
+            }
+            Ask::ServiceAccess => {
+                let body = Body::Ready(self.service_bundle(tx, performing.name)?);
+                Ok(Done { body, ..nothing(Event::ServiceAccessServed) })
             }
             Ask::Certificate(der) => {
                 let Performing { name, profile, rules, now, change, .. } = performing;

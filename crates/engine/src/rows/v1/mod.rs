@@ -54,6 +54,7 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::ServicePolicy
         | Table::Visit
         | Table::DeviceVisits
+        | Table::ServiceCa
         | Table::Webhook
         | Table::WebhookPosition
         | Table::UpdateRepository

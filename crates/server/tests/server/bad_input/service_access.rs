@@ -202,3 +202,51 @@ async fn visits() {
     let second = world.operator(Role::Site, "two", 0).await;
     world.refuses(Method::ReleaseVisit, [("ended", &second, release(&visit.id), CLOSED)]).await;
 }
+
+#[tokio::test]
+async fn certificates() {
+    let world = World::new().await;
+    TestDevice::enrolled(&world.station, "pump").await;
+    let get = |tenant: &str| v1::GetServiceCaRequest { tenant: tenant.into() };
+    let rows = [
+        ("nothing", &world.admin, get(""), malformed("tenant")),
+        ("another's tenant", &world.foreign, get("t"), NO_TENANT),
+        ("a platform", &world.platform, get("t"), denied("GetServiceCa")),
+    ];
+    world.refuses(Method::GetServiceCa, rows).await;
+    let visit = invite(&world, &world.coordinator).await;
+    let of = |id: &str, device: &str| v1::IssueVisitCertificateRequest {
+        tenant: "t".into(),
+        id: id.into(),
+        device_id: device.into(),
+    };
+    let good = of(&visit.id, "pump");
+    let by = &world.technician;
+    let waits = (Code::FailedPrecondition, "visit-not-released", "release");
+    let other = world.operator(Role::Technician, "two", 0).await;
+    let elsewhere = v1::IssueVisitCertificateRequest { tenant: "other".into(), ..good.clone() };
+    let rows = [
+        ("nothing", by, v1::IssueVisitCertificateRequest::default(), malformed("id")),
+        ("no device", by, of(&visit.id, ""), malformed("device_id")),
+        ("all devices", by, of(&visit.id, "*"), malformed("device_id")),
+        ("none", by, of(&"0".repeat(16), "pump"), NO_VISIT),
+        ("another tenant", by, elsewhere, NO_TENANT),
+        ("another technician's", &other, good.clone(), NO_VISIT),
+        ("not released", by, good.clone(), waits),
+        ("who asked for it", &world.coordinator, good.clone(), denied("IssueVisitCertificate")),
+        ("an administrator", &world.admin, good.clone(), denied("IssueVisitCertificate")),
+        ("the site", &world.site, good.clone(), denied("IssueVisitCertificate")),
+    ];
+    world.refuses(Method::IssueVisitCertificate, rows).await;
+    let second = world.operator(Role::Site, "two", 0).await;
+    let release = v1::ReleaseVisitRequest { tenant: "t".into(), id: visit.id.clone() };
+    second.service_access().release_visit(release).await.unwrap();
+    let rows = [("a device of no visit", by, of(&visit.id, "pump-2"), malformed("device_id"))];
+    world.refuses(Method::IssueVisitCertificate, rows).await;
+    let issued = by.service_access().issue_visit_certificate(good.clone()).await.unwrap().into_inner();
+    assert_eq!(issued.principal, "dev:t/pump");
+    assert!(issued.certificate.starts_with("ssh-ed25519-cert-v01@openssh.com "));
+    let end = v1::EndVisitRequest { tenant: "t".into(), id: visit.id.clone(), reason: "done".into() };
+    world.coordinator.service_access().end_visit(end).await.unwrap();
+    world.refuses(Method::IssueVisitCertificate, [("ended", by, good, CLOSED)]).await;
+}

@@ -1,0 +1,49 @@
+//! The commands of service access.
+
+use crate::args::Service;
+use crate::commands::print;
+use crate::prover::{Either, prover};
+use std::path::{Path, PathBuf};
+use std::process::exit;
+use wardein_device::{Error, SessionEnd, Visit, attend};
+
+pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
+    match order {
+        Service::Sync { out, output } => {
+            let (access, device) = match prover(path).await? {
+                Either::Derives(mut session) => (session.service_access().await?, session.name().clone()),
+                Either::Signs(mut session) => (session.service_access().await?, session.name().clone()),
+            };
+            access.write(&device, &out)?;
+            let shown =
+                serde_json::json!({ "ca": access.has_ca(), "ended": access.ended(), "directory": out });
+            print(output.json, &shown, || {
+                let ca = if access.has_ca() { "has" } else { "has no" };
+                format!(
+                    "the tenant {ca} SSH CA; {} visits were ended; files in {}",
+                    access.ended(),
+                    out.display()
+                )
+            });
+            Ok(())
+        }
+        Service::Session { visit, scope, work_order, technician, until } => {
+            let visit = Visit { id: visit, scope, work_order, technician, until };
+            let directory =
+                std::env::var_os("WARDEIN_SERVICE_DIR").map_or_else(|| DIRECTORY.into(), PathBuf::from);
+            match attend(&visit, std::env::var_os("SSH_ORIGINAL_COMMAND"), &directory)? {
+                // As a shell would: sshd hands it to the technician's ssh.
+                SessionEnd::Exit(code) => exit(code.into()),
+                SessionEnd::Over => eprintln!("wardein-device: the visit is over"),
+                SessionEnd::Ended => eprintln!("wardein-device: the visit was ended"),
+            }
+            exit(OVER)
+        }
+    }
+}
+
+/// Where sshd finds the files of sync.
+const DIRECTORY: &str = "/etc/ssh/wardein";
+
+/// The exit code of a session that did not end by itself: `EX_NOPERM` of sysexits.h.
+const OVER: i32 = 77;
