@@ -203,7 +203,7 @@ impl FromStr for SourceAddress {
                 (length <= width && length.to_string() == text).then_some(length).ok_or(SourceAddressError)?
             }
         };
-        let host = (width - length < 128).then(|| (1_u128 << (width - length)) - 1).unwrap_or(u128::MAX);
+        let host = 1_u128.checked_shl(width - length).map_or(u128::MAX, |past| past - 1);
         // sshd takes a network with host bits set for a fault of the whole list (addrmatch.c), and refuses the certificate.
         if bits & host != 0 {
             return Err(SourceAddressError);

@@ -428,3 +428,64 @@ async fn a_device_hears_of_visits_that_were_ended_until_their_window_is_over() {
     let refused = pump.prove(&site.world.engine, "service-access", b"x").await;
     assert_eq!(code(refused), ErrorCode::Malformed);
 }
+
+/// A key in a token, as `ssh-keygen -t ed25519-sk` makes one (OpenSSH, PROTOCOL.u2f).
+fn key_in_token() -> SshKey {
+    let mut blob = Vec::new();
+    for part in [&b"sk-ssh-ed25519@openssh.com"[..], &[7; 32], b"ssh:"] {
+        blob.extend((part.len() as u32).to_be_bytes());
+        blob.extend(part);
+    }
+    SshKey::from_blob(&blob).unwrap()
+}
+
+#[tokio::test]
+async fn what_was_asked_of_where_and_how_a_technician_comes_is_in_the_certificate() {
+    let site = Site::new().await;
+    let order = VisitOrder {
+        ssh_key: key_in_token(),
+        needs_verification: true,
+        sources: vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::7".parse().unwrap()],
+        ..site.order()
+    };
+    let visit = site.invite(order).await.unwrap();
+    site.release(&site.site, visit.id).await.unwrap();
+    let certificate = site.certify(&site.eva, visit.id, "pump").await.unwrap();
+    if has_openssh() {
+        let said = shown_certificate(&certificate.line);
+        for part in [
+            "Type: sk-ssh-ed25519-cert-v01@openssh.com user certificate",
+            "source-address 192.0.2.0/24,2001:db8::7",
+            "verify-required",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_device_has_so_many_visits_that_were_ended_in_their_window() {
+    let site = Site::new().await;
+    for _ in 0..128 {
+        let visit = site.invite(site.order()).await.unwrap();
+        site.end(&site.eva, visit.id).await.unwrap();
+    }
+    assert_eq!(code(site.invite(site.order()).await), ErrorCode::VisitQuota);
+    site.world.clock.pass(HOUR);
+    site.invite(site.order()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_ssh_ca_stays_where_the_root_key_is_changed() {
+    let (world, custody) = World::with_custody().await;
+    let mut site = Site::of(world).await;
+    let visit = site.invite(site.order()).await.unwrap();
+    site.release(&site.site, visit.id).await.unwrap();
+    let tenant = site.world.tenant();
+    let before = site.world.engine.get_service_ca(&site.eva, tenant.clone()).await.unwrap();
+    assert_eq!(site.world.engine.rotate_root_key(&site.world.admin).await.unwrap(), 2);
+    assert_eq!(custody.versions(), [2]);
+    crate::storage_keys::restart(&mut site.world, &custody).await;
+    site.certify(&site.eva, visit.id, "pump").await.unwrap();
+    assert_eq!(site.world.engine.get_service_ca(&site.eva, tenant).await.unwrap(), before);
+}
