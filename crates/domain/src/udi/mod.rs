@@ -100,7 +100,7 @@ fn number(digits: &str) -> Option<u32> {
 /// day 0 is the whole month.
 fn check_day(year: u32, month: u32, day: u32, may_be_open: bool) -> Result<(), UdiError> {
     let last = match month {
-        2 if year % 4 == 0 => 29,
+        2 if year.is_multiple_of(4) => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         1..=12 => 31,
@@ -112,7 +112,7 @@ fn check_day(year: u32, month: u32, day: u32, may_be_open: bool) -> Result<(), U
 
 /// A day of the year, from 1.
 fn check_ordinal(year: u32, day: u32) -> Result<(), UdiError> {
-    let last = if year % 4 == 0 { 366 } else { 365 };
+    let last = if year.is_multiple_of(4) { 366 } else { 365 };
     (1..=last).contains(&day).then_some(()).ok_or(UdiError::Date)
 }
 
