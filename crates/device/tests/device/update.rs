@@ -549,7 +549,6 @@ fn offer(issued: u64) -> Offer {
 async fn nothing_is_installed_but_by_an_offer_to_this_device_that_is_good_still() {
     let bench = Bench::new();
     let shared = Shared::new();
-    let world = shared.0.borrow();
     bench.trust().await;
     bench.needs_offers_of(&shared);
     bench.download(Pick::Version(2)).await.unwrap();
@@ -560,7 +559,7 @@ async fn nothing_is_installed_but_by_an_offer_to_this_device_that_is_good_still(
         code(bench.updater().await.install(Pick::Version(2)).await)
     };
     assert_eq!(installed(None).await, "offer-missing");
-    let signed = |offer: &Offer| offer.sign(&world.identity).unwrap();
+    let signed = |offer: &Offer| offer.sign(&shared.0.borrow().identity).unwrap();
     let others = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
     let mut altered = signed(&offer(7));
     // The version's last byte.

@@ -38,7 +38,7 @@ impl Engine {
         let (version, releases) = releases_of(tx, name, line)?;
         change.check(Table::ProductLine, update_key(name, line.as_str()), version);
         let now = UnixSeconds::new(now_ms / 1000);
-        let mut judge = |release: &ReleaseColumn| -> Result<Result<(), NotOffered>, Stop> {
+        let mut judge = |release: &ReleaseColumn| -> Judged {
             match judge(release, ask, device, profile) {
                 Err(why) => Ok(Err(why)),
                 Ok(()) => consented(tx, &device.tenant, (name, line, release.version), now, change),
@@ -68,11 +68,14 @@ impl Engine {
     }
 }
 
+/// Whether a device may have a release, or why not.
+type Judged = Result<Result<(), NotOffered>, Stop>;
+
 /// The release that was asked for, or the latest above the one that runs, where the device may have it.
 fn chosen<'a>(
     releases: &'a [ReleaseColumn],
     ask: &OfferAsk,
-    judge: &mut dyn FnMut(&ReleaseColumn) -> Result<Result<(), NotOffered>, Stop>,
+    judge: &mut dyn FnMut(&ReleaseColumn) -> Judged,
 ) -> Result<Result<&'a ReleaseColumn, NotOffered>, Stop> {
     let is_meant = |release: &&ReleaseColumn| {
         let is_asked = match ask.version {
