@@ -199,9 +199,15 @@ mod tests {
         assert!(found.is_empty(), "{found:?}");
     }
 
-    /// Words of other lists that are spelled as a code is: a field of the audit log, a reason of a verdict, how an enrollment ended.
-    const NOT_CODES: [(&str, &str); 3] =
-        [("field.rs", "pcr-digest"), ("trust.rs", "certificate-unknown"), ("outcome.rs", "already-enrolled")];
+    /// Words of other lists that are spelled as a code is: a field of the audit log, a reason of a verdict, how an enrollment ended, why a
+    /// device is offered nothing.
+    const NOT_CODES: [(&str, &str); 5] = [
+        ("field.rs", "pcr-digest"),
+        ("trust.rs", "certificate-unknown"),
+        ("outcome.rs", "already-enrolled"),
+        ("offer.rs", "line-unknown"),
+        ("offer.rs", "release-unknown"),
+    ];
 
     const HEAD: &str = "\
 # Troubleshooting
