@@ -9,7 +9,9 @@ use wardein_crypto::{Digest, hex};
 use wardein_custody::{PassphraseSource, Protection};
 use wardein_ddkg::message::{SealedPayload, from_text};
 use wardein_domain::{Call, DeviceState, OperatorName, Principal, Role, Serial, TenantId};
-use wardein_engine::{Caller, DeviceFilter, Engine, Error, OpenAsk, Page, Ports, Restoring, migrate};
+use wardein_engine::{
+    AuditFilter, Caller, DeviceFilter, Engine, Error, OpenAsk, Page, Ports, Restoring, migrate,
+};
 use wardein_port::{Change, RootKey, Store, Table};
 use wardein_store::{Kind, Options};
 use wardein_testkit::{CrashPoint, MemoryStore, TestClock, block_on, commit};
@@ -152,7 +154,7 @@ async fn is_as_it_was(engine: &Engine, sealed: &str) {
         assert_eq!(opened.secret.expose(), fs::read(path.with_extension("plain")).unwrap(), "{name}");
     }
     // Entries of the old form are read.
-    let (entries, _) = engine.list_audit(&admin, None, None, 1, 1000).await.unwrap();
+    let (entries, _) = engine.list_audit(&admin, AuditFilter::default(), 1, 1000).await.unwrap();
     assert!(entries.len() > 150, "{}", entries.len());
 }
 

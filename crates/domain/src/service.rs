@@ -200,7 +200,10 @@ impl FromStr for SourceAddress {
             // One form each: no sign, no leading zero.
             Some(text) => {
                 let length: u32 = text.parse().map_err(|_| SourceAddressError)?;
-                (length <= width && length.to_string() == text).then_some(length).ok_or(SourceAddressError)?
+                if length > width || length.to_string() != text {
+                    return Err(SourceAddressError);
+                }
+                length
             }
         };
         let host = 1_u128.checked_shl(width - length).map_or(u128::MAX, |past| past - 1);

@@ -141,7 +141,7 @@ async fn entries_are_found_by_time_actor_event_and_outcome() {
     };
     let begin = world.engine.now() * 1000;
     world.busy(3).await;
-    world.clock.advance(60);
+    world.clock.pass(60);
     world.proven("pump-1").await;
     let middle = begin + 60_000;
     let all = listed(AuditFilter::default()).await;

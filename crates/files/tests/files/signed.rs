@@ -101,7 +101,7 @@ fn files_are_checked_where_they_are_and_openssl_says_the_same() {
     let path = directory.path().join("log.age");
     fs::write(&path, b"sealed").unwrap();
     fs::write(signed_path(&path), device.sign(first()).text()).unwrap();
-    let checked = check(&[path.clone()], &[&device.root], &mut |_| {}).unwrap();
+    let checked = check(std::slice::from_ref(&path), &[&device.root], &mut |_| {}).unwrap();
     assert!(checked.is_complete());
     assert_eq!((checked.files[0].number, checked.files[0].device.as_str()), (1, "klinik/pump-1"));
 
@@ -116,7 +116,7 @@ fn files_are_checked_where_they_are_and_openssl_says_the_same() {
     assert!(!has_openssl || judged(&path), "as deploy/README.md says");
 
     fs::write(&path, b"saeled").unwrap();
-    let (of, error) = check(&[path.clone()], &[&device.root], &mut |_| {}).unwrap_err();
+    let (of, error) = check(std::slice::from_ref(&path), &[&device.root], &mut |_| {}).unwrap_err();
     assert!(of == path && matches!(error, FileError::OtherFile));
     assert!(!has_openssl || !judged(&path));
     fs::remove_file(signed_path(&path)).unwrap();

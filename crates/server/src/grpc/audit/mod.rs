@@ -3,7 +3,7 @@
 pub(super) mod convert;
 
 use crate::edge::context::Context;
-use crate::grpc::convert::{page_size, parse_optional};
+use crate::grpc::convert::page_size;
 use crate::grpc::{Api, reply};
 use convert::{entry, filter};
 use std::sync::Arc;
