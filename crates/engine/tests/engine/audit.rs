@@ -166,7 +166,7 @@ async fn entries_are_found_by_time_actor_event_and_outcome() {
         (None, Some("call.refus"), Ended::Either, 0),
         (None, Some("call"), Ended::In("role-denied".into()), 3),
         (None, Some("call"), Ended::In("ok".into()), 0),
-        (Some("device"), Some("device.confirm"), Ended::In("ok".into()), 1),
+        (Some("device"), Some("device.authenticate"), Ended::In("ok".into()), 1),
         (None, Some("device.enroll"), Ended::In("ok".into()), 1),
     ] {
         let (actor, event) = (actor.map(str::to_owned), event.map(str::to_owned));
