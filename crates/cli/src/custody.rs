@@ -17,7 +17,7 @@ pub enum CustodyCommand {
     Change(CustodyChangeArgs),
     /// Reseal the root key to the TPM, in the state that the machine is in now; after an update of its firmware
     ///
-    /// It takes the recovery passphrase, which stays as it is: whoever can have a machine measured as they like must not be able to have the key
+    /// It takes the recovery passphrase, which stays as it is: anyone who can have a machine measured as they like must not be able to have the key
     /// sealed to it.
     Reseal(CustodyResealArgs),
 }

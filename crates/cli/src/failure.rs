@@ -17,7 +17,7 @@ pub enum Failure {
         code: String,
         /// What was wrong, and what to do next.
         reason: String,
-        /// What to name to whoever reads the authority's log.
+        /// What to name to someone who reads the authority's log.
         request_id: Option<String>,
         /// The proposal that waits for a second person, where the call needs one.
         proposal: Option<String>,
@@ -39,7 +39,7 @@ pub enum Failure {
     NotTrusted(String),
     /// A file, or a set of them, is not what it is said to be. Exit code 5.
     NotWhole(String),
-    /// Whoever read the output went away, such as `head`: no more can be said. Exit code 1.
+    /// The reader of the output went away, such as `head`: no more can be said. Exit code 1.
     ReaderGone,
 }
 

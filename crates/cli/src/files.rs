@@ -90,7 +90,7 @@ pub(crate) fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     wardein_pki::pem::read_certificates(&bytes).map_err(|error| Failure::file("read", path, error))
 }
 
-/// A file that the owner alone may read, or that root gave to a group of the service; one that is open to others is refused, for whoever
+/// A file that the owner alone may read, or that root gave to a group of the service; one that is open to others is refused, for anyone who
 /// reads it is its owner.
 pub fn read_private(path: &Path) -> Result<SecretBytes, Failure> {
     read_opened(path, |_| {})

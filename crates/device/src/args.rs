@@ -275,7 +275,7 @@ pub(crate) struct Token {
 pub(crate) struct Seal {
     /// The file to seal, at most 16 MiB; standard input where none is given.
     pub(crate) file: Option<PathBuf>,
-    /// What is bound to it and told to whoever opens it by other ways.
+    /// What is bound to it and told to those who open it in other ways.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) additional_data: String,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Enrollment at the factory (DDKG-1 section 4). Whoever relays it, the steps are these; a crash between any two is safe.
+//! Enrollment at the factory (DDKG-1 section 4). No matter who relays it, the steps are these; a crash between any two is safe.
 
 use crate::attribute::measure;
 use crate::authority::{CallError, Station};

@@ -1,4 +1,4 @@
-//! Enrollment between the messages of DDKG-1 and those of the gRPC API, for whoever is the station.
+//! Enrollment between the messages of DDKG-1 and those of the gRPC API, for any station.
 
 use crate::authority::{CallError, Refused, Station};
 use crate::frames;

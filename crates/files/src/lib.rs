@@ -2,7 +2,7 @@
 //!
 //! What: an age v1 file (C2SP age) whose header wraps its key for the authority in a `ddkg1` stanza (DDKG-1 section 7), for readers of
 //! their own keys, or for both; and a *statement* beside it, which the device's certified key signs: the digest, the time, a number that
-//! rises by one, and the digest of the statement before. Why files of age: whoever holds a key opens them with `age` or `rage`, without
+//! rises by one, and the digest of the statement before. Why files of age: the holder of a key opens them with `age` or `rage`, without
 //! anything of ours. What it does not do: it keeps no keys and no numbers (`wardein-device` does), and releases none (the engine does).
 //!
 //! Nothing here holds a whole file in memory, and nothing trusts a length that a file states.

@@ -1,4 +1,4 @@
-//! Readers of files: whoever holds a key of their own, which neither the device nor the authority has.
+//! Readers of files: each holds a key of their own, which neither the device nor the authority has.
 
 use crate::error::FileError;
 use age::x25519;
