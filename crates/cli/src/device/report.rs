@@ -96,9 +96,7 @@ impl<'a> Judged<'a> {
         } else {
             print_bad_lines(self.bad_lines, out)?;
             let (good, bad) = (self.good_lines, self.bad_lines.len());
-            out.write(&format!(
-                "{good} devices could be enrolled, {bad} lines could not; nothing was enrolled\n"
-            ))?;
+            out.write(&format!("Good lines: {good}, bad lines: {bad}. Nothing was enrolled.\n"))?;
         }
         match self.bad_lines.len() {
             0 => Ok(()),

@@ -30,34 +30,32 @@ impl Udi {
 #[non_exhaustive]
 pub enum UdiError {
     /// It is empty, or too long.
-    #[error("UDI: has no characters, or more than {}", Udi::MAX_LEN)]
+    #[error("has no characters, or more than {}", Udi::MAX_LEN)]
     Length,
     /// It is of no agency.
-    #[error(
-        "UDI: begins like none of GS1 (`(01)`, or the digits of a scanner), HIBCC (`+`) and ICCBBA (`=`)"
-    )]
+    #[error("begins like none of GS1 (`(01)`, or the digits of a scanner), HIBCC (`+`) and ICCBBA (`=`)")]
     Agency,
     /// Of GS1: it does not consist of parts that are known, each once, the GTIN first.
     #[error(
-        "UDI: of GS1 takes (01) first, then each once of (10), (11), (13), (17), (20), (21), (30), (240), (241), (250) and (8012)"
+        "of GS1 takes (01) first, then each once of (10), (11), (13), (17), (20), (21), (30), (240), (241), (250) and (8012)"
     )]
     Part,
     /// The GTIN is not 14 digits with the right check digit.
-    #[error("UDI: (01) takes 14 digits, the last of them the GS1 check digit")]
+    #[error("(01) takes 14 digits, the last of them the GS1 check digit")]
     Gtin,
     /// There is no such day.
-    #[error("UDI: has a date that is no day, or not of the form that its place takes")]
+    #[error("has a date that is no day, or not of the form that its place takes")]
     Date,
     /// A value is not of the length or the characters that its part takes.
-    #[error("UDI: a part is empty, too long, or has other characters than it takes")]
+    #[error("a part is empty, too long, or has other characters than it takes")]
     Text,
     /// The check character of HIBCC is another one.
     #[error(
-        "UDI: of HIBCC ends with another check character than its text has; part of it is missing or mistyped"
+        "of HIBCC ends with another check character than its text has; part of it is missing or mistyped"
     )]
     CheckCharacter,
     /// A data structure of HIBCC or ICCBBA is not known.
-    #[error("UDI: has a part that its agency does not have in a UDI")]
+    #[error("has a part that its agency does not have in a UDI")]
     Structure,
 }
 
