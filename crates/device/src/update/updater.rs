@@ -96,8 +96,8 @@ impl Updater {
     }
 
     /// Has the maker's command install a release that was downloaded. It is judged once more, by the metadata that was kept and that must
-    /// not have expired, and by the authority's offer where one is needed. What is on record is *installing* before the command runs, and *installed* after it has ended well; where the power
-    /// is cut in between, it is run again.
+    /// not have expired, and by the authority's offer where one is needed. What is on record is *installing* before the command runs, and
+    /// *installed* after it has ended well; where the power is cut in between, it is run again.
     pub async fn install(&self, pick: Pick) -> Result<Installed, Error> {
         let standing = self.standing()?;
         let listed = self.picked(self.kept().await?, pick)?;
