@@ -1,6 +1,6 @@
 //! Times and durations as people write and read them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Seconds of a text such as `30d`, `12h` or `1d 6h`.
 pub(crate) fn seconds(text: &str) -> Result<u64, String> {
@@ -22,13 +22,9 @@ pub(crate) fn moment(text: &str) -> Result<u64, String> {
 }
 
 /// The Unix second of a text such as [`moment`] takes, or of one that says how long ago it was, such as `24h`.
-#[expect(clippy::disallowed_methods, reason = "a person counts from the clock of their own machine")]
 pub(crate) fn past(text: &str) -> Result<u64, String> {
     match seconds(text) {
-        Ok(ago) => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-            Ok(now.saturating_sub(ago))
-        }
+        Ok(ago) => Ok(wardein_client::unix_now().saturating_sub(ago)),
         Err(_) => moment(text).map_err(|error| format!("{error}, or as 24h for so long ago")),
     }
 }

@@ -3,6 +3,7 @@
 use crate::args::Service;
 use crate::commands::print;
 use crate::prover::{Either, prover};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::exit;
 use wardein_device::{Error, SessionEnd, Visit, attend};
@@ -29,8 +30,7 @@ pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
         }
         Service::Session { visit, scope, work_order, technician, until } => {
             let visit = Visit { id: visit, scope, work_order, technician, until };
-            let directory =
-                std::env::var_os("WARDEIN_SERVICE_DIR").map_or_else(|| DIRECTORY.into(), PathBuf::from);
+            let directory = directory(Path::new(DIRECTORY), std::env::var_os("WARDEIN_SERVICE_DIR"));
             match attend(&visit, std::env::var_os("SSH_ORIGINAL_COMMAND"), &directory)? {
                 // As a shell would: sshd hands it to the technician's ssh.
                 SessionEnd::Exit(code) => exit(code.into()),
@@ -42,8 +42,32 @@ pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
     }
 }
 
+/// Where the files of sync are: at the usual place if they are there, whatever the environment says, for sshd may take a variable from a
+/// technician who would like to have other scopes.
+fn directory(usual: &Path, elsewhere: Option<OsString>) -> PathBuf {
+    match elsewhere {
+        Some(elsewhere) if !usual.exists() => elsewhere.into(),
+        _ => usual.to_owned(),
+    }
+}
+
 /// Where sshd finds the files of sync.
 const DIRECTORY: &str = "/etc/ssh/wardein";
 
 /// The exit code of a session that did not end by itself: `EX_NOPERM` of sysexits.h.
 const OVER: i32 = 77;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_technicians_environment_does_not_choose_the_directory() {
+        let usual = tempfile::tempdir().unwrap();
+        let own = || Some(OsString::from("/home/eva/scopes"));
+        assert_eq!(directory(usual.path(), own()), usual.path());
+        let missing = usual.path().join("missing");
+        assert_eq!(directory(&missing, own()), Path::new("/home/eva/scopes"));
+        assert_eq!(directory(&missing, None), missing);
+    }
+}

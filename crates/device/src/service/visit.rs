@@ -9,7 +9,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+use wardein_client::unix_now;
 
 /// A visit, as the certificate has it.
 #[derive(Debug, Clone)]
@@ -108,7 +109,7 @@ fn program(visit: &Visit, directory: &Path) -> Result<Program, Error> {
     Ok(Program::OfScope(path))
 }
 
-/// When a visit is over: by the wall clock, and by the time that has passed since the session began, so that setting the clock back prolongs
+/// When a visit is over: by the device's wall clock, as sshd judges it, and by the time that has passed since the session began, so that setting the clock back prolongs
 /// nothing; or when it was ended.
 struct Watch {
     until: u64,
@@ -120,27 +121,18 @@ struct Watch {
 
 impl Watch {
     fn begin(visit: &Visit, directory: &Path) -> Self {
-        let left = Duration::from_secs(visit.until).saturating_sub(since_epoch());
+        let left = Duration::from_secs(visit.until.saturating_sub(unix_now()));
         let ended = directory.join(ENDED);
         Self { until: visit.until, began: Instant::now(), left, id: visit.id.clone(), ended }
     }
 
     fn is_over(&self) -> Option<SessionEnd> {
-        if since_epoch().as_secs() >= self.until || self.began.elapsed() >= self.left {
+        if unix_now() >= self.until || self.began.elapsed() >= self.left {
             return Some(SessionEnd::Over);
         }
         let ended = fs::read_to_string(&self.ended).unwrap_or_default();
         ended.lines().any(|id| id == self.id).then_some(SessionEnd::Ended)
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the window of a visit is in the device's wall clock, as sshd judges it"
-)]
-fn since_epoch() -> Duration {
-    // Before 1970 a clock says nothing: the visit is not over by it, but by the time that passes.
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Ends the child and what came of it: what is in the session of the terminal, what descends from the child, what carries the visit's mark.
