@@ -138,6 +138,7 @@ step "formatting" cargo fmt --all --check
 step "formatting of what is for microcontrollers" cargo fmt --check --manifest-path sdk/mcu/Cargo.toml
 step "spelling" spelling
 step "shell scripts" scripts
+step "links of documents" deploy/links.sh
 step "the oldest Rust" oldest
 step "the contract: its style, and what it must not break" deploy/contract.sh
 step "floors: which crate may use which" deploy/floors.sh

@@ -1,4 +1,4 @@
-//! `wardein ca`: a CA of a tenant's own, its rotation, and the day on which a CA's key leaked, as deploy/README.md has it. With the real
+//! `wardein ca`: a CA of a tenant's own, its rotation, and the day on which a CA's key leaked, as deploy/KEYS.md has it. With the real
 //! binaries; OpenSSL judges the chains.
 
 use crate::common::{Served, wardein};

@@ -1,6 +1,6 @@
 //! A signed statement: the text, its signature, and the certificates from the device's to the root's.
 //!
-//! It is verified offline, with nothing but the roots: `deploy/README.md` has the same in commands of openssl.
+//! It is verified offline, with nothing but the roots: `deploy/FILES.md` has the same in commands of openssl.
 
 use crate::error::FileError;
 use crate::seal::Chunk;

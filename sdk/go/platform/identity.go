@@ -15,7 +15,7 @@ import (
 	"runtime"
 )
 
-// The files of an identity, as `wardein operator issue` makes them (deploy/README.md, "The files of an identity").
+// The files of an identity, as `wardein operator issue` makes them (deploy/OPERATORS.md, "The files of an identity").
 const (
 	certificateFile    = "operator.pem"
 	keyFile            = "operator.key"

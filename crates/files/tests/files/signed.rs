@@ -113,7 +113,7 @@ fn files_are_checked_where_they_are_and_openssl_says_the_same() {
     };
     let has_openssl =
         Command::new("openssl").arg("version").output().is_ok_and(|output| output.status.success());
-    assert!(!has_openssl || judged(&path), "as deploy/README.md says");
+    assert!(!has_openssl || judged(&path), "as deploy/FILES.md says");
 
     fs::write(&path, b"saeled").unwrap();
     let (of, error) = check(std::slice::from_ref(&path), &[&device.root], &mut |_| {}).unwrap_err();
@@ -123,7 +123,7 @@ fn files_are_checked_where_they_are_and_openssl_says_the_same() {
     assert!(matches!(check(&[path], &[&device.root], &mut |_| {}), Err((_, FileError::Io(_)))));
 }
 
-/// The commands of deploy/README.md, for the file `$1` and the roots `$2`.
+/// The commands of deploy/FILES.md, for the file `$1` and the roots `$2`.
 const OPENSSL: &str = r#"
 s=$1.sig
 d=$(mktemp -d)

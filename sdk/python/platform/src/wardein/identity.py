@@ -1,4 +1,4 @@
-"""The directory of an identity, as `wardein operator issue` makes it (deploy/README.md, "The files of an identity")."""
+"""The directory of an identity, as `wardein operator issue` makes it (deploy/OPERATORS.md, "The files of an identity")."""
 
 import json
 import os

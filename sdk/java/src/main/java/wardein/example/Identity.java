@@ -11,7 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 
-/** The directory of an identity, as {@code wardein operator issue} makes it (deploy/README.md, "The files of an identity"). */
+/** The directory of an identity, as {@code wardein operator issue} makes it (deploy/OPERATORS.md, "The files of an identity"). */
 final class Identity {
   private static final int DEFAULT_PORT = 7443;
 
