@@ -184,6 +184,7 @@ if [[ -n $all ]]; then
 	if ((EUID == 0)); then
 		step "a Debian machine" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/cloud-init.sh
 	fi
+	step "what is published about vulnerabilities" deploy/disclosure.sh
 	step "every flood, shortly" deploy/overload.sh --short
 	step "100,000 decisions over a rough store" \
 		env WARDEIN_DECISIONS=100000 cargo test --locked --quiet -p wardein-engine --lib project -- --nocapture
