@@ -158,6 +158,7 @@ step "the same on RustCrypto, for microcontrollers" \
 	--features wardein-ddkg/rustcrypto,wardein-ddkg/suite2,wardein-crypto/rustcrypto --lib
 # Many tests wait for a server or a disk: with more of them at a time than there are processors, all take less time.
 step "all tests, with all features" env RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --locked --quiet --workspace --all-features
+step "the README, followed" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/readme.sh
 step "libwardein as C sees it, under valgrind" sdk/c/test.sh
 step "the symbolic proof of DDKG-1" crates/ddkg/proof/run.sh
 # The tests above have built the authority that it serves.
