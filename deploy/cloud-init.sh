@@ -76,14 +76,16 @@ judge() {
 	local sum
 	mkdir -p "$house/root/usr/local/bin"
 	local unit
-	for unit in wardein wardein-device; do
+	for unit in wardein wardein-backup wardein-device; do
 		holds "$unit.service is exposed by 2.0 of 10 at most" systemd-analyze security --offline=true --threshold=20 --no-pager "deploy/systemd/$unit.service"
 		grep -o 'exposure level.*' "$house/said"
 	done
 	install -D "$WARDEIN_BINARY" "$system/usr/local/bin/wardein"
-	install -D -m 644 deploy/systemd/wardein.service -t "$system/etc/systemd/system"
-	holds "the unit says nothing that systemd does not know" test -z "$(within systemd-analyze verify /etc/systemd/system/wardein.service 2>&1)"
-	rm "$system/usr/local/bin/wardein" "$system/etc/systemd/system/wardein.service"
+	install -D -m 644 deploy/systemd/wardein.service deploy/systemd/wardein-backup.* -t "$system/etc/systemd/system"
+	for unit in wardein.service wardein-backup.timer wardein-backup.service; do
+		holds "$unit says nothing that systemd does not know" test -z "$(within systemd-analyze verify "/etc/systemd/system/$unit" 2>&1)"
+	done
+	rm "$system/usr/local/bin/wardein" "$system"/etc/systemd/system/wardein*
 	sum=$(sha256sum "$WARDEIN_BINARY" | cut -d ' ' -f 1)
 	user_data https://artifacts.example.org/wardein-0.2.0 "$sum" >"$system/tmp/user-data"
 	holds "cloud-init finds the cloud-config valid" within cloud-init schema --config-file /tmp/user-data

@@ -182,7 +182,9 @@ if [[ -n $all ]]; then
 	step "an OCI image" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/oci.sh
 	step "the Helm chart" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/helm.sh
 	step "the modules for AWS and Azure" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/terraform.sh
+	step "bills of materials" deploy/sbom.sh
 	if ((EUID == 0)); then
+		step "Debian packages" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/deb.sh --try
 		step "a Debian machine" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/cloud-init.sh
 	fi
 	step "what is published about vulnerabilities" deploy/disclosure.sh
