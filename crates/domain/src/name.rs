@@ -58,6 +58,10 @@ pub enum NameError {
 #[cfg(feature = "unicode")]
 pub fn is_plain(c: char) -> bool {
     use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+    // Most text is ASCII, which needs no table.
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
     !matches!(
         c.general_category(),
         GeneralCategory::Control
@@ -356,6 +360,16 @@ mod tests {
         assert!("trust-bundle".parse::<Action>().is_ok());
         assert!("Rekey".parse::<Action>().is_err());
         assert!("a".repeat(33).parse::<Action>().is_err());
+    }
+
+    /// ASCII is judged without the table, and as the table has it.
+    #[cfg(feature = "unicode")]
+    #[test]
+    fn ascii_without_the_table() {
+        use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+        for c in '\0'..='\u{7f}' {
+            assert_eq!(is_plain(c), c.general_category() != GeneralCategory::Control, "{c:?}");
+        }
     }
 
     /// What would have another text read than the one that is there, or none.

@@ -150,8 +150,7 @@ impl Server {
                     let door = EstDoor { shared: shared.clone(), tls: tls.clone(), lines };
                     move |taken| door.clone().serve(taken)
                 };
-                // A renewal comes once in half a certificate's life.
-                Some((TcpListener::from_std(listener)?, workers.begin("est", 1, door)?))
+                Some((TcpListener::from_std(listener)?, workers.begin("est", config.threads(), door)?))
             }
             _ => None,
         };
