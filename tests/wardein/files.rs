@@ -4,6 +4,7 @@ use crate::backup::{Hospital, words};
 use crate::common::wardein;
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -222,4 +223,57 @@ fn a_file_is_sealed_verified_and_opened_and_after_a_shredding_opens_nowhere() {
     let gone = hospital.open_file("d.age", "opened-gone");
     assert!(gone.status.code() == Some(3) && words(&gone).contains("keys-gone"), "{}", words(&gone));
     assert!(hospital.verify_files(&all).status.success(), "where it comes from can be proved for good");
+}
+
+/// End to end: who is on the tenant's list opens it, with a key of their own; the authority and who was removed do not.
+#[test]
+fn files_are_sealed_for_the_readers_of_the_tenants_list() {
+    let hospital = Hospital::found(1);
+    hospital.does(1, &["certificate"]);
+    let log = hospital.file("log");
+    fs::write(&log, "17:04 occlusion\n").unwrap();
+    let seal = |name: &str, more: &[&str]| {
+        let out = hospital.file(name);
+        hospital.of_device(1, &[&["file", "seal", &log, "--out", &out], more].concat()).output().unwrap()
+    };
+    let of = ["--profile", "default", "--tenant", "klinik"];
+    let reader = |args: &[&str]| hospital.told(&[&["reader"], args, &of].concat());
+    reader(&["add", "ward", READER, "--reason", "ticket 7"]);
+    let list = reader(&["seal-for", "readers", "--reason", "ticket 7", "--yes"]);
+    assert_eq!((&list["seal_for"], &list["readers"][0]["key"]), (&"readers".into(), &READER.into()));
+
+    let taken = json(&hospital.does(1, &["file", "readers", "--json"]));
+    assert_eq!(taken["number"], list["number"]);
+    assert!(seal("a.age", &[]).status.success());
+    fs::write(hospital.file("reader-key"), READER_KEY).unwrap();
+    fs::set_permissions(hospital.file("reader-key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let open = |sealed: &str, out: &str| {
+        let (sealed, out, key) = (hospital.file(sealed), hospital.file(out), hospital.file("reader-key"));
+        wardein(&["file", "open", &sealed, "--out", &out, "--reader-key", &key])
+    };
+    let opened = open("a.age", "opened");
+    assert!(opened.status.success(), "{}", words(&opened));
+    assert_eq!(fs::read(hospital.file("opened")).unwrap(), fs::read(&log).unwrap());
+    hospital.told(&["grant", "add", "iot", "file", "--tenant", "klinik"]);
+    assert!(!hospital.open_file("a.age", "opened-by-platform").status.success());
+    let stranger = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    let other = seal("other.age", &["--reader", stranger]);
+    assert!(other.status.code() == Some(2) && words(&other).contains("tenant's readers"), "{}", words(&other));
+
+    // A list with one byte changed is not one, and nothing is sealed by it.
+    let held = Path::new(&hospital.file("devices")).join("pump-1").join("file.readers");
+    let whole = fs::read(&held).unwrap();
+    let mut changed = whole.clone();
+    let at = changed.windows(4).position(|four| four == b"ward").unwrap();
+    changed[at] = b'W';
+    fs::write(&held, changed).unwrap();
+    let refused = seal("changed.age", &[]);
+    assert!(!refused.status.success() && words(&refused).contains("not signed"), "{}", words(&refused));
+    fs::write(&held, whole).unwrap();
+
+    reader(&["remove", "ward", "--reason", "left", "--yes"]);
+    hospital.does(1, &["file", "readers"]);
+    let refused = seal("b.age", &[]);
+    assert!(!refused.status.success() && words(&refused).contains("wardein reader add"), "{}", words(&refused));
+    assert!(!fs::exists(hospital.file("b.age")).unwrap());
 }

@@ -5,7 +5,7 @@ use crate::passphrase::PassphraseArgs;
 use crate::{
     approval, attestation, audit, backup, ca, cert, clock, completions, config::StoreKind,
     connection::ConnectArgs, custody, db, device, file, grant, key, operator, pcr_policy, platform_cert,
-    platform_pin, profile, service, store, tenant, trust, update, webhook,
+    platform_pin, profile, reader, service, store, tenant, trust, update, webhook,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -93,6 +93,9 @@ pub(crate) enum Command {
     /// Service access: technicians are in a device only while they are invited
     #[command(subcommand)]
     Service(service::ServiceCommand),
+    /// Who opens the files of a profile's devices with keys of their own, end to end
+    #[command(subcommand)]
+    Reader(reader::ReaderCommand),
     /// Where verdicts that change are posted, for platforms that cannot watch
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),

@@ -33,6 +33,7 @@ mod platform_cert;
 mod platform_pin;
 mod profile;
 mod progress;
+mod reader;
 mod root_key;
 mod secret;
 mod service;
@@ -150,6 +151,7 @@ fn dispatch(
         Command::Update(command) => block_on(command.run(out)),
         Command::Approval(command) => block_on(command.run(out)),
         Command::Service(command) => block_on(command.run(out)),
+        Command::Reader(command) => block_on(command.run(out)),
         Command::Webhook(command) => block_on(command.run(out)),
         Command::Ca(ca::CaCommand::ExportRoot(args)) => inside(Inside::ExportRoot(args), out),
         Command::Ca(ca::CaCommand::ImportRoot(args)) => inside(Inside::ImportRoot(args), out),

@@ -139,6 +139,12 @@ client! {
             put_update_rules: PutUpdateRulesRequest => PutUpdateRulesResponse,
             decide_update: DecideUpdateRequest => DecideUpdateResponse,
         }
+        readers {
+            list_readers: ListReadersRequest => ListReadersResponse,
+            add_reader: AddReaderRequest => AddReaderResponse,
+            remove_reader: RemoveReaderRequest => RemoveReaderResponse,
+            put_sealing: PutSealingRequest => PutSealingResponse,
+        }
         webhooks {
             put_webhook: PutWebhookRequest => PutWebhookResponse,
             list_webhooks: ListWebhooksRequest => ListWebhooksResponse,

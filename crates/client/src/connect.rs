@@ -14,6 +14,7 @@ use crate::v1::certificate_service_client::CertificateServiceClient;
 use crate::v1::device_service_client::DeviceServiceClient;
 use crate::v1::invitation_service_client::InvitationServiceClient;
 use crate::v1::provisioning_service_client::ProvisioningServiceClient;
+use crate::v1::reader_service_client::ReaderServiceClient;
 use crate::v1::service_access_service_client::ServiceAccessServiceClient;
 use crate::v1::site_service_client::SiteServiceClient;
 use crate::v1::storage_service_client::StorageServiceClient;
@@ -122,6 +123,8 @@ services! {
     approvals: ApprovalServiceClient,
     /// Technicians' visits.
     service_access: ServiceAccessServiceClient,
+    /// Readers of files.
+    readers: ReaderServiceClient,
     /// Webhooks.
     webhooks: WebhookServiceClient,
     /// The audit log.

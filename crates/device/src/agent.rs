@@ -41,6 +41,9 @@ pub trait Prover {
     async fn pins(&mut self) -> Result<Option<PinBundle>, Error>;
     /// Trusts the roots that the authority vouches for now, in the place of those before.
     async fn roots(&mut self) -> Result<(), Error>;
+    /// Takes the readers of the device's files as the authority vouches for them now. A device that cannot seal files has none.
+    #[cfg(feature = "files")]
+    async fn take_readers(&mut self) -> Result<(), Error>;
     /// Asks for an offer of an update, with that body (DDKG-1 §8.3); the reply body.
     async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error>;
     /// Agrees on new keys and goes over to them.
@@ -171,6 +174,10 @@ impl<P: Prover> Agent<P> {
         // While the former root is trusted: once it is not, no server can be verified by it.
         if let Err(error) = self.session.roots().await {
             tracing::warn!(%error, "the trust roots are as they were; the next renewal tries again");
+        }
+        #[cfg(feature = "files")]
+        if let Err(error) = self.session.take_readers().await {
+            tracing::warn!(%error, "the readers of files are as they were; the next renewal tries again");
         }
         Ok(Round::Renewed)
     }

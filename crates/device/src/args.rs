@@ -159,12 +159,15 @@ pub(crate) enum FileCommand {
         /// The sealed file; FILE.age where it is not given. It must not be there yet.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
-        /// A reader's public key, age1...: the file is sealed for readers alone, and the authority does not open it. May be repeated.
+        /// A reader's public key, age1...: the file is sealed for readers alone, and the authority does not open it. May be repeated. Where the
+        /// tenant has readers, one of them; for whom files are sealed without this option, its list says (`wardein-device file readers`).
         #[arg(long, value_name = "KEY")]
         reader: Vec<String>,
         #[command(flatten)]
         output: Json,
     },
+    /// Take the list of the tenant's readers from the authority, and show it. `wardein-device run` takes it with each certificate.
+    Readers(Json),
     /// Open a file that this device sealed for the authority, as long as the device still has the epoch's key.
     Open {
         /// The sealed file.

@@ -2,6 +2,8 @@
 
 mod key;
 mod pins;
+#[cfg(feature = "files")]
+mod readers;
 mod roots;
 mod state;
 mod transfer;

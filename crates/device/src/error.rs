@@ -164,6 +164,16 @@ pub enum Error {
         /// Why.
         why: FileError,
     },
+    /// A list of readers is not taken.
+    #[cfg(feature = "files")]
+    #[error("{0}; the one before stays in force")]
+    Readers(FileError),
+    /// Nobody could open what would be sealed.
+    #[error(
+        "files are sealed for the tenant's readers alone, and none is in force now; have one added (wardein reader add), then run: \
+         wardein-device file readers"
+    )]
+    NoReaders,
     /// Files are missing, or in each other's place.
     #[error("files are missing, or in each other's place")]
     FilesMissing,
@@ -196,6 +206,8 @@ impl Error {
             Self::Sealed { why, .. } if why.is_distrust() => 5,
             #[cfg(feature = "files")]
             Self::Sealed { .. } => 1,
+            #[cfg(feature = "files")]
+            Self::Readers(_) => 5,
             Self::OtherSoftware { .. } | Self::FilesMissing => 5,
             Self::File { .. }
             | Self::Open { .. }
@@ -213,6 +225,7 @@ impl Error {
             | Self::Answer(_)
             | Self::Update(_)
             | Self::NoSigner(_)
+            | Self::NoReaders
             | Self::Fault(_) => 1,
         }
     }

@@ -10,7 +10,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use wardein_crypto::hex;
 use wardein_device::{Error, FileOrder, Files, utc};
-use wardein_files::{FileError, Reader, SealedFile, check};
+use wardein_files::{FileError, ListedReader, Reader, ReaderList, SealedFile, check};
 use wardein_pki::pem;
 
 pub(crate) async fn file(path: &Path, order: FileCommand) -> Result<(), Error> {
@@ -46,6 +46,10 @@ pub(crate) async fn file(path: &Path, order: FileCommand) -> Result<(), Error> {
                     statement.number
                 )
             });
+        }
+        FileCommand::Readers(output) => {
+            let list = session(path, "file").await?.readers().await?;
+            print(output.json, &shown(&list), || listed(&list));
         }
         FileCommand::Open { file, out, output } => {
             let (length, mut shown) = (length_of(&file), Shown::default());
@@ -84,6 +88,29 @@ fn verify(path: &Path, files: &[PathBuf], roots: Option<&Path>, as_json: bool) -
         .map_err(|(path, why)| Error::Sealed { path, why })?;
     print(as_json, &checked, || checked.to_string());
     if checked.is_complete() { Ok(()) } else { Err(Error::FilesMissing) }
+}
+
+fn shown(list: &ReaderList) -> serde_json::Value {
+    let reader = |reader: &ListedReader| {
+        json!({ "name": reader.name.as_str(), "key": reader.key.to_string(), "not_before": reader.from, "until": reader.until })
+    };
+    json!({
+        "number": list.number,
+        "seal_for": list.seal_for.as_str(),
+        "readers": list.readers.iter().map(reader).collect::<Vec<_>>(),
+    })
+}
+
+fn listed(list: &ReaderList) -> String {
+    let reader = |reader: &ListedReader| {
+        let until = reader.until.map_or_else(String::new, |until| format!(" until {}", utc(until)));
+        format!("\n{} {} from {}{until}", reader.name, reader.key, utc(reader.from))
+    };
+    let readers: String = list.readers.iter().map(reader).collect();
+    match list.number {
+        0 => "the tenant has made no list; files are sealed for the authority".to_owned(),
+        number => format!("list {number}; files are sealed for the {}{readers}", list.seal_for),
+    }
 }
 
 /// For progress alone; what cannot be read says so where it is read.

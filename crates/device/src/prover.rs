@@ -107,6 +107,14 @@ impl Prover for Either {
         }
     }
 
+    #[cfg(feature = "files")]
+    async fn take_readers(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Derives(session) => session.take_readers().await,
+            Self::Signs(session) => session.take_readers().await,
+        }
+    }
+
     async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error> {
         match self {
             Self::Derives(session) => session.update_offer(body).await,

@@ -421,6 +421,11 @@ impl<A: Authority, E: Entropy> Prover for Session<A, E> {
         Self::roots(self).await
     }
 
+    #[cfg(feature = "files")]
+    async fn take_readers(&mut self) -> Result<(), Error> {
+        self.readers().await.map(|_| ())
+    }
+
     async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error> {
         Ok(self.request(&Asking::Action("update-offer", body)).await?.body)
     }

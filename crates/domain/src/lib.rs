@@ -69,7 +69,7 @@ pub use grant::{Right, UserNameTemplate};
 pub use key_kind::{KeyKind, KeyKinds};
 pub use name::{
     Action, AttributeName, Audience, CommonName, DeviceId, LineName, ModelName, NameError, OperatorName,
-    ProfileName, Purpose, Reason, ReleaseText, RepositoryName, ServiceScope, SubjectSerial, TenantId,
+    ProfileName, Purpose, Reason, ReaderName, ReleaseText, RepositoryName, ServiceScope, SubjectSerial, TenantId,
     TrustDomain, WebhookName, WorkOrder, is_plain,
 };
 pub use operator::{Principal, Role};

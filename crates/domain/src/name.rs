@@ -174,6 +174,12 @@ name! {
 }
 
 name! {
+    /// The name of a reader of files, unique within its profile.
+    ReaderName, "reader", 1..=32, "a-z, 0-9 and '-'",
+    |_, _, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+}
+
+name! {
     /// A webhook's name, unique within its tenant.
     WebhookName, "webhook name", 1..=32, "a-z, 0-9 and '-'",
     |_, _, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'

@@ -61,6 +61,26 @@ pub enum FileError {
     /// It is not a reader's private key.
     #[error("it is not an age identity of the form AGE-SECRET-KEY-1...")]
     ReaderKey,
+    /// A list of readers is malformed.
+    #[error("the list of readers is not of the form wardein-readers 1: {0}")]
+    Readers(&'static str),
+    /// Its signature is wrong.
+    #[error("the list of readers is not signed by the authority's identity key")]
+    ReadersSignature,
+    /// It is of another tenant.
+    #[error("the list of readers is of another tenant")]
+    ReadersOfAnother,
+    /// It is older than the one that is held.
+    #[error("the list of readers has number {number}, and the device holds number {held}")]
+    ReadersRollback {
+        /// Its number.
+        number: u64,
+        /// That of the one that is held.
+        held: u64,
+    },
+    /// It is another of the same number.
+    #[error("the list of readers is another than the one of the same number that the device holds")]
+    ReadersFork,
     /// It is not an identity of the plugin.
     #[error("an identity names an absolute directory and a reason of 1 to 256 bytes, each on one line")]
     PluginIdentity,

@@ -10,6 +10,7 @@
 mod check;
 mod error;
 mod header;
+mod list;
 mod open;
 #[cfg(feature = "plugin")]
 pub mod plugin;
@@ -21,6 +22,7 @@ mod verify;
 pub use check::{Checked, CheckedFile, Target, check, signed_path};
 pub use error::FileError;
 pub use header::{MAX_HEADER, MAX_STANZAS};
+pub use list::{ListedReader, ReaderList, SealFor};
 pub use open::{Inspected, Opening, SealedFile};
 pub use reader::{Reader, ReaderKey};
 pub use seal::{Authority, Sealed, Wrap, seal};

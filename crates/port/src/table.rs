@@ -96,13 +96,15 @@ pub enum Table {
     Visit = 51,
     /// The visits of each device that are not over, by tenant and id of the device.
     DeviceVisits = 52,
+    /// The readers of profiles' files, by tenant and profile. A row is never deleted: numbers only rise.
+    Readers = 57,
     /// The SSH CAs that certify technicians, by tenant.
     ServiceCa = 53,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -150,6 +152,7 @@ impl Table {
         Self::ProductLine,
         Self::UpdateFile,
         Self::SiteUpdates,
+        Self::Readers,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -202,6 +205,7 @@ impl Table {
             | Self::UpdateRepository
             | Self::ProductLine
             | Self::SiteUpdates
+            | Self::Readers
             | Self::UpdateFile => false,
         }
     }

@@ -82,6 +82,7 @@ words! {
     Right = "RIGHT_",
     Role = "ROLE_",
     TransferState = "TRANSFER_STATE_",
+    SealFor = "SEAL_FOR_",
     ConsentRule = "CONSENT_RULE_",
     UpdateDecision = "UPDATE_DECISION_",
     ReleaseState = "RELEASE_STATE_",

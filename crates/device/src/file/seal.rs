@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use wardein_crypto::{Entropy, P256SigningKey, Secret};
 use wardein_ddkg::device::Clock;
 use wardein_files::{
-    self as files, FileError, Opening, Reader, SealedFile, SignedStatement, Statement, Target, signed_path,
+    self as files, FileError, Opening, Reader, ReaderList, SealFor, SealedFile, SignedStatement, Statement, Target,
+    signed_path,
 };
 
 /// A file to be sealed.
@@ -23,8 +24,9 @@ pub struct FileOrder<'a> {
     pub input: &'a Path,
     /// The sealed file, which is not there yet. Its statement goes beside it, with `.sig` behind its name.
     pub out: &'a Path,
-    /// For whom it is sealed end to end, at most 62: the authority does not open it then. Where it is empty, the authority opens it, and has
-    /// its key released to platforms.
+    /// For whom it is sealed end to end, at most 62: the authority does not open it then. Where the device has a list of the tenant's readers,
+    /// those of it alone. Where it is empty, the list says for whom; without one, the authority opens it, and has its key released to
+    /// platforms.
     pub readers: &'a [Reader],
 }
 
@@ -60,9 +62,11 @@ impl<A: Authority, E: Entropy> Session<A, E> {
                 return Err(Error::file("write", taken)(there));
             }
         }
+        let heard_at = state.known_time();
+        let list = directory.files().readers(config)?;
+        let readers = readers_of(list.as_ref(), order.readers, sealing_time(heard_at, clock, not_after))?;
         let input = File::open(order.input).map_err(Error::file("read", order.input))?;
         let (mut file, part) = wardein_durable::begin(&out, 0o644).map_err(Error::file("write", &out))?;
-        let heard_at = state.known_time();
         let mut wrapped = None;
         let mut wrap = |file_key: &Secret<16>| {
             let stanza =
@@ -70,12 +74,12 @@ impl<A: Authority, E: Entropy> Session<A, E> {
             wrapped = Some(stanza.name().clone());
             Ok::<_, Failed>(stanza)
         };
-        let by = match order.readers {
+        let by = match &readers[..] {
             [] => files::Authority::Opens(&mut wrap),
             _ => files::Authority::Excluded,
         };
         // Its name, too, is durable before a number rests on it.
-        let sealed = files::seal(input, &mut file, order.readers, by, progress).and_then(|sealed| {
+        let sealed = files::seal(input, &mut file, &readers, by, progress).and_then(|sealed| {
             let synced = file
                 .sync_all()
                 .and_then(|()| wardein_durable::sync_directory(wardein_durable::directory_of(&part)));
@@ -182,6 +186,23 @@ impl Certified {
     }
 }
 
+/// For whom a file is sealed at Unix second `at`; nobody where the authority opens it. A list that the tenant has made is the whole of it: what
+/// the caller names may choose from it, and adds nobody.
+fn readers_of(list: Option<&ReaderList>, named: &[Reader], at: u64) -> Result<Vec<Reader>, Error> {
+    let Some(list) = list.filter(|list| list.number > 0) else { return Ok(named.to_vec()) };
+    let current = || list.readers.iter().filter(|reader| reader.is_current(at)).map(|reader| &reader.key);
+    if let Some(other) = named.iter().find(|reader| !current().any(|key| key == *reader)) {
+        let why = format!("{other} is not one of the tenant's readers now (wardein-device file readers)");
+        return Err(Error::Config { field: "--reader", why });
+    }
+    match list.seal_for {
+        _ if !named.is_empty() => Ok(named.to_vec()),
+        SealFor::Authority => Ok(Vec::new()),
+        SealFor::Readers if current().next().is_none() => Err(Error::NoReaders),
+        SealFor::Readers => Ok(current().cloned().collect()),
+    }
+}
+
 /// The wall clock where it lies between what the authority said last and the end of the certificate; otherwise what is known since then.
 /// So neither a clock that is years ahead nor one that stands still makes a statement that nobody takes.
 fn sealing_time(heard_at: u64, clock: Clock, not_after: u64) -> u64 {
@@ -192,6 +213,45 @@ fn sealing_time(heard_at: u64, clock: Clock, not_after: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wardein_files::ListedReader;
+
+    const HOSPITAL: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    const MAKER: &str = "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg";
+
+    /// What the caller names opens nothing that the tenant's list does not.
+    #[test]
+    fn files_are_for_the_readers_of_the_list() {
+        let [hospital, maker]: [Reader; 2] = [HOSPITAL, MAKER].map(|key| key.parse().unwrap());
+        let listed = ListedReader {
+            name: "hospital".parse().unwrap(),
+            key: hospital.clone(),
+            from: 100,
+            until: Some(200),
+        };
+        let list = |number, seal_for| ReaderList {
+            tenant: "klinik".parse().unwrap(),
+            profile: "pumps".parse().unwrap(),
+            number,
+            seal_for,
+            readers: vec![listed.clone()],
+        };
+        let (alone, authority) = (list(7, SealFor::Readers), list(7, SealFor::Authority));
+        assert_eq!(readers_of(Some(&alone), &[], 150).unwrap(), [hospital.clone()]);
+        assert_eq!(readers_of(Some(&authority), &[], 150).unwrap(), []);
+        for list in [&alone, &authority] {
+            assert_eq!(readers_of(Some(list), std::slice::from_ref(&hospital), 150).unwrap(), [hospital.clone()]);
+            for (named, at) in [(&maker, 150), (&hospital, 99), (&hospital, 200)] {
+                let refused = readers_of(Some(list), std::slice::from_ref(named), at);
+                assert!(matches!(refused, Err(Error::Config { field: "--reader", .. })), "{named:?} at {at}");
+            }
+        }
+        assert!(matches!(readers_of(Some(&alone), &[], 99), Err(Error::NoReaders)));
+        // Where the tenant never made a list, the caller says for whom.
+        for none in [None, Some(&list(0, SealFor::Authority))] {
+            assert_eq!(readers_of(none, std::slice::from_ref(&maker), 150).unwrap(), [maker.clone()]);
+            assert_eq!(readers_of(none, &[], 150).unwrap(), []);
+        }
+    }
 
     #[test]
     fn a_wrong_wall_clock_does_not_date_a_file() {

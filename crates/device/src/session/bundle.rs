@@ -6,6 +6,8 @@ use crate::authority::Authority;
 use crate::error::Error;
 use crate::service::ServiceAccess;
 use wardein_crypto::Entropy;
+#[cfg(feature = "files")]
+use wardein_files::ReaderList;
 use wardein_pki::PinBundle;
 
 impl<A: Authority, E: Entropy> Session<A, E> {
@@ -19,6 +21,13 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         let body = self.request(&Asking::Action("service-access", b"")).await?.body;
         ServiceAccess::decode(&body)
             .ok_or(Error::Fault("reading the authority's answer about service access"))
+    }
+
+    /// The readers of the device's files as the authority vouches for them now, verified and stored (DDKG-1 section 8.5).
+    #[cfg(feature = "files")]
+    pub async fn readers(&mut self) -> Result<ReaderList, Error> {
+        let body = self.request(&Asking::Action("readers", b"")).await?.body;
+        self.directory.take_readers(&self.config, &body)
     }
 
     /// The pins of the platform's keys as the authority vouches for them now, verified and stored; `None` where it has none, and none are

@@ -155,6 +155,11 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
         Ok(())
     }
 
+    #[cfg(feature = "files")]
+    async fn take_readers(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error> {
         Ok(self.request("update-offer", body).await?.body)
     }

@@ -79,6 +79,14 @@ events! {
     VisitEnded = "visit.end",
     /// A technician got a certificate for a device.
     VisitCertified = "visit.certify",
+    /// A reader of a profile's files was added.
+    ReaderAdded = "reader.add",
+    /// A reader was removed: no further file is sealed for it.
+    ReaderRemoved = "reader.remove",
+    /// It was set for whom the devices of a profile seal their files.
+    SealingPut = "sealing.put",
+    /// A device got the list of its readers.
+    ReadersServed = "device.readers",
     /// A device was told which visits were ended, and by which CA technicians are certified.
     ServiceAccessServed = "device.service-access",
     /// An operator was revoked.

@@ -270,6 +270,12 @@ names! {
     Ends = "ends",
     /// Seconds that a visit's window may have.
     LongestVisit = "longest-visit",
+    /// The name of a reader of files.
+    Reader = "reader",
+    /// The public key of a reader, as age writes it.
+    ReaderKey = "reader-key",
+    /// For whom devices seal their files.
+    SealFor = "seal-for",
     /// The id of a bearer token, in hex: one that was made or revoked, or that the call came with.
     BearerToken = "bearer-token",
     /// The name of a maker's repository.

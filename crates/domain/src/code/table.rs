@@ -138,6 +138,14 @@ codes! {
     SignatureRefused = "signature-refused", Invalid, "Fetch what waits again and sign it with one of its keys: what was drafted may have changed since.";
     /// There are as many repositories, lines or releases as there may be.
     UpdateQuota = "update-quota", Precondition, "Use what there is.";
+    /// The profile has a reader of this name with another key or another time.
+    ReaderExists = "reader-exists", Exists, "Take another name, or remove the one that is there first (`wardein reader list`).";
+    /// The profile has no such reader.
+    ReaderUnknown = "reader-unknown", NotFound, "Correct the name; `wardein reader list` shows which there are.";
+    /// The profile has as many readers as one file can be sealed for.
+    ReaderQuota = "reader-quota", Precondition, "Remove one that is not needed (`wardein reader remove`).";
+    /// The files of a profile are to be sealed for its readers, and it has none.
+    ReadersMissing = "readers-missing", Precondition, "Add a reader first (`wardein reader add`), or have files sealed for the authority.";
     /// There is no such webhook.
     WebhookUnknown = "webhook-unknown", NotFound, "Correct the name; `wardein webhook list` shows which there are.";
     /// The tenant has as many webhooks as it may.

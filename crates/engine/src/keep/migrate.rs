@@ -271,6 +271,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::UpdateRepository
             | Table::ProductLine
             | Table::SiteUpdates
+            | Table::Readers
             | Table::UpdateFile => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {

@@ -260,6 +260,7 @@ impl Memory {
             | Table::UpdateRepository
             | Table::ProductLine
             | Table::SiteUpdates
+            | Table::Readers
             | Table::UpdateFile => {}
         }
         Ok(Vec::new())

@@ -1,4 +1,5 @@
 //! What platforms get from a device: logins by token, keys to open data and files.
 
 pub(crate) mod keys;
+pub(crate) mod readers;
 pub(crate) mod tokens;

@@ -9,10 +9,11 @@ use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
     Assurance, AttributeName, Bank, CaState, CertificateProfile, DeviceId, DeviceState, FirmwareVersion,
     GuardedDeed, KeyKeeper, KeyKind, KeyKinds, LineName, ModelName, NameTemplate, OperatorName, PcrStanding,
-    ProfileName, Purpose, Reason, ReleaseText, RepositoryName, RevocationReason, Role, Seconds, Serial,
+    ProfileName, Purpose, ReaderName, Reason, ReleaseText, RepositoryName, RevocationReason, Role, Seconds, Serial,
     ServiceScope, SourceAddress, TenantId, TransferState, TrustDomain, TrustLimit, Udi, UnixMillis,
     UnixSeconds, UserNameTemplate, WebhookUrl, WorkOrder,
 };
+use wardein_files::Reader;
 
 /// A type that a row holds.
 pub(super) trait Column: Sized {
@@ -113,7 +114,7 @@ macro_rules! names {
 }
 
 names! {
-    AttributeName, DeviceId, FirmwareVersion, LineName, ModelName, NameTemplate, OperatorName, ProfileName, Reason, ReleaseText, RepositoryName, ServiceScope, SourceAddress, TenantId, TrustDomain, Udi, UserNameTemplate, WebhookUrl,
+    AttributeName, DeviceId, FirmwareVersion, LineName, ModelName, NameTemplate, OperatorName, ProfileName, ReaderName, Reason, ReleaseText, RepositoryName, ServiceScope, SourceAddress, TenantId, TrustDomain, Udi, UserNameTemplate, WebhookUrl,
     WorkOrder,
 }
 
@@ -179,6 +180,18 @@ words! {
     CertificateProfile { DeviceTls = 1, DicomTls = 2, Hl7FhirTls = 3, SdcProvider = 4, SdcConsumer = 5 }
     TrustLimit { Restricted = 1, NotTrusted = 2 }
     KeyKind { P256 = 1, P384 = 2, Rsa2048 = 3, Rsa3072 = 4, Rsa4096 = 5 }
+}
+
+/// As age writes it.
+impl Column for Reader {
+    fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+
+    fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(from)?;
+        text.parse().map_err(|_| D::Error::custom("not a reader's key"))
+    }
 }
 
 impl Column for KeyKinds {

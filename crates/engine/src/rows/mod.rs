@@ -27,6 +27,7 @@ mod pcr_policy;
 mod pins;
 mod prepared;
 mod profile;
+mod readers;
 mod revocation;
 pub(crate) mod seal;
 mod service;
@@ -74,6 +75,7 @@ pub(crate) use operator::{IssuerRow, OperatorRow};
 pub(crate) use pcr_policy::{PcrPolicyRow, SelectionRow};
 pub(crate) use pins::{PinColumn, PinsRow};
 pub(crate) use prepared::PreparedRow;
+pub(crate) use readers::{ReaderColumn, ReadersRow};
 pub(crate) use profile::ProfileRow;
 pub(crate) use revocation::{
     REVOKED_CERTIFICATES, Revocation, RevokedRow, RuleRow, RuleScope, parse_revocation_key, revoked_key,

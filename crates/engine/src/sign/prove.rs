@@ -3,6 +3,7 @@
 use crate::derive::actions::{Ask, Body, Certifying};
 use crate::kernel::record::{self, Recording, device_text, target};
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
+use crate::release::readers::Sealing;
 use crate::rows::{self, SignatureKeyRow, key_id};
 use std::sync::Arc;
 use wardein_crypto::Digest;
@@ -173,6 +174,10 @@ impl Engine {
             Ask::ServiceAccess => {
                 let body = Body::Ready(self.service_bundle(tx, name)?);
                 Ok((Event::ServiceAccessServed, Fields::default(), body))
+            }
+            Ask::Readers => {
+                let body = self.signed_readers(tx, Sealing { tenant: &name.tenant, profile })?;
+                Ok((Event::ReadersServed, Fields::default(), Body::Ready(body)))
             }
             Ask::Certificate(der) => {
                 let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();

@@ -34,6 +34,7 @@ mod pins;
 mod platform;
 mod proofs;
 mod quotes;
+mod readers;
 mod receipts;
 mod refusals;
 mod release;

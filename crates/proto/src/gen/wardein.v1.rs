@@ -12147,6 +12147,714 @@ pub mod provisioning_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// A reader.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reader {
+    /// Its name within the profile: 1 to 32 of a-z, 0-9 and '-'.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its public key (X25519), as `age-keygen` writes it: `age1...`.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+    /// From when files are sealed for it; unset for now.
+    #[prost(message, optional, tag = "3")]
+    pub not_before: ::core::option::Option<::prost_types::Timestamp>,
+    /// From when they are not any more, which is after `not_before`; unset for no end.
+    ///
+    /// Next unused field number: 5.
+    #[prost(message, optional, tag = "4")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// The readers of a profile.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReaderList {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The profile.
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+    /// It rises whenever the list changes; 0 where nothing was ever set. A device takes no list of a lower number than the one that it has.
+    #[prost(uint64, tag = "3")]
+    pub number: u64,
+    /// For whom files are sealed.
+    #[prost(enumeration = "SealFor", tag = "4")]
+    pub seal_for: i32,
+    /// The readers, by name.
+    ///
+    /// Next unused field number: 6.
+    #[prost(message, repeated, tag = "5")]
+    pub readers: ::prost::alloc::vec::Vec<Reader>,
+}
+/// What ListReaders takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListReadersRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The profile.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+}
+/// What ListReaders answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListReadersResponse {
+    /// The readers.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub list: ::core::option::Option<ReaderList>,
+}
+/// What AddReader takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddReaderRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The profile.
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+    /// The reader.
+    #[prost(message, optional, tag = "3")]
+    pub reader: ::core::option::Option<Reader>,
+    /// Why, for the audit log.
+    ///
+    /// Next unused field number: 5.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What AddReader answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AddReaderResponse {
+    /// The readers that there are now.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub list: ::core::option::Option<ReaderList>,
+}
+/// What RemoveReader takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveReaderRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The profile.
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+    /// The reader's name.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// Why, for the audit log.
+    ///
+    /// Next unused field number: 5.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What RemoveReader answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RemoveReaderResponse {
+    /// The readers that there are now.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub list: ::core::option::Option<ReaderList>,
+}
+/// What PutSealing takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutSealingRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The profile.
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+    /// For whom files are sealed.
+    #[prost(enumeration = "SealFor", tag = "3")]
+    pub seal_for: i32,
+    /// Why, for the audit log.
+    ///
+    /// Next unused field number: 5.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What PutSealing answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PutSealingResponse {
+    /// The readers that there are now.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub list: ::core::option::Option<ReaderList>,
+}
+/// For whom files are sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SealFor {
+    /// Not stated.
+    Unspecified = 0,
+    /// For the authority, which releases their keys to platforms that the tenant grants them to.
+    Authority = 1,
+    /// For readers alone: the authority cannot open them.
+    Readers = 2,
+}
+impl SealFor {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SEAL_FOR_UNSPECIFIED",
+            Self::Authority => "SEAL_FOR_AUTHORITY",
+            Self::Readers => "SEAL_FOR_READERS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SEAL_FOR_UNSPECIFIED" => Some(Self::Unspecified),
+            "SEAL_FOR_AUTHORITY" => Some(Self::Authority),
+            "SEAL_FOR_READERS" => Some(Self::Readers),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod reader_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Readers of files: they have keys of their own, and open what the devices of a profile seal for them, end to end. Devices take the list by
+    /// a proof (`readers`), signed by the identity key, and seal for nobody else.
+    #[derive(Debug, Clone)]
+    pub struct ReaderServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> ReaderServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ReaderServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ReaderServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// The readers of a profile. Callers: role `admin`, `tenant-admin`, `site` and `auditor`.
+        pub async fn list_readers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListReadersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReadersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ReaderService/ListReaders",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ReaderService", "ListReaders"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Adds a reader; the same again changes nothing. A profile has at most 62 (`reader-quota`). Callers: role `admin` and `tenant-admin`.
+        pub async fn add_reader(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddReaderRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddReaderResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ReaderService/AddReader",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ReaderService", "AddReader"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Removes a reader: no device that has heard of it seals a further file for it. What was sealed before, it still opens. Callers: role
+        /// `admin` and `tenant-admin`.
+        pub async fn remove_reader(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveReaderRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveReaderResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ReaderService/RemoveReader",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ReaderService", "RemoveReader"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets for whom the devices of a profile seal their files: for the authority, or for readers alone (`readers-missing` where there are
+        /// none). Callers: role `admin` and `tenant-admin`.
+        pub async fn put_sealing(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutSealingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutSealingResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ReaderService/PutSealing",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ReaderService", "PutSealing"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod reader_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ReaderServiceServer.
+    #[async_trait]
+    pub trait ReaderService: std::marker::Send + std::marker::Sync + 'static {
+        /// The readers of a profile. Callers: role `admin`, `tenant-admin`, `site` and `auditor`.
+        async fn list_readers(
+            &self,
+            request: tonic::Request<super::ListReadersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReadersResponse>,
+            tonic::Status,
+        >;
+        /// Adds a reader; the same again changes nothing. A profile has at most 62 (`reader-quota`). Callers: role `admin` and `tenant-admin`.
+        async fn add_reader(
+            &self,
+            request: tonic::Request<super::AddReaderRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddReaderResponse>,
+            tonic::Status,
+        >;
+        /// Removes a reader: no device that has heard of it seals a further file for it. What was sealed before, it still opens. Callers: role
+        /// `admin` and `tenant-admin`.
+        async fn remove_reader(
+            &self,
+            request: tonic::Request<super::RemoveReaderRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveReaderResponse>,
+            tonic::Status,
+        >;
+        /// Sets for whom the devices of a profile seal their files: for the authority, or for readers alone (`readers-missing` where there are
+        /// none). Callers: role `admin` and `tenant-admin`.
+        async fn put_sealing(
+            &self,
+            request: tonic::Request<super::PutSealingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutSealingResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Readers of files: they have keys of their own, and open what the devices of a profile seal for them, end to end. Devices take the list by
+    /// a proof (`readers`), signed by the identity key, and seal for nobody else.
+    #[derive(Debug)]
+    pub struct ReaderServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ReaderServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ReaderServiceServer<T>
+    where
+        T: ReaderService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/wardein.v1.ReaderService/ListReaders" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListReadersSvc<T: ReaderService>(pub Arc<T>);
+                    impl<
+                        T: ReaderService,
+                    > tonic::server::UnaryService<super::ListReadersRequest>
+                    for ListReadersSvc<T> {
+                        type Response = super::ListReadersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListReadersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReaderService>::list_readers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListReadersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ReaderService/AddReader" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddReaderSvc<T: ReaderService>(pub Arc<T>);
+                    impl<
+                        T: ReaderService,
+                    > tonic::server::UnaryService<super::AddReaderRequest>
+                    for AddReaderSvc<T> {
+                        type Response = super::AddReaderResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddReaderRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReaderService>::add_reader(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddReaderSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ReaderService/RemoveReader" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveReaderSvc<T: ReaderService>(pub Arc<T>);
+                    impl<
+                        T: ReaderService,
+                    > tonic::server::UnaryService<super::RemoveReaderRequest>
+                    for RemoveReaderSvc<T> {
+                        type Response = super::RemoveReaderResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveReaderRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReaderService>::remove_reader(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveReaderSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ReaderService/PutSealing" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutSealingSvc<T: ReaderService>(pub Arc<T>);
+                    impl<
+                        T: ReaderService,
+                    > tonic::server::UnaryService<super::PutSealingRequest>
+                    for PutSealingSvc<T> {
+                        type Response = super::PutSealingResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutSealingRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReaderService>::put_sealing(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutSealingSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ReaderServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "wardein.v1.ReaderService";
+    impl<T> tonic::server::NamedService for ReaderServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// What a tenant allows its visits.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServicePolicy {

@@ -14,6 +14,7 @@ mod invitation;
 pub(crate) mod panic;
 mod provisioning;
 pub(crate) mod quote;
+mod reader;
 mod service_access;
 mod site;
 pub(crate) mod status;
@@ -133,6 +134,7 @@ impl Services {
             ca_service_server::CaServiceServer,
             certificate_service_server::CertificateServiceServer,
             device_service_server::DeviceServiceServer,
+            reader_service_server::ReaderServiceServer,
             service_access_service_server::ServiceAccessServiceServer,
             site_service_server::SiteServiceServer,
             storage_service_server::StorageServiceServer,

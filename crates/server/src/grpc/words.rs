@@ -8,6 +8,7 @@ use wardein_domain::{
     VerdictReason,
 };
 use wardein_engine::{DeedStep, Error, ReleaseDeed, ReleaseState, UpdateDecision, VisitState};
+use wardein_files::SealFor;
 use wardein_proto::{Word, v1};
 
 /// A word that requests may have.
@@ -89,6 +90,7 @@ asked! {
     Purpose = Purpose { Proof, Token, Data, File }
     ReleaseDeed = ReleaseDeed { Release, Pause, Resume, Recall }
     Right = Right { Token, Open, Data, File }
+    SealFor = SealFor { Authority, Readers }
     UpdateDecision = UpdateDecision { Consent, Refuse, Withdraw }
     Role = Role {
         Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site, ServiceCoordinator, Technician
@@ -114,6 +116,7 @@ answered! {
     ReleaseState = ReleaseState { Proposed, Released, Paused, Recalled }
     RekeyGate = RekeyGate { Free, Due, Required }
     Right = Right { Token, Open, Data, File }
+    SealFor = SealFor { Authority, Readers }
     UpdateDecision = UpdateDecision { Consent, Refuse, Withdraw }
     Role = Role {
         Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site, ServiceCoordinator, Technician

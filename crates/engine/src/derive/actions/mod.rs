@@ -11,6 +11,7 @@ pub(crate) use certificate::{Certifying, Unsigned};
 use crate::issue::made_key::MadeKey;
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::project::Rules;
+use crate::release::readers::Sealing;
 use wardein_ddkg::authority::{Accepted, Record};
 use wardein_ddkg::message::RekeyAsk;
 use wardein_ddkg::{Attributes, DeviceName};
@@ -35,6 +36,8 @@ pub(crate) enum Ask<'a> {
     /// For a release that the device may install.
     UpdateOffer(OfferAsk),
     ServiceAccess,
+    /// For the readers of its files.
+    Readers,
 }
 
 /// The input of an action: a proof that was accepted, and the change that its work goes into.
@@ -84,6 +87,7 @@ impl<'a> Ask<'a> {
         match (action.as_str(), body) {
             ("authenticate", b"") => Ok(Self::Authenticate),
             ("service-access", b"") => Ok(Self::ServiceAccess),
+            ("readers", b"") => Ok(Self::Readers),
             ("trust-bundle", b"") => Ok(Self::TrustBundle),
             ("trust-bundle", [2]) => Ok(Self::PinBundle),
             ("trust-bundle", _) => {
@@ -93,7 +97,7 @@ impl<'a> Ask<'a> {
                 let wrong = || Error::wrong("body", "is not an ask for an offer of a release");
                 OfferAsk::decode(body).map(Self::UpdateOffer).ok_or_else(wrong)
             }
-            ("authenticate" | "service-access", _) => {
+            ("authenticate" | "service-access" | "readers", _) => {
                 Err(Error::wrong("body", format_args!("action {action} takes none")))
             }
             ("certificate", der) => Ok(Self::Certificate(der)),
@@ -114,7 +118,7 @@ impl<'a> Ask<'a> {
             ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
             _ => {
                 let message = format_args!(
-                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer, service-access"
+                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer, service-access, readers"
                 );
                 Err(Error::new(ErrorCode::ActionUnknown, message))
             }
@@ -172,6 +176,11 @@ impl Engine {
             Ask::ServiceAccess => {
                 let body = Body::Ready(self.service_bundle(tx, performing.name)?);
                 Ok(Done { body, ..nothing(Event::ServiceAccessServed) })
+            }
+            Ask::Readers => {
+                let Performing { name, profile, .. } = performing;
+                let body = self.signed_readers(tx, Sealing { tenant: &name.tenant, profile })?;
+                Ok(Done { body: Body::Ready(body), ..nothing(Event::ReadersServed) })
             }
             Ask::Certificate(der) => {
                 let Performing { name, profile, rules, now, change, .. } = performing;

@@ -19,6 +19,7 @@ mod quotes;
 mod release;
 mod service_access;
 mod signing;
+mod reader;
 mod site;
 mod storage;
 mod transfers;
