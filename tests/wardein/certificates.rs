@@ -35,6 +35,8 @@ async fn a_device_is_certified_for_what_its_profile_says_and_openssl_takes_it() 
         "{device}",
         "--certificate-no-rev-avail",
         "true",
+        "--certificate-renewal",
+        "40",
     ]);
     assert!(profile.status.success(), "{}", words(&profile));
     let shown = run(&["profile", "list", "--tenant", "klinik", "--dir", home, "--json"]);
@@ -62,6 +64,13 @@ async fn a_device_is_certified_for_what_its_profile_says_and_openssl_takes_it() 
     assert_eq!(anchors, wardein_pki::pem::decode_certificates(&root).unwrap());
     let certified = Command::new(wardein_device()).args(["--dir", &device, "certificate"]).output().unwrap();
     assert!(certified.status.success(), "{}", words(&certified));
+
+    // It is renewed when its profile says: 40 percent, 8 less or more, of the seven days for which it is valid without revocation.
+    let status = Command::new(wardein_device()).args(["--dir", &device, "status", "--json"]).output().unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    let at = |field: &str| status["certificate"][field].as_u64().unwrap();
+    let (start, end) = (at("renewal_start"), at("renewal_end"));
+    assert_eq!((at("not_after") - start, end - start), (604_800 * 68 / 100, 604_800 * 16 / 100), "{status}");
 
     let (root, chain) = (format!("{home}/root-ca.pem"), format!("{device}/certificate.pem"));
     let openssl = |args: &[&str]| Command::new("openssl").args(args).output();

@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use std::error::Error;
 use std::time::Duration;
 use tokio::time::timeout;
+use wardein_domain::RenewalWindow;
 
 /// The authority at an endpoint. It is reached when it is first needed, and again after it was lost.
 pub struct Poster {
@@ -29,6 +30,8 @@ pub struct Posted {
     pub status: u16,
     /// Whether its header says that the device is to carry out a transfer (DDKG-1 §6.2).
     pub transfer_due: bool,
+    /// When the certificate in it is to be renewed, as its header says (DDKG-1 §11.3).
+    pub renewal: Option<RenewalWindow>,
     /// Its body.
     pub body: Vec<u8>,
 }
@@ -80,8 +83,9 @@ impl Poster {
             let answer: Response<Incoming> = connection.send_request(request).await?;
             let status = answer.status().as_u16();
             let transfer_due = answer.headers().get(TRANSFER_DUE).is_some_and(|value| value == "1");
+            let renewal = answer.headers().get(RENEWAL).and_then(|value| value.to_str().ok()?.parse().ok());
             let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await?.to_bytes();
-            Ok::<_, Fault>(Posted { status, transfer_due, body: body.into() })
+            Ok::<_, Fault>(Posted { status, transfer_due, renewal, body: body.into() })
         };
         let posted = timeout(self.time, answering).await.map_err(|_| "no answer in time")??;
         self.connection = Some(connection);
@@ -90,6 +94,7 @@ impl Poster {
 }
 
 const TRANSFER_DUE: &str = "wardein-transfer-due";
+const RENEWAL: &str = "wardein-renewal";
 
 /// The head of an answer.
 const MAX_HEAD: usize = 16 * 1024;

@@ -84,7 +84,7 @@ impl<P: Prover> Agent<P> {
             None => When::Now,
             Some(stored) => {
                 let random = session.random()?;
-                When::At(backoff::renew_at(stored.not_before, stored.not_after, random))
+                When::At(backoff::within(stored.renewal, random))
             }
         };
         Ok(Self { session, renew, failures: 0 })
@@ -166,7 +166,7 @@ impl<P: Prover> Agent<P> {
         }
         let renewed = self.session.certificate().await?;
         let random = self.session.random()?;
-        self.renew = When::At(backoff::renew_at(renewed.not_before, renewed.not_after, random));
+        self.renew = When::At(backoff::within(renewed.renewal, random));
         // Beside the certificate, and so before the first delivery and as often after. The device is in service without it.
         if let Err(error) = self.session.pins().await {
             tracing::warn!(%error, "the platform's pins are as they were; the next renewal tries again");

@@ -7,7 +7,7 @@ use wardein_ddkg::device::DeviceState;
 use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, SignatureClaim,
 };
-use wardein_domain::{DeviceAction, ErrorCode, PcrSelection, Quote, TenantId};
+use wardein_domain::{DeviceAction, ErrorCode, PcrSelection, Quote, RenewalWindow, TenantId};
 
 /// What a device asks of the authority. Over the wire it is [`crate::Link`]; tests script it.
 #[allow(async_fn_in_trait, reason = "the agent runs on one thread; no caller needs the futures to be Send")]
@@ -58,6 +58,8 @@ pub struct SignedReply {
     pub body: Vec<u8>,
     /// By the authority's identity key, DER. The device believes nothing without it.
     pub signature: Vec<u8>,
+    /// As in [`Reply`].
+    pub renewal: Option<RenewalWindow>,
 }
 
 /// The reply to a proved request, with what its ack does not cover.
@@ -70,6 +72,8 @@ pub struct Reply {
     /// The authority says that the device is to go over to another tenant. Where somebody between said so, it costs one refused
     /// request.
     pub transfer_due: bool,
+    /// The authority says when the certificate in it is to be renewed. Where somebody between said so, it is within bounds all the same.
+    pub renewal: Option<RenewalWindow>,
 }
 
 /// What a device asks of the station that relays its enrollment.

@@ -1,6 +1,7 @@
 //! When to try again, and when to renew: arithmetic only, with randomness handed in.
 
 use std::time::Duration;
+use wardein_domain::RenewalWindow;
 
 /// How long to wait after `failures` failures in a row: uniform up to a bound that doubles from 5 seconds to an hour ("full
 /// jitter"), so that a fleet does not return all at once. `random` is uniform.
@@ -16,12 +17,9 @@ pub(crate) fn around(interval: u64, random: u64) -> Duration {
     Duration::from_millis((ms - ms / 10).saturating_add(share(ms / 5, random)))
 }
 
-/// When to renew what is valid from `not_before` to `not_after`: between 7/12 and 9/12 of it, 2/3 in the mean.
-pub(crate) fn renew_at(not_before: u64, not_after: u64, random: u64) -> u64 {
-    let validity = not_after.saturating_sub(not_before);
-    let twelfth =
-        |count: u64| u64::try_from(u128::from(validity) * u128::from(count) / 12).unwrap_or(validity);
-    not_before.saturating_add(twelfth(7)).saturating_add(share(twelfth(2), random))
+/// A second of `window`, uniform.
+pub(crate) fn within(window: RenewalWindow, random: u64) -> u64 {
+    window.start() + share(window.end() - window.start(), random)
 }
 
 /// Uniform in `0..=bound`.
@@ -55,11 +53,11 @@ mod tests {
     }
 
     #[test]
-    fn renewal_falls_around_two_thirds_of_validity() {
-        assert_eq!(renew_at(1000, 1000 + 1200, 0), 1700);
-        assert_eq!(renew_at(1000, 1000 + 1200, 1 << 63), 1800);
-        assert_eq!(renew_at(1000, 1000 + 1200, u64::MAX), 1900);
-        assert_eq!(renew_at(1000, 900, u64::MAX), 1000, "what never was valid is renewed at once");
-        assert!(renew_at(u64::MAX - 1, u64::MAX, u64::MAX) >= u64::MAX - 1);
+    fn renewal_falls_anywhere_in_its_window() {
+        let window = RenewalWindow::new(1700, 1900).unwrap();
+        let at = [0, 1 << 63, u64::MAX].map(|random| within(window, random));
+        assert_eq!(at, [1700, 1800, 1900]);
+        let whole = RenewalWindow::new(0, u64::MAX).unwrap();
+        assert_eq!((within(whole, 0), within(whole, u64::MAX)), (0, u64::MAX));
     }
 }

@@ -5,7 +5,7 @@ use crate::directory::Files;
 use crate::error::Error;
 use crate::frames;
 use wardein_crypto::VerifyingKey;
-use wardein_domain::Serial;
+use wardein_domain::{RenewalWindow, Serial};
 use wardein_pki::{DeviceIdentity, pem, verify_device_chain};
 
 /// What the device's certificate says.
@@ -17,6 +17,8 @@ pub struct Certificate {
     pub not_before: u64,
     /// The last Unix second of its validity.
     pub not_after: u64,
+    /// When it is to be renewed.
+    pub renewal: RenewalWindow,
 }
 
 /// Why a certificate that came is not stored.
@@ -63,19 +65,20 @@ pub(crate) fn split(body: &[u8]) -> Result<Vec<&[u8]>, CertificateError> {
 }
 
 /// Judges a chain: it leads to a trust root, is for this device and its own `key`, and is valid at `now`, which an ack told.
-/// The device's own clock is not asked: it may be wrong by years.
+/// The device's own clock is not asked: it may be wrong by years. It is renewed when the authority said, within bounds.
 pub(crate) fn check(
     chain: &[&[u8]],
     key: &VerifyingKey,
     config: &Config,
-    now: u64,
+    (now, told): (u64, Option<RenewalWindow>),
 ) -> Result<Certificate, CertificateError> {
     let certificate = recognize(chain, key, config)?;
     let Certificate { not_before, not_after, .. } = certificate;
     if !(not_before..=not_after).contains(&now) {
         return Err(CertificateError::NotValidNow { not_before, not_after, now });
     }
-    Ok(certificate)
+    let told = told.filter(|window| window.is_of(now, not_after));
+    Ok(Certificate { renewal: told.unwrap_or(certificate.renewal), ..certificate })
 }
 
 /// The chain as the file certificate.pem.
@@ -92,7 +95,9 @@ pub(crate) fn stored(
     let Some(text) = files.certificate()? else { return Ok(None) };
     let chain = pem::decode_certificates(&text).map_err(|error| files.certificate_damaged(error))?;
     let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
-    recognize(&chain, key, config).map(Some).map_err(|error| files.certificate_damaged(error))
+    let found = recognize(&chain, key, config).map_err(|error| files.certificate_damaged(error))?;
+    let noted = files.renewal(&found.serial).filter(|noted| noted.is_of(found.not_before, found.not_after));
+    Ok(Some(Certificate { renewal: noted.unwrap_or(found.renewal), ..found }))
 }
 
 fn recognize(chain: &[&[u8]], key: &VerifyingKey, config: &Config) -> Result<Certificate, CertificateError> {
@@ -106,7 +111,9 @@ fn recognize(chain: &[&[u8]], key: &VerifyingKey, config: &Config) -> Result<Cer
     if tenant != config.device.tenant || device != config.device.device {
         return Err(CertificateError::OtherDevice(format!("{tenant}/{device}")));
     }
-    Ok(Certificate { serial, not_before: validity.not_before(), not_after: validity.not_after() })
+    let (not_before, not_after) = (validity.not_before(), validity.not_after());
+    let renewal = RenewalWindow::at(RenewalWindow::DEFAULT_SHARE, not_before, not_after);
+    Ok(Certificate { serial, not_before, not_after, renewal })
 }
 
 const MAX_CHAIN: usize = 8;

@@ -4,6 +4,7 @@ mod key;
 mod pins;
 #[cfg(feature = "files")]
 mod readers;
+mod renewal;
 mod roots;
 mod state;
 mod transfer;
@@ -11,6 +12,7 @@ mod transfer;
 pub use key::StoredKey;
 
 use crate::at_rest::StateKey;
+use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::error::Error;
 use crate::lock::Lock;
@@ -226,9 +228,14 @@ impl Directory {
         self.write(SIGNING, key.to_text().as_bytes(), 0o600)
     }
 
-    /// Stores the certificates, PEM, leaf first.
-    pub fn save_certificate(&self, pem: &str) -> Result<(), Error> {
-        self.write(CERTIFICATE, pem.as_bytes(), 0o644)
+    /// Stores the certificates, PEM, leaf first, of which that is `certificate`.
+    pub fn save_certificate(&self, certificate: &Certificate, pem: &str) -> Result<(), Error> {
+        self.write(CERTIFICATE, pem.as_bytes(), 0o644)?;
+        // The certificate is there, and is renewed at the usual time.
+        if let Err(error) = self.save_renewal(certificate) {
+            tracing::warn!(%error, "when the certificate is to be renewed is not noted");
+        }
+        Ok(())
     }
 
     /// Notes the last file that was sealed.

@@ -4,7 +4,7 @@ use crate::authority::{Authority, CallError, Reply, SignedReply, SignedRequest, 
 use crate::config::Config;
 use crate::signing::{TpmActivation, TpmStation};
 use crate::transport::{settings, unreached};
-use crate::wire::{ConnectedStation, Vouched, failed, malformed, quote, selection, tag};
+use crate::wire::{ConnectedStation, Vouched, failed, malformed, quote, selection, tag, window};
 use wardein_client::{Connection, Identity, Response, Settings, Status, connect, v1};
 use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, MAX_BODY, ProofRequest,
@@ -84,8 +84,9 @@ impl Authority for Remote {
             return Err(malformed(Problem::Length { length, min, max }.of("body")));
         }
         let ack = tag("ack", &answer.ack)?;
-        let acked = AckedReply { server_time: answer.server_time_seconds, ack, body: answer.body };
-        Ok(Reply { acked, rekey_due: answer.rekey_due, transfer_due: answer.transfer_due })
+        let v1::ProveResponse { server_time_seconds: server_time, body, rekey_due, transfer_due, renewal, .. } = answer;
+        let acked = AckedReply { server_time, ack, body };
+        Ok(Reply { acked, rekey_due, transfer_due, renewal: renewal.and_then(window) })
     }
 
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
@@ -144,13 +145,13 @@ impl SigningAuthority for Remote {
             quote: quoted.as_ref().map(quote),
         };
         let answer = self.reach().await?.device().prove_by_signature(request).await;
-        let v1::ProveBySignatureResponse { server_time_seconds: server_time, body, signature } =
+        let v1::ProveBySignatureResponse { server_time_seconds: server_time, body, signature, renewal } =
             self.answered(answer)?;
         let (length, min, max) = (body.len(), 0, MAX_BODY);
         if length > max {
             return Err(malformed(Problem::Length { length, min, max }.of("body")));
         }
-        Ok(SignedReply { server_time, body, signature })
+        Ok(SignedReply { server_time, body, signature, renewal: renewal.and_then(window) })
     }
 }
 

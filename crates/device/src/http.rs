@@ -9,12 +9,18 @@ use wardein_ddkg::message::{
     ProofAsk, ProofRequest, Refused as RefusedMessage, SignedAnswer, SignedAsk,
 };
 use wardein_ddkg::{DecodeError, DeviceName};
-use wardein_domain::PcrSelection;
+use wardein_domain::{PcrSelection, RenewalWindow};
 
 /// The authority at an endpoint. It is reached when it is first needed, and again after it was lost.
 pub struct Posting {
     settings: Settings,
     poster: Option<Poster>,
+}
+
+/// What the header of an answer says, for which its bytes have no place (DDKG-1 §11.2, §11.3).
+struct Hints {
+    transfer_due: bool,
+    renewal: Option<RenewalWindow>,
 }
 
 impl Posting {
@@ -33,21 +39,22 @@ impl Posting {
         Ok(self.post_hinted(path, message, decode).await?.0)
     }
 
-    /// The same, with whether its header says that a transfer is due.
+    /// The same, with what its header says.
     async fn post_hinted<T>(
         &mut self,
         path: &'static str,
         message: Vec<u8>,
         decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
-    ) -> Result<(T, bool), CallError> {
+    ) -> Result<(T, Hints), CallError> {
         let poster = match &mut self.poster {
             Some(poster) => poster,
             None => self.poster.insert(Poster::new(&self.settings).map_err(unreached)?),
         };
-        let Posted { status, transfer_due, body } = poster.post(path, message).await.map_err(unreached)?;
+        let posted = poster.post(path, message).await.map_err(unreached)?;
+        let Posted { status, transfer_due, renewal, body } = posted;
         if status == OK {
             let answer = decode(&body).map_err(|error| CallError::Malformed(error.to_string()))?;
-            return Ok((answer, transfer_due));
+            return Ok((answer, Hints { transfer_due, renewal }));
         }
         Err(refused(status, &body))
     }
@@ -81,8 +88,8 @@ impl Authority for Posting {
     async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError> {
         let ask = ProofAsk { request: request.clone(), body: body.to_vec() };
         let answered = self.post_hinted("/v1/device/prove", ask.encode(), ProofAnswer::decode).await?;
-        let (ProofAnswer { reply, rekey_due }, transfer_due) = answered;
-        Ok(Reply { acked: reply, rekey_due, transfer_due })
+        let (ProofAnswer { reply: acked, rekey_due }, Hints { transfer_due, renewal }) = answered;
+        Ok(Reply { acked, rekey_due, transfer_due, renewal })
     }
 
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
@@ -122,9 +129,10 @@ impl SigningAuthority for Posting {
             signature,
             quote,
         };
-        let answer = self.post("/v1/device/prove-by-signature", ask.encode(), SignedAnswer::decode).await?;
-        let SignedAnswer { server_time, body, signature } = answer;
-        Ok(SignedReply { server_time, body, signature })
+        let path = "/v1/device/prove-by-signature";
+        let answered = self.post_hinted(path, ask.encode(), SignedAnswer::decode).await?;
+        let (SignedAnswer { server_time, body, signature }, Hints { renewal, .. }) = answered;
+        Ok(SignedReply { server_time, body, signature, renewal })
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 use wardein_crypto::Entropy;
 use wardein_ddkg::device::{Acknowledged, Clock, DeviceError, DeviceState, MadeKeyOpener};
 use wardein_ddkg::{DeviceName, Purposes, Suite};
-use wardein_domain::{Action, AttributeName, DeviceAction, ErrorCode, KeyKind};
+use wardein_domain::{Action, AttributeName, DeviceAction, ErrorCode, KeyKind, RenewalWindow};
 use wardein_pki::{Csr, PinBundle};
 
 /// An enrolled device that can ask for things, one at a time.
@@ -38,6 +38,8 @@ pub struct Session<A, E> {
     is_rekey_asked: bool,
     /// Whether the last reply said that the device is to go over to another tenant.
     is_transfer_asked: bool,
+    /// When the last reply said that the certificate in it is to be renewed.
+    renewal_told: Option<RenewalWindow>,
 }
 
 /// Keys that were agreed again.
@@ -100,6 +102,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
             contact: None,
             is_rekey_asked: false,
             is_transfer_asked: false,
+            renewal_told: None,
         })
     }
 
@@ -223,13 +226,10 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         let csr = Csr::create(&key).map_err(|_| Error::Fault("signing with the device's key"))?;
         let acknowledged = self.request(&Asking::Action("certificate", &csr)).await?;
         let chain = certificate::split(&acknowledged.body)?;
-        let certificate = certificate::check(
-            &chain,
-            &(*key.verifying_key()).into(),
-            &self.config,
-            acknowledged.server_time,
-        )?;
-        self.directory.save_certificate(&certificate::to_pem(&chain)?)?;
+        let told = (acknowledged.server_time, self.renewal_told);
+        let certificate =
+            certificate::check(&chain, &(*key.verifying_key()).into(), &self.config, told)?;
+        self.directory.save_certificate(&certificate, &certificate::to_pem(&chain)?)?;
         Ok(certificate)
     }
 
@@ -350,7 +350,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
                 (request, Cow::Owned(ask.encode()), in_flight)
             }
         };
-        let Reply { acked, rekey_due, transfer_due } =
+        let Reply { acked, rekey_due, transfer_due, renewal } =
             match in_time(self.authority.prove(&request, &body)).await {
                 Ok(reply) => reply,
                 Err(CallError::Refused(refused)) => {
@@ -376,6 +376,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
             Ok(acknowledged) => {
                 let acknowledged = self.directory.save(&self.config, acknowledged)?;
                 (self.is_rekey_asked, self.is_transfer_asked) = (rekey_due, transfer_due);
+                self.renewal_told = renewal;
                 Ok(Attempt::Acknowledged(acknowledged, opener))
             }
             // Somebody between changed the reply: it is not believed, and asking again is safe.

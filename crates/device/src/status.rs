@@ -67,6 +67,9 @@ struct CertificateStatus {
     not_after: u64,
     /// Whether known time lies behind its end.
     expired: bool,
+    /// From when to when it is to be renewed, in Unix seconds.
+    renewal_start: u64,
+    renewal_end: u64,
 }
 
 impl Status {
@@ -116,6 +119,8 @@ impl Status {
                 not_before: certificate.not_before,
                 not_after: certificate.not_after,
                 expired: known_time.is_some_and(|time| time > certificate.not_after),
+                renewal_start: certificate.renewal.start(),
+                renewal_end: certificate.renewal.end(),
             }),
             certificate_damaged,
             last_contact: contact.as_ref().map(|contact| contact.server_time),
@@ -156,6 +161,7 @@ impl fmt::Display for Status {
                 let expired = if certificate.expired { " (expired)" } else { "" };
                 writeln!(f, "certificate   {}", certificate.serial)?;
                 writeln!(f, "valid until   {}{expired}", utc(certificate.not_after))?;
+                writeln!(f, "renewed from  {}", utc(certificate.renewal_start))?;
             }
             (None, Some(why)) => writeln!(f, "certificate   unusable: {why}")?,
             (None, None) => writeln!(f, "certificate   none; run: wardein-device certificate")?,

@@ -7,7 +7,9 @@ use wardein_client::{self as client, Refusal, v1, word};
 use wardein_crypto::Tag;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{AuthorityShare, DecodeError, DeviceName, Problem, Suite};
-use wardein_domain::{EnrolledKey, PcrSelection, Quote, Schedule, TenantId, TpmChallenge, TpmEvidence};
+use wardein_domain::{
+    EnrolledKey, PcrSelection, Quote, RenewalWindow, Schedule, TenantId, TpmChallenge, TpmEvidence,
+};
 
 /// What the factory says of the device.
 #[derive(Debug, Clone, Default)]
@@ -141,6 +143,11 @@ pub(crate) fn selection(asks: v1::PcrSelection) -> Result<PcrSelection, CallErro
 pub(crate) fn quote(quote: &Quote) -> v1::Quote {
     let Quote { attested, signature, values } = quote.clone();
     v1::Quote { attested, signature, values }
+}
+
+/// When a certificate is to be renewed; `None` where what came is no span of time.
+pub(crate) fn window(came: v1::RenewalWindow) -> Option<RenewalWindow> {
+    RenewalWindow::new(came.start_seconds, came.end_seconds)
 }
 
 pub(crate) fn tag(field: &'static str, bytes: &[u8]) -> Result<Tag, CallError> {

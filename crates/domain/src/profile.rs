@@ -4,6 +4,7 @@ use crate::certificate_names::{self, CertificateNameError, CertificateNames, Nam
 use crate::certificate_profile::CertificateProfile;
 use crate::key_kind::KeyKinds;
 use crate::name::{DeviceId, ProfileName, Purpose, TenantId};
+use crate::renewal::RenewalWindow;
 use crate::schedule::Schedule;
 use alloc::vec::Vec;
 
@@ -49,6 +50,8 @@ pub struct ProfileFields {
     pub certificate_keys: Option<KeyKinds>,
     /// Whether a device's certificate says that nobody is told of its revocation (RFC 9608).
     pub certificate_no_rev_avail: Option<bool>,
+    /// After which share of its time a device renews its certificate: 20 to 90 percent.
+    pub certificate_renewal: Option<u32>,
 }
 
 /// The rules that a device follows by its profile, including inherited ones.
@@ -74,11 +77,13 @@ pub struct Profile {
     certificate_profile: CertificateProfile,
     certificate_keys: KeyKinds,
     certificate_no_rev_avail: bool,
+    /// Percent.
+    certificate_renewal: u32,
 }
 
 impl Profile {
-    /// Certificates for a day, epochs of an hour, both suites, verdicts for five minutes, new keys every 30 days, clones
-    /// quarantined; tokens for one epoch after their own, nothing else kept, nothing released twice. A certificate has its SPIFFE id for
+    /// Certificates for a day, renewed after two thirds of it, epochs of an hour, both suites, verdicts for five minutes, new keys every
+    /// 30 days, clones quarantined; tokens for one epoch after their own, nothing else kept, nothing released twice. A certificate has its SPIFFE id for
     /// its only name: one CA certifies the devices of all tenants, so that a server that goes by a bare device id would take a device of
     /// one tenant for that of another, and an id may have twice the length of a common name. Who needs one chooses its form.
     pub const DEFAULT: Self = Self {
@@ -101,6 +106,7 @@ impl Profile {
         certificate_profile: CertificateProfile::DeviceTls,
         certificate_keys: CertificateProfile::DeviceTls.keys(),
         certificate_no_rev_avail: false,
+        certificate_renewal: RenewalWindow::DEFAULT_SHARE,
     };
     /// The most seconds for which a certificate is valid unless somebody confirms more: seven days, for which the CA/B Baseline
     /// Requirements (§1.6.1, short-lived subscriber certificate) do without revocation, too.
@@ -122,6 +128,8 @@ impl Profile {
         range("token_retention_epochs", given.token_retention.into(), 0, 1_000)?;
         range("data_retention_epochs", given.data_retention.into(), 0, 10_000_000)?;
         range("file_retention_epochs", given.file_retention.into(), 0, 10_000_000)?;
+        // Sooner, a fleet does little else; later, a certificate ends while the authority is away for a moment.
+        range("certificate_renewal_percent", given.certificate_renewal.into(), 20, 90)?;
         if given.rekey_after != 0 {
             range("rekey_after", given.rekey_after, 3_600, years)?;
         }
@@ -148,6 +156,7 @@ impl Profile {
             certificate_profile,
             certificate_keys,
             certificate_no_rev_avail,
+            certificate_renewal,
         } = fields;
         let template = |set: &Option<NameTemplate>, own: &NameTemplate| set.as_ref().unwrap_or(own).clone();
         let archives = |purpose| archive.as_ref().map(|purposes| purposes.contains(&purpose));
@@ -180,6 +189,7 @@ impl Profile {
                 .or(certificate_profile.map(CertificateProfile::keys))
                 .unwrap_or(self.certificate_keys),
             certificate_no_rev_avail: certificate_no_rev_avail.unwrap_or(self.certificate_no_rev_avail),
+            certificate_renewal: certificate_renewal.unwrap_or(self.certificate_renewal),
         })
     }
 
@@ -204,6 +214,11 @@ impl Profile {
     /// Whether certificates say that nobody is told of their revocation (RFC 9608).
     pub fn certificate_no_rev_avail(&self) -> bool {
         self.certificate_no_rev_avail
+    }
+
+    /// When a certificate is to be renewed that was issued at Unix second `issued_at` and is valid until `not_after`.
+    pub fn renewal_window(&self, issued_at: u64, not_after: u64) -> RenewalWindow {
+        RenewalWindow::at(self.certificate_renewal, issued_at, not_after)
     }
 
     /// The names of the certificate of a device of this profile, whose name is given. They are those of its next certificate.
@@ -298,6 +313,7 @@ impl Profile {
             certificate_profile: Some(self.certificate_profile),
             certificate_keys: Some(self.certificate_keys),
             certificate_no_rev_avail: Some(self.certificate_no_rev_avail),
+            certificate_renewal: Some(self.certificate_renewal),
         }
     }
 }

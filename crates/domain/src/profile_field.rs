@@ -44,11 +44,13 @@ pub enum ProfileField {
     CertificateKeys,
     /// Whether certificates say that nobody is told of their revocation.
     CertificateNoRevAvail,
+    /// When certificates are renewed.
+    CertificateRenewal,
 }
 
 impl ProfileField {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::CertificateValidity,
         Self::Period,
         Self::MaxUses,
@@ -67,6 +69,7 @@ impl ProfileField {
         Self::CertificateProfile,
         Self::CertificateKeys,
         Self::CertificateNoRevAvail,
+        Self::CertificateRenewal,
     ];
 
     /// Its name in the API.
@@ -90,6 +93,7 @@ impl ProfileField {
             Self::CertificateProfile => "certificate_profile",
             Self::CertificateKeys => "certificate_keys",
             Self::CertificateNoRevAvail => "certificate_no_rev_avail",
+            Self::CertificateRenewal => "certificate_renewal_percent",
         }
     }
 }
@@ -103,7 +107,8 @@ impl FromStr for ProfileField {
             allowed: "certificate_validity, period, max_uses, suites, verdict_lifetime, rekey_after, \
                       quarantine_on_clone, token_retention_epochs, data_retention_epochs, \
                       file_retention_epochs, archive, certificate_cn, certificate_dns, certificate_uri, \
-                      certificate_serial_number, certificate_profile, certificate_keys, certificate_no_rev_avail",
+                      certificate_serial_number, certificate_profile, certificate_keys, certificate_no_rev_avail, \
+                      certificate_renewal_percent",
         })
     }
 }
@@ -134,6 +139,7 @@ impl ProfileFields {
             ProfileField::CertificateProfile => self.certificate_profile.is_some(),
             ProfileField::CertificateKeys => self.certificate_keys.is_some(),
             ProfileField::CertificateNoRevAvail => self.certificate_no_rev_avail.is_some(),
+            ProfileField::CertificateRenewal => self.certificate_renewal.is_some(),
         }
     }
 
@@ -163,6 +169,7 @@ impl ProfileFields {
                 ProfileField::CertificateNoRevAvail => {
                     before.certificate_no_rev_avail = self.certificate_no_rev_avail
                 }
+                ProfileField::CertificateRenewal => before.certificate_renewal = self.certificate_renewal,
             }
         }
         before

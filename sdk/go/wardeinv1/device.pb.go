@@ -414,7 +414,10 @@ type ProveResponse struct {
 	RekeyDue bool `protobuf:"varint,4,opt,name=rekey_due,json=rekeyDue,proto3" json:"rekey_due,omitempty"`
 	// The device is to go over to another tenant, by the action `transfer` (DDKG-1 section 6.2). The ack does not cover it, and need
 	// not: a false one costs one refused request. A device that knows no such action goes on as it is.
-	TransferDue   bool `protobuf:"varint,5,opt,name=transfer_due,json=transferDue,proto3" json:"transfer_due,omitempty"` // Next unused field number: 6.
+	TransferDue bool `protobuf:"varint,5,opt,name=transfer_due,json=transferDue,proto3" json:"transfer_due,omitempty"`
+	// When the certificate in the reply is to be renewed; unset where there is none in it. The ack does not cover it, and need not: the
+	// device goes by none that begins before a tenth of the certificate's time has passed, or ends after the certificate.
+	Renewal       *RenewalWindow `protobuf:"bytes,6,opt,name=renewal,proto3" json:"renewal,omitempty"` // Next unused field number: 7.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -484,6 +487,69 @@ func (x *ProveResponse) GetTransferDue() bool {
 	return false
 }
 
+func (x *ProveResponse) GetRenewal() *RenewalWindow {
+	if x != nil {
+		return x.Renewal
+	}
+	return nil
+}
+
+// When a certificate is to be renewed: at a random moment from start to end, so that a fleet does not return at once. What it is, the
+// profile's `certificate_renewal_percent` says.
+type RenewalWindow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first moment, in Unix seconds.
+	StartSeconds uint64 `protobuf:"varint,1,opt,name=start_seconds,json=startSeconds,proto3" json:"start_seconds,omitempty"`
+	// The last moment, in Unix seconds.
+	EndSeconds    uint64 `protobuf:"varint,2,opt,name=end_seconds,json=endSeconds,proto3" json:"end_seconds,omitempty"` // Next unused field number: 3.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewalWindow) Reset() {
+	*x = RenewalWindow{}
+	mi := &file_wardein_v1_device_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewalWindow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewalWindow) ProtoMessage() {}
+
+func (x *RenewalWindow) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_device_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewalWindow.ProtoReflect.Descriptor instead.
+func (*RenewalWindow) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_device_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RenewalWindow) GetStartSeconds() uint64 {
+	if x != nil {
+		return x.StartSeconds
+	}
+	return 0
+}
+
+func (x *RenewalWindow) GetEndSeconds() uint64 {
+	if x != nil {
+		return x.EndSeconds
+	}
+	return 0
+}
+
 // What ProveBySignature takes.
 type ProveBySignatureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -512,7 +578,7 @@ type ProveBySignatureRequest struct {
 
 func (x *ProveBySignatureRequest) Reset() {
 	*x = ProveBySignatureRequest{}
-	mi := &file_wardein_v1_device_proto_msgTypes[6]
+	mi := &file_wardein_v1_device_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -524,7 +590,7 @@ func (x *ProveBySignatureRequest) String() string {
 func (*ProveBySignatureRequest) ProtoMessage() {}
 
 func (x *ProveBySignatureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_device_proto_msgTypes[6]
+	mi := &file_wardein_v1_device_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -537,7 +603,7 @@ func (x *ProveBySignatureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveBySignatureRequest.ProtoReflect.Descriptor instead.
 func (*ProveBySignatureRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_device_proto_rawDescGZIP(), []int{6}
+	return file_wardein_v1_device_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ProveBySignatureRequest) GetTenant() string {
@@ -605,14 +671,16 @@ type ProveBySignatureResponse struct {
 	Body []byte `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
 	// By the authority's identity key over transcript("ack", ...), ECDSA P-256 with SHA-256, DER. The device believes no reply
 	// without it.
-	Signature     []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"` // Next unused field number: 4.
+	Signature []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	// As in ProveResponse.
+	Renewal       *RenewalWindow `protobuf:"bytes,4,opt,name=renewal,proto3" json:"renewal,omitempty"` // Next unused field number: 5.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ProveBySignatureResponse) Reset() {
 	*x = ProveBySignatureResponse{}
-	mi := &file_wardein_v1_device_proto_msgTypes[7]
+	mi := &file_wardein_v1_device_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +692,7 @@ func (x *ProveBySignatureResponse) String() string {
 func (*ProveBySignatureResponse) ProtoMessage() {}
 
 func (x *ProveBySignatureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_device_proto_msgTypes[7]
+	mi := &file_wardein_v1_device_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +705,7 @@ func (x *ProveBySignatureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveBySignatureResponse.ProtoReflect.Descriptor instead.
 func (*ProveBySignatureResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_device_proto_rawDescGZIP(), []int{7}
+	return file_wardein_v1_device_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ProveBySignatureResponse) GetServerTimeSeconds() uint64 {
@@ -661,6 +729,13 @@ func (x *ProveBySignatureResponse) GetSignature() []byte {
 	return nil
 }
 
+func (x *ProveBySignatureResponse) GetRenewal() *RenewalWindow {
+	if x != nil {
+		return x.Renewal
+	}
+	return nil
+}
+
 // What ConfirmEnrollment takes.
 type ConfirmEnrollmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -676,7 +751,7 @@ type ConfirmEnrollmentRequest struct {
 
 func (x *ConfirmEnrollmentRequest) Reset() {
 	*x = ConfirmEnrollmentRequest{}
-	mi := &file_wardein_v1_device_proto_msgTypes[8]
+	mi := &file_wardein_v1_device_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +763,7 @@ func (x *ConfirmEnrollmentRequest) String() string {
 func (*ConfirmEnrollmentRequest) ProtoMessage() {}
 
 func (x *ConfirmEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_device_proto_msgTypes[8]
+	mi := &file_wardein_v1_device_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +776,7 @@ func (x *ConfirmEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_device_proto_rawDescGZIP(), []int{8}
+	return file_wardein_v1_device_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ConfirmEnrollmentRequest) GetTenant() string {
@@ -734,7 +809,7 @@ type ConfirmEnrollmentResponse struct {
 
 func (x *ConfirmEnrollmentResponse) Reset() {
 	*x = ConfirmEnrollmentResponse{}
-	mi := &file_wardein_v1_device_proto_msgTypes[9]
+	mi := &file_wardein_v1_device_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +821,7 @@ func (x *ConfirmEnrollmentResponse) String() string {
 func (*ConfirmEnrollmentResponse) ProtoMessage() {}
 
 func (x *ConfirmEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_device_proto_msgTypes[9]
+	mi := &file_wardein_v1_device_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +834,7 @@ func (x *ConfirmEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_device_proto_rawDescGZIP(), []int{9}
+	return file_wardein_v1_device_proto_rawDescGZIP(), []int{10}
 }
 
 var File_wardein_v1_device_proto protoreflect.FileDescriptor
@@ -796,13 +871,18 @@ const file_wardein_v1_device_proto_rawDesc = "" +
 	"\x06action\x18\b \x01(\tR\x06action\x12\x12\n" +
 	"\x04body\x18\t \x01(\fR\x04body\x12\x10\n" +
 	"\x03mac\x18\n" +
-	" \x01(\fR\x03mac\"\xa5\x01\n" +
+	" \x01(\fR\x03mac\"\xda\x01\n" +
 	"\rProveResponse\x12.\n" +
 	"\x13server_time_seconds\x18\x01 \x01(\x04R\x11serverTimeSeconds\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\fR\x04body\x12\x10\n" +
 	"\x03ack\x18\x03 \x01(\fR\x03ack\x12\x1b\n" +
 	"\trekey_due\x18\x04 \x01(\bR\brekeyDue\x12!\n" +
-	"\ftransfer_due\x18\x05 \x01(\bR\vtransferDue\"\x82\x02\n" +
+	"\ftransfer_due\x18\x05 \x01(\bR\vtransferDue\x123\n" +
+	"\arenewal\x18\x06 \x01(\v2\x19.wardein.v1.RenewalWindowR\arenewal\"U\n" +
+	"\rRenewalWindow\x12#\n" +
+	"\rstart_seconds\x18\x01 \x01(\x04R\fstartSeconds\x12\x1f\n" +
+	"\vend_seconds\x18\x02 \x01(\x04R\n" +
+	"endSeconds\"\x82\x02\n" +
 	"\x17ProveBySignatureRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
 	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x1c\n" +
@@ -811,11 +891,12 @@ const file_wardein_v1_device_proto_rawDesc = "" +
 	"\x06action\x18\x05 \x01(\tR\x06action\x12\x12\n" +
 	"\x04body\x18\x06 \x01(\fR\x04body\x12\x1c\n" +
 	"\tsignature\x18\a \x01(\fR\tsignature\x12'\n" +
-	"\x05quote\x18\b \x01(\v2\x11.wardein.v1.QuoteR\x05quote\"|\n" +
+	"\x05quote\x18\b \x01(\v2\x11.wardein.v1.QuoteR\x05quote\"\xb1\x01\n" +
 	"\x18ProveBySignatureResponse\x12.\n" +
 	"\x13server_time_seconds\x18\x01 \x01(\x04R\x11serverTimeSeconds\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\fR\x04body\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\fR\tsignature\"\x80\x01\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\x123\n" +
+	"\arenewal\x18\x04 \x01(\v2\x19.wardein.v1.RenewalWindowR\arenewal\"\x80\x01\n" +
 	"\x18ConfirmEnrollmentRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
 	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12/\n" +
@@ -843,7 +924,7 @@ func file_wardein_v1_device_proto_rawDescGZIP() []byte {
 	return file_wardein_v1_device_proto_rawDescData
 }
 
-var file_wardein_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_wardein_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_wardein_v1_device_proto_goTypes = []any{
 	(*GetChallengeRequest)(nil),       // 0: wardein.v1.GetChallengeRequest
 	(*GetChallengeResponse)(nil),      // 1: wardein.v1.GetChallengeResponse
@@ -851,29 +932,32 @@ var file_wardein_v1_device_proto_goTypes = []any{
 	(*Quote)(nil),                     // 3: wardein.v1.Quote
 	(*ProveRequest)(nil),              // 4: wardein.v1.ProveRequest
 	(*ProveResponse)(nil),             // 5: wardein.v1.ProveResponse
-	(*ProveBySignatureRequest)(nil),   // 6: wardein.v1.ProveBySignatureRequest
-	(*ProveBySignatureResponse)(nil),  // 7: wardein.v1.ProveBySignatureResponse
-	(*ConfirmEnrollmentRequest)(nil),  // 8: wardein.v1.ConfirmEnrollmentRequest
-	(*ConfirmEnrollmentResponse)(nil), // 9: wardein.v1.ConfirmEnrollmentResponse
-	(PcrBank)(0),                      // 10: wardein.v1.PcrBank
+	(*RenewalWindow)(nil),             // 6: wardein.v1.RenewalWindow
+	(*ProveBySignatureRequest)(nil),   // 7: wardein.v1.ProveBySignatureRequest
+	(*ProveBySignatureResponse)(nil),  // 8: wardein.v1.ProveBySignatureResponse
+	(*ConfirmEnrollmentRequest)(nil),  // 9: wardein.v1.ConfirmEnrollmentRequest
+	(*ConfirmEnrollmentResponse)(nil), // 10: wardein.v1.ConfirmEnrollmentResponse
+	(PcrBank)(0),                      // 11: wardein.v1.PcrBank
 }
 var file_wardein_v1_device_proto_depIdxs = []int32{
 	2,  // 0: wardein.v1.GetChallengeResponse.quote:type_name -> wardein.v1.PcrSelection
-	10, // 1: wardein.v1.PcrSelection.bank:type_name -> wardein.v1.PcrBank
-	3,  // 2: wardein.v1.ProveBySignatureRequest.quote:type_name -> wardein.v1.Quote
-	0,  // 3: wardein.v1.DeviceService.GetChallenge:input_type -> wardein.v1.GetChallengeRequest
-	4,  // 4: wardein.v1.DeviceService.Prove:input_type -> wardein.v1.ProveRequest
-	6,  // 5: wardein.v1.DeviceService.ProveBySignature:input_type -> wardein.v1.ProveBySignatureRequest
-	8,  // 6: wardein.v1.DeviceService.ConfirmEnrollment:input_type -> wardein.v1.ConfirmEnrollmentRequest
-	1,  // 7: wardein.v1.DeviceService.GetChallenge:output_type -> wardein.v1.GetChallengeResponse
-	5,  // 8: wardein.v1.DeviceService.Prove:output_type -> wardein.v1.ProveResponse
-	7,  // 9: wardein.v1.DeviceService.ProveBySignature:output_type -> wardein.v1.ProveBySignatureResponse
-	9,  // 10: wardein.v1.DeviceService.ConfirmEnrollment:output_type -> wardein.v1.ConfirmEnrollmentResponse
-	7,  // [7:11] is the sub-list for method output_type
-	3,  // [3:7] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	11, // 1: wardein.v1.PcrSelection.bank:type_name -> wardein.v1.PcrBank
+	6,  // 2: wardein.v1.ProveResponse.renewal:type_name -> wardein.v1.RenewalWindow
+	3,  // 3: wardein.v1.ProveBySignatureRequest.quote:type_name -> wardein.v1.Quote
+	6,  // 4: wardein.v1.ProveBySignatureResponse.renewal:type_name -> wardein.v1.RenewalWindow
+	0,  // 5: wardein.v1.DeviceService.GetChallenge:input_type -> wardein.v1.GetChallengeRequest
+	4,  // 6: wardein.v1.DeviceService.Prove:input_type -> wardein.v1.ProveRequest
+	7,  // 7: wardein.v1.DeviceService.ProveBySignature:input_type -> wardein.v1.ProveBySignatureRequest
+	9,  // 8: wardein.v1.DeviceService.ConfirmEnrollment:input_type -> wardein.v1.ConfirmEnrollmentRequest
+	1,  // 9: wardein.v1.DeviceService.GetChallenge:output_type -> wardein.v1.GetChallengeResponse
+	5,  // 10: wardein.v1.DeviceService.Prove:output_type -> wardein.v1.ProveResponse
+	8,  // 11: wardein.v1.DeviceService.ProveBySignature:output_type -> wardein.v1.ProveBySignatureResponse
+	10, // 12: wardein.v1.DeviceService.ConfirmEnrollment:output_type -> wardein.v1.ConfirmEnrollmentResponse
+	9,  // [9:13] is the sub-list for method output_type
+	5,  // [5:9] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_wardein_v1_device_proto_init() }
@@ -888,7 +972,7 @@ func file_wardein_v1_device_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wardein_v1_device_proto_rawDesc), len(file_wardein_v1_device_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

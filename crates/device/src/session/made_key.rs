@@ -21,10 +21,11 @@ impl<A: Authority, E: Entropy> Session<A, E> {
             return Err(CertificateError::MadeKey.into());
         }
         let chain = certificate::split(&chain)?;
-        let certificate = certificate::check(&chain, &key, &self.config, acknowledged.server_time)?;
+        let told = (acknowledged.server_time, self.renewal_told);
+        let certificate = certificate::check(&chain, &key, &self.config, told)?;
         // A power cut between the two leaves a certificate of another key, which is found damaged, and another is asked for.
         self.directory.save_key(&self.config, &pkcs8)?;
-        self.directory.save_certificate(&certificate::to_pem(&chain)?)?;
+        self.directory.save_certificate(&certificate, &certificate::to_pem(&chain)?)?;
         Ok(certificate)
     }
 }

@@ -14,7 +14,7 @@ use wardein_crypto::{Digest, Entropy};
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::device::DeviceError;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
-use wardein_domain::{DeviceAction, PcrSelection, Quote};
+use wardein_domain::{DeviceAction, PcrSelection, Quote, RenewalWindow};
 use wardein_pki::{Csr, PinBundle, PublicKey};
 
 /// What signs: a TPM, or what else keeps a key that it does not give away.
@@ -42,6 +42,7 @@ pub struct SigningSession<A, E> {
 struct Acknowledged {
     server_time: u64,
     body: Vec<u8>,
+    renewal: Option<RenewalWindow>,
 }
 
 impl<A: SigningAuthority, E: Entropy> SigningSession<A, E> {
@@ -113,13 +114,13 @@ impl<A: SigningAuthority, E: Entropy> SigningSession<A, E> {
         let request = SignedRequest { claim, signature, quote };
         let reply: Result<SignedReply, CallError> =
             in_time(self.authority.prove_by_signature(&request, body)).await;
-        let SignedReply { server_time, body, signature } = reply?;
+        let SignedReply { server_time, body, signature, renewal } = reply?;
         let acknowledged = ack_transcript(&transcript, server_time, &body);
         self.config
             .identity_key
             .verify(acknowledged.as_ref(), &signature)
             .map_err(|_| Error::Protocol(DeviceError::AckWrong))?;
-        Ok(Acknowledged { server_time, body })
+        Ok(Acknowledged { server_time, body, renewal })
     }
 }
 
@@ -133,8 +134,9 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
         let csr = Csr::create_by(&key, |message| signer.sign(message))?;
         let acknowledged = self.request("certificate", &csr).await?;
         let chain = certificate::split(&acknowledged.body)?;
-        let certificate = certificate::check(&chain, &key.into(), &self.config, acknowledged.server_time)?;
-        self.directory.save_certificate(&certificate::to_pem(&chain)?)?;
+        let told = (acknowledged.server_time, acknowledged.renewal);
+        let certificate = certificate::check(&chain, &key.into(), &self.config, told)?;
+        self.directory.save_certificate(&certificate, &certificate::to_pem(&chain)?)?;
         Ok(certificate)
     }
 

@@ -1,9 +1,11 @@
 //! The agent over virtual time: hours and months pass while nobody waits.
 
+use crate::common::signing::SoftKey;
 use crate::common::{Device, START, Shared, VALIDITY};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use wardein_device::{Agent, Round};
+use wardein_device::{Agent, Prover, Round};
+use wardein_domain::RenewalWindow;
 
 /// The authority's clock follows the virtual one.
 async fn keep_time(authority: Shared) {
@@ -84,6 +86,68 @@ async fn one_round_does_what_is_due() {
     authority.0.borrow_mut().away = true;
     let mut agent = Agent::new(device.session().unwrap()).unwrap();
     assert_eq!(agent.round().await.unwrap_err().exit_code(), 4);
+}
+
+/// Seconds after [`START`], as a share of the certificate's time.
+fn share(percent: u64) -> u64 {
+    START + VALIDITY * percent / 100
+}
+
+#[tokio::test]
+async fn it_renews_when_the_authority_says_also_after_a_restart() {
+    let authority = Shared::new();
+    let device = Device::new(&authority);
+    device.enroll(false).await.unwrap();
+    let round = async |percent, expected| {
+        authority.at(share(percent));
+        let mut agent = Agent::new(device.session().unwrap()).unwrap();
+        assert_eq!(agent.round().await.unwrap(), expected, "{percent}");
+    };
+    authority.0.borrow_mut().renewal = RenewalWindow::new(share(30), share(40));
+    round(0, Round::Renewed).await;
+    round(29, Round::Authenticated).await;
+    round(41, Round::Renewed).await;
+    // What it says is over by now: two thirds of the time it is.
+    round(41 + 57, Round::Authenticated).await;
+    round(41 + 75, Round::Renewed).await;
+}
+
+#[tokio::test]
+async fn it_goes_by_no_window_that_would_wear_it_out_or_let_its_certificate_end() {
+    for (start, end, renewed_at_half) in [(0, 9, false), (50, 101, false), (20, 30, true)] {
+        let authority = Shared::new();
+        let device = Device::new(&authority);
+        device.enroll(false).await.unwrap();
+        authority.0.borrow_mut().renewal = RenewalWindow::new(share(start), share(end));
+        let mut agent = Agent::new(device.session().unwrap()).unwrap();
+        assert_eq!(agent.round().await.unwrap(), Round::Renewed);
+        let stored = device.path().join("certificate.pem");
+        let first = std::fs::read(&stored).unwrap();
+        authority.at(share(50));
+        agent.round().await.unwrap();
+        assert_eq!(std::fs::read(&stored).unwrap() != first, renewed_at_half, "{start} {end}");
+        drop(agent);
+        // The note of it may be damaged, or say what nobody told.
+        for note in ["{", "{\"serial\":\"00\",\"start\":1,\"end\":2}"] {
+            std::fs::write(device.path().join("renewal.json"), note).unwrap();
+            let stored = device.session().unwrap().stored_certificate().unwrap().unwrap();
+            let usual = RenewalWindow::at(66, stored.not_before, stored.not_after);
+            assert_eq!(stored.renewal, usual, "{note}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_signs_renews_when_the_authority_says() {
+    let authority = Shared::new();
+    let (device, key) = (Device::new(&authority), SoftKey::new());
+    device.enroll_key(&key);
+    let window = RenewalWindow::new(share(30), share(40));
+    authority.0.borrow_mut().renewal = window;
+    let mut session = device.signing_session(key).unwrap();
+    let certificate = session.certificate().await.unwrap();
+    assert_eq!(Some(certificate.renewal), window);
+    assert_eq!(session.stored_certificate().unwrap(), Some(certificate));
 }
 
 #[tokio::test(start_paused = true)]

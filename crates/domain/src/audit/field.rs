@@ -454,6 +454,8 @@ names! {
     CertificateKeys = "certificate-keys",
     /// Whether certificates say that nobody is told of their revocation.
     CertificateNoRevAvail = "certificate-no-rev-avail",
+    /// After which share of its time a certificate is renewed, in percent.
+    CertificateRenewal = "certificate-renewal",
 }
 
 /// The text of a value, bounded and with nothing in it that moves a terminal or a reader's eye.

@@ -19,6 +19,8 @@ fn each_field_at_its_bounds() {
         ProfileFields { rekey_after: Some(YEARS), token_retention: Some(1_000), ..none() },
         ProfileFields { rekey_after: Some(0), data_retention: Some(10_000_000), ..none() },
         ProfileFields { archive: Some(vec![Purpose::File, Purpose::Data]), ..none() },
+        ProfileFields { certificate_renewal: Some(20), ..none() },
+        ProfileFields { certificate_renewal: Some(90), ..none() },
     ] {
         assert!(Profile::DEFAULT.with(&good).is_ok(), "{good:?}");
     }
@@ -37,6 +39,8 @@ fn each_field_at_its_bounds() {
         (ProfileFields { token_retention: Some(1_001), ..none() }, "token_retention_epochs"),
         (ProfileFields { data_retention: Some(10_000_001), ..none() }, "data_retention_epochs"),
         (ProfileFields { file_retention: Some(10_000_001), ..none() }, "file_retention_epochs"),
+        (ProfileFields { certificate_renewal: Some(19), ..none() }, "certificate_renewal_percent"),
+        (ProfileFields { certificate_renewal: Some(91), ..none() }, "certificate_renewal_percent"),
         (ProfileFields { archive: Some(vec![Purpose::Token]), ..none() }, "archive"),
         (ProfileFields { archive: Some(vec![Purpose::Data; 3]), ..none() }, "archive"),
     ] {
@@ -108,6 +112,19 @@ fn what_nobody_is_told_the_revocation_of_lives_for_a_week() {
         Profile::DEFAULT.with(&fields).unwrap().certificate_validity()
     };
     assert_eq!((of(604_800, true), of(604_801, true), of(604_801, false)), (604_800, 604_800, 604_801));
+}
+
+#[test]
+fn a_certificate_is_renewed_after_the_share_that_its_profile_sets() {
+    let of = |share| {
+        let fields = ProfileFields { certificate_renewal: share, ..ProfileFields::default() };
+        let window = Profile::DEFAULT.with(&fields).unwrap().renewal_window(1_000, 2_000);
+        // Devices go by it, whatever is set.
+        assert!(window.is_of(1_000, 2_000));
+        (window.start(), window.end())
+    };
+    assert_eq!(of(None), (1_580, 1_740), "two thirds");
+    assert_eq!((of(Some(20)), of(Some(90))), ((1_120, 1_280), (1_820, 1_980)));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use wardein_ddkg::message::{AckedReply, ChallengeOffer, ProofRequest};
 use wardein_ddkg::{CheckedChallenge, DeviceName, Recipe};
 use wardein_domain::{
     Actor, Call, DeviceState, ErrorKind, Event, FieldName, Fields, KeyKind, Method, Outcome, RekeyGate,
-    Target, UnixSeconds,
+    RenewalWindow, Target, UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -28,6 +28,8 @@ pub struct Proved {
     pub rekey_due: bool,
     /// Whether it is to carry out a transfer to another tenant.
     pub transfer_due: bool,
+    /// When the certificate in the reply is to be renewed.
+    pub renewal: Option<RenewalWindow>,
 }
 
 /// An answer whose change is durable, but for its reply body.
@@ -38,6 +40,7 @@ struct Answering {
     body: Body,
     is_rekey_due: bool,
     is_transfer_due: bool,
+    renewal: Option<RenewalWindow>,
     /// What the device was until this proof, where it came from another tenant.
     left: Option<DeviceName>,
 }
@@ -129,13 +132,13 @@ impl Engine {
             }
             Ok(decision)
         };
-        let Answering { accepted, now, body, is_rekey_due, is_transfer_due, left } =
+        let Answering { accepted, now, body, is_rekey_due, is_transfer_due, renewal, left } =
             self.transact_on(&request.device, judge, decide).await?;
         // Nothing is accepted under those keys any more.
         left.iter().for_each(|left| self.records.forget(left));
         let body = self.body(call, body).await?;
         let reply = accepted.reply(now, body);
-        Ok(Proved { reply, rekey_due: is_rekey_due, transfer_due: is_transfer_due })
+        Ok(Proved { reply, rekey_due: is_rekey_due, transfer_due: is_transfer_due, renewal })
     }
 
     /// The key that a request asks for, where its device may have it. What would be refused uses none up; it is refused, and recorded,
@@ -284,7 +287,8 @@ impl Engine {
         change.record(&entry.with_all(done.fields))?;
         let is_rekey_due = gate != RekeyGate::Free && !accepted.is_rekey();
         let is_transfer_due = !accepted.is_transfer() && self.memory.awaits_transfer(name);
-        let answering = Answering { accepted, now, body: done.body, is_rekey_due, is_transfer_due, left };
+        let (body, renewal) = (done.body, done.renewal);
+        let answering = Answering { accepted, now, body, is_rekey_due, is_transfer_due, renewal, left };
         Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, answering) })
     }
 

@@ -255,7 +255,7 @@ fn changed(before: &Option<ProfileFields>, set: &ProfileFields) -> Fields {
 }
 
 /// The settings, as audit fields.
-fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 18] {
+fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 19] {
     let ProfileFields {
         certificate_validity,
         period,
@@ -275,6 +275,7 @@ fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 18] {
         certificate_profile,
         certificate_keys,
         certificate_no_rev_avail,
+        certificate_renewal,
     } = fields;
     let template = |template: &Option<NameTemplate>| {
         template
@@ -300,5 +301,6 @@ fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 18] {
         (FieldName::CertificateProfile, certificate_profile.map(|profile| profile.to_string())),
         (FieldName::CertificateKeys, certificate_keys.map(|kinds| kinds.to_string())),
         (FieldName::CertificateNoRevAvail, certificate_no_rev_avail.map(|is_on| is_on.to_string())),
+        (FieldName::CertificateRenewal, certificate_renewal.map(|percent| percent.to_string())),
     ]
 }

@@ -37,6 +37,7 @@ pub(crate) struct ProfileRow {
     #[serde(with = "column::maybe")]
     certificate_keys: Option<KeyKinds>,
     certificate_no_rev_avail: Option<bool>,
+    certificate_renewal: Option<u32>,
     pub(crate) rotation: RotationRow,
 }
 
@@ -61,6 +62,7 @@ impl ProfileRow {
             certificate_profile,
             certificate_keys,
             certificate_no_rev_avail,
+            certificate_renewal,
         } = fields.clone();
         Self {
             certificate_validity: certificate_validity.map(Seconds::new),
@@ -82,6 +84,7 @@ impl ProfileRow {
             certificate_profile,
             certificate_keys,
             certificate_no_rev_avail,
+            certificate_renewal,
             rotation,
         }
     }
@@ -107,6 +110,7 @@ impl ProfileRow {
             certificate_profile,
             certificate_keys,
             certificate_no_rev_avail,
+            certificate_renewal,
             rotation: _,
         } = self;
         ProfileFields {
@@ -128,6 +132,7 @@ impl ProfileRow {
             certificate_profile: *certificate_profile,
             certificate_keys: *certificate_keys,
             certificate_no_rev_avail: *certificate_no_rev_avail,
+            certificate_renewal: *certificate_renewal,
         }
     }
 }
@@ -151,6 +156,7 @@ mod tests {
             certificate_profile: Some(CertificateProfile::SdcConsumer),
             certificate_keys: Some(KeyKinds::of(&[KeyKind::P384, KeyKind::Rsa2048])),
             certificate_no_rev_avail: Some(true),
+            certificate_renewal: Some(75),
             ..ProfileFields::default()
         };
         let row = ProfileRow::new(&fields, RotationRow::default());
@@ -160,5 +166,5 @@ mod tests {
         assert_eq!(hex::encode(&encode(&read).unwrap()), GOLDEN);
     }
 
-    const GOLDEN: &str = "0200013c0000000000000000000001117b6465766963657d2e7b74656e616e747d01000001087b6465766963657d01050102020301010000";
+    const GOLDEN: &str = "0200013c0000000000000000000001117b6465766963657d2e7b74656e616e747d01000001087b6465766963657d0105010202030101014b0000";
 }

@@ -1,6 +1,6 @@
 //! Requests of devices that sign (DDKG-1 §5.1): a challenge, then an action that is signed, committed, and only then answered.
 
-use crate::derive::actions::{Ask, Body, Certifying};
+use crate::derive::actions::{Ask, Body, Certifying, Done};
 use crate::kernel::record::{self, Recording, device_text, target};
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::release::readers::Sealing;
@@ -11,7 +11,7 @@ use wardein_ddkg::message::{SignatureClaim, ack_transcript};
 use wardein_ddkg::{Challenge, DeviceName};
 use wardein_domain::{
     Action, Actor, Call, ErrorCode, ErrorKind, Event, FieldName, Fields, Method, Outcome, ProfileName, Quote,
-    Target, UnixSeconds,
+    RenewalWindow, Target, UnixSeconds,
 };
 use wardein_pki::{DeviceCsr, SubjectKey};
 use wardein_port::{Change, Table};
@@ -42,6 +42,8 @@ pub struct SignedReply {
     pub body: Vec<u8>,
     /// By the identity key, DER.
     pub signature: Vec<u8>,
+    /// When the certificate in it is to be renewed.
+    pub renewal: Option<RenewalWindow>,
 }
 
 /// An answer whose change is durable, but for its reply body.
@@ -50,6 +52,7 @@ struct Answering {
     /// Unix seconds.
     now: u64,
     body: Body,
+    renewal: Option<RenewalWindow>,
 }
 
 impl Engine {
@@ -71,12 +74,13 @@ impl Engine {
             Ok(())
         };
         let decide = |tx: &mut Tx<'_>| self.decide_signed(tx, call, request, body, &ask);
-        let Answering { transcript, now, body } = self.transact_on(&request.device, judge, decide).await?;
+        let Answering { transcript, now, body, renewal } =
+            self.transact_on(&request.device, judge, decide).await?;
         let body = self.body(call, body).await?;
         let ack = ack_transcript(&transcript, now, &body);
         let signature = self.authority.identity.sign(ack.as_ref());
         let signature = signature.map_err(|_| Error::internal("a reply could not be signed"))?;
-        Ok(SignedReply { server_time: now, body, signature })
+        Ok(SignedReply { server_time: now, body, signature, renewal })
     }
 
     fn decide_signed(
@@ -119,10 +123,10 @@ impl Engine {
         };
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
         let (entry, answer) = match done {
-            Ok((event, fields, body)) => {
+            Ok(Done { event, fields, body, renewal }) => {
                 row.last_seen = Some(UnixSeconds::new(now));
                 let entry = record::entry(now_ms, actor, event, target(name), Outcome::Done, call);
-                (entry.with_all(fields), Ok(Answering { transcript, now, body }))
+                (entry.with_all(fields), Ok(Answering { transcript, now, body, renewal }))
             }
             Err(Stop::Need(key)) => return Err(Stop::Need(key)),
             Err(Stop::Refuse(fault)) if fault.kind() == ErrorKind::Internal => return Err(fault.into()),
@@ -146,7 +150,7 @@ impl Engine {
         Ok(Decision { change, answer, keys: None })
     }
 
-    /// Event, fields of the entry and reply body of the action.
+    /// The result of the action.
     fn act(
         &self,
         tx: &mut Tx<'_>,
@@ -155,29 +159,26 @@ impl Engine {
         now: u64,
         row: &SignatureKeyRow,
         change: &mut Change,
-    ) -> Result<(Event, Fields, Body), Stop> {
+    ) -> Result<Done, Stop> {
+        let answered = |event, body| Done::new(event, Fields::default(), body);
         match ask {
-            Ask::Authenticate => Ok((Event::DeviceAuthenticated, Fields::default(), Body::Ready(Vec::new()))),
+            Ask::Authenticate => Ok(answered(Event::DeviceAuthenticated, Vec::new())),
             Ask::TrustBundle => {
-                let pem = self.device_bundle(&name.tenant).into_bytes();
-                Ok((Event::TrustBundleServed, Fields::default(), Body::Ready(pem)))
+                Ok(answered(Event::TrustBundleServed, self.device_bundle(&name.tenant).into_bytes()))
             }
             Ask::PinBundle => {
                 let bundle = self.bundle_in(tx, &name.tenant)?.unwrap_or_default();
-                Ok((Event::TrustBundleServed, Fields::default(), Body::Ready(bundle)))
+                Ok(answered(Event::TrustBundleServed, bundle))
             }
             Ask::UpdateOffer(ask) => {
                 let now_ms = self.clock.now_ms();
                 let (event, fields, body) = self.offer(tx, name, profile, ask, now_ms, change)?;
-                Ok((event, fields, Body::Ready(body)))
+                Ok(Done::new(event, fields, body))
             }
-            Ask::ServiceAccess => {
-                let body = Body::Ready(self.service_bundle(tx, name)?);
-                Ok((Event::ServiceAccessServed, Fields::default(), body))
-            }
+            Ask::ServiceAccess => Ok(answered(Event::ServiceAccessServed, self.service_bundle(tx, name)?)),
             Ask::Readers => {
                 let body = self.signed_readers(tx, Sealing { tenant: &name.tenant, profile })?;
-                Ok((Event::ReadersServed, Fields::default(), Body::Ready(body)))
+                Ok(answered(Event::ReadersServed, body))
             }
             Ask::Certificate(der) => {
                 let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
@@ -187,12 +188,8 @@ impl Engine {
                 let csr = DeviceCsr::parse_of_holder(der, &enrolled, accepted)
                     .map_err(|error| Error::new(error.code(), format_args!("body: {error}")))?;
                 let assurance = Some(row.assurance);
-                let done = self.issue_certificate(
-                    tx,
-                    &csr,
-                    Certifying { name, profile, rules: &rules, now, assurance, change },
-                )?;
-                Ok((done.event, done.fields, done.body))
+                let certifying = Certifying { name, profile, rules: &rules, now, assurance, change };
+                Ok(self.issue_certificate(tx, &csr, certifying)?)
             }
             Ask::MadeKey(_) | Ask::Rekey(_) | Ask::Transfer(_) | Ask::Attributes(_) => {
                 Err(Error::internal("an action was not refused before").into())

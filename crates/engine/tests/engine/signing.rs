@@ -51,7 +51,7 @@ impl Signer {
     /// Asks, and believes the reply.
     pub(crate) async fn ask(&self, world: &World, action: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
         let (request, transcript) = self.request(world, action, body);
-        let SignedReply { server_time, body, signature } =
+        let SignedReply { server_time, body, signature, .. } =
             world.engine.prove_by_signature(&Call::new("test"), &request, body).await?;
         let identity = P256VerifyingKey(world.engine.trust_bundle().identity_key);
         let ack = ack_transcript(&transcript, server_time, &body);

@@ -1215,10 +1215,14 @@ pub struct Profile {
     pub certificate_keys: ::prost::alloc::vec::Vec<i32>,
     /// Whether certificates say that nobody is told of their revocation (noRevAvail, RFC 9608): verifiers then do not look for it, and the
     /// certificates live for seven days at most. The authority's own answers on trust heed a revocation all the same. Default: false.
-    ///
-    /// Next unused field number: 22.
     #[prost(bool, optional, tag = "21")]
     pub certificate_no_rev_avail: ::core::option::Option<bool>,
+    /// When devices renew their certificates: after this share of the time for which one is valid, in percent, 8 more or less, so that a
+    /// fleet does not return at once. 20 to 90. Renewals by EST are for its clients to time. Default: 66.
+    ///
+    /// Next unused field number: 23.
+    #[prost(uint32, optional, tag = "22")]
+    pub certificate_renewal_percent: ::core::option::Option<u32>,
 }
 /// A list of purposes, which may be set and empty.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -7221,7 +7225,7 @@ pub enum CaState {
     Active = 2,
     /// It issues no more; certificates of it may be valid.
     Retiring = 3,
-    /// All that it issued has expired, and its key is erased.
+    /// All that it issued has expired, and its key is erased in the store; one in an HSM stays there, and is used no more.
     Retired = 4,
     /// Its key leaked: nothing that it signed is trusted.
     Distrusted = 5,
@@ -7458,7 +7462,8 @@ pub mod ca_service_client {
                 .insert(GrpcMethod::new("wardein.v1.CaService", "SwitchCa"));
             self.inner.unary(req, path, codec).await
         }
-        /// Ends a CA that is retiring, once all that it issued has expired, or the next one, which never issued. Its key is erased.
+        /// Ends a CA that is retiring, once all that it issued has expired, or the next one, which never issued. Its key is erased in the store; one
+        /// in an HSM stays there until somebody deletes it with the HSM's own tools, and the authority uses it no more.
         pub async fn retire_ca(
             &mut self,
             request: impl tonic::IntoRequest<super::RetireCaRequest>,
@@ -7601,7 +7606,8 @@ pub mod ca_service_server {
             tonic::Response<super::SwitchCaResponse>,
             tonic::Status,
         >;
-        /// Ends a CA that is retiring, once all that it issued has expired, or the next one, which never issued. Its key is erased.
+        /// Ends a CA that is retiring, once all that it issued has expired, or the next one, which never issued. Its key is erased in the store; one
+        /// in an HSM stays there until somebody deletes it with the HSM's own tools, and the authority uses it no more.
         async fn retire_ca(
             &self,
             request: tonic::Request<super::RetireCaRequest>,
@@ -9519,10 +9525,27 @@ pub struct ProveResponse {
     pub rekey_due: bool,
     /// The device is to go over to another tenant, by the action `transfer` (DDKG-1 section 6.2). The ack does not cover it, and need
     /// not: a false one costs one refused request. A device that knows no such action goes on as it is.
-    ///
-    /// Next unused field number: 6.
     #[prost(bool, tag = "5")]
     pub transfer_due: bool,
+    /// When the certificate in the reply is to be renewed; unset where there is none in it. The ack does not cover it, and need not: the
+    /// device goes by none that begins before a tenth of the certificate's time has passed, or ends after the certificate.
+    ///
+    /// Next unused field number: 7.
+    #[prost(message, optional, tag = "6")]
+    pub renewal: ::core::option::Option<RenewalWindow>,
+}
+/// When a certificate is to be renewed: at a random moment from start to end, so that a fleet does not return at once. What it is, the
+/// profile's `certificate_renewal_percent` says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewalWindow {
+    /// The first moment, in Unix seconds.
+    #[prost(uint64, tag = "1")]
+    pub start_seconds: u64,
+    /// The last moment, in Unix seconds.
+    ///
+    /// Next unused field number: 3.
+    #[prost(uint64, tag = "2")]
+    pub end_seconds: u64,
 }
 /// What ProveBySignature takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -9568,10 +9591,13 @@ pub struct ProveBySignatureResponse {
     pub body: ::prost::alloc::vec::Vec<u8>,
     /// By the authority's identity key over transcript("ack", ...), ECDSA P-256 with SHA-256, DER. The device believes no reply
     /// without it.
-    ///
-    /// Next unused field number: 4.
     #[prost(bytes = "vec", tag = "3")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
+    /// As in ProveResponse.
+    ///
+    /// Next unused field number: 5.
+    #[prost(message, optional, tag = "4")]
+    pub renewal: ::core::option::Option<RenewalWindow>,
 }
 /// What ConfirmEnrollment takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

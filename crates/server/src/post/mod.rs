@@ -19,7 +19,7 @@ use wardein_ddkg::DecodeError;
 use wardein_ddkg::message::{
     ChallengeAsk, Confirmation, Confirmed, ProofAnswer, ProofAsk, SignedAnswer, SignedAsk,
 };
-use wardein_domain::Method;
+use wardein_domain::{Method, RenewalWindow};
 use wardein_engine::{Error, Proved, SignedReply, SignedRequest};
 
 /// The method that is posted to at `path`. A path that has another spelling, or a query, is nobody's.
@@ -32,11 +32,13 @@ pub(crate) struct Answer {
     message: Vec<u8>,
     /// Whether the device is to carry out a transfer.
     transfer_due: bool,
+    /// When the certificate in it is to be renewed.
+    renewal: Option<RenewalWindow>,
 }
 
 impl From<Vec<u8>> for Answer {
     fn from(message: Vec<u8>) -> Self {
-        Self { message, transfer_due: false }
+        Self { message, transfer_due: false, renewal: None }
     }
 }
 
@@ -55,14 +57,15 @@ pub(crate) async fn answer(
         Method::Prove => {
             let ProofAsk { request, body } = ProofAsk::decode(message).map_err(malformed)?;
             let proved = devices::prove(shared, context.clone(), request, body).await?;
-            let Proved { reply, rekey_due, transfer_due } = proved;
-            Ok(Answer { message: ProofAnswer { reply, rekey_due }.encode(), transfer_due })
+            let Proved { reply, rekey_due, transfer_due, renewal } = proved;
+            Ok(Answer { message: ProofAnswer { reply, rekey_due }.encode(), transfer_due, renewal })
         }
         Method::ProveBySignature => {
             let (request, body) = signed(SignedAsk::decode(message).map_err(malformed)?)?;
             let answer = devices::prove_by_signature(shared, context, &request, &body).await?;
-            let SignedReply { server_time, body, signature } = answer;
-            Ok(SignedAnswer { server_time, body, signature }.encode().into())
+            let SignedReply { server_time, body, signature, renewal } = answer;
+            let message = SignedAnswer { server_time, body, signature }.encode();
+            Ok(Answer { message, transfer_due: false, renewal })
         }
         Method::ConfirmEnrollment => {
             let confirmation = Confirmation::decode(message).map_err(malformed)?;
@@ -79,6 +82,10 @@ pub(crate) fn accepted(answer: Answer) -> Response<Body> {
     let mut response = Response::new(Body::new(Full::from(answer.message)));
     if answer.transfer_due {
         response.headers_mut().insert(TRANSFER_DUE, HeaderValue::from_static("1"));
+    }
+    if let Some(window) = answer.renewal {
+        let window = HeaderValue::try_from(window.to_string()).expect("digits and - are a header's value");
+        response.headers_mut().insert(RENEWAL, window);
     }
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(OCTETS));
     response
@@ -101,6 +108,9 @@ fn malformed(error: DecodeError) -> Error {
 
 /// The header by which a device hears that it is to carry out a transfer: an older device reads no further byte of message 12.
 const TRANSFER_DUE: &str = "wardein-transfer-due";
+
+/// The header by which a device hears when to renew the certificate that it was given: two Unix seconds with `-` between them.
+const RENEWAL: &str = "wardein-renewal";
 
 /// The media type of requests and answers.
 pub(crate) const OCTETS: &str = "application/octet-stream";

@@ -13,7 +13,7 @@ use wardein_ddkg::message::{
     SignatureClaim, SignedAnswer, SignedAsk, ack_transcript,
 };
 use wardein_ddkg::{Challenge, DeviceName};
-use wardein_domain::Role;
+use wardein_domain::{RenewalWindow, Role};
 use wardein_pki::{Csr, PublicKey};
 use wardein_server::{Limits, Rate};
 
@@ -79,6 +79,44 @@ async fn a_proof_is_posted_and_believed_and_is_one_in_both_forms() {
         assert_eq!(again.metadata().get("wardein-code").unwrap(), "replayed");
     }
     device.prove(&world.station, "authenticate", b"").await.expect("and gRPC goes on where it ended");
+}
+
+/// An older device takes no further byte of message 12: when to renew is beside it, too.
+#[tokio::test]
+async fn when_a_certificate_is_to_be_renewed_is_in_a_header_and_in_a_field() {
+    let world = World::new().await;
+    let mut device = TestDevice::enrolled(&world.station, "pump-1").await;
+    let mut http = world.http().await;
+    let mut said = async |device: &mut TestDevice, action: &str, body: &[u8]| {
+        let (request, in_flight) = device.proof(&world.station, action, body).await;
+        let answer = http.post(PROVE, &posted(request)).await;
+        let ProofAnswer { reply, .. } = ProofAnswer::decode(&answer.body).unwrap();
+        let now = reply.server_time;
+        device.acknowledge(in_flight, reply);
+        let (request, _) = device.proof(&world.station, action, body).await;
+        let by_grpc = world.station.device().prove(request).await.unwrap().into_inner().renewal;
+        (now, answer.header("wardein-renewal").to_owned(), by_grpc)
+    };
+    let (_, header, field) = said(&mut device, "authenticate", b"").await;
+    assert_eq!((header.as_str(), field), ("", None), "there is no certificate in it");
+    for (share, days) in [(None, 66), (Some(50), 50)] {
+        let profile = v1::Profile {
+            tenant: "t".into(),
+            name: "default".into(),
+            certificate_validity: wardein_client::time::span(100_000),
+            certificate_renewal_percent: share,
+            ..Default::default()
+        };
+        let put = v1::PutProfileRequest { profile: Some(profile), ..Default::default() };
+        world.admin.admin().put_profile(put).await.unwrap();
+        let (now, header, field) = said(&mut device, "certificate", &csr()).await;
+        let window = header.parse::<RenewalWindow>().unwrap();
+        let thousand = |percent: u64| now + 1_000 * percent;
+        assert_eq!((window.start(), window.end()), (thousand(days - 8), thousand(days + 8)));
+        let v1::RenewalWindow { start_seconds, end_seconds } = field.unwrap();
+        // It is of the next certificate, a moment later.
+        assert!(start_seconds - window.start() < 60 && end_seconds - start_seconds == 16_000);
+    }
 }
 
 fn csr() -> Vec<u8> {

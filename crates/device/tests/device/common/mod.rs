@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) tenant: TenantId,
     pub(crate) schedule: Schedule,
     pub(crate) is_rekey_due: bool,
+    /// When it says that certificates are to be renewed.
+    pub(crate) renewal: Option<wardein_domain::RenewalWindow>,
     pub(crate) is_rekey_required: bool,
     pub(crate) is_revoked: bool,
     /// The one suite that a rekey may have, where not every one may.
@@ -118,6 +120,7 @@ impl Shared {
             tenant: "clinic".parse().unwrap(),
             schedule: Schedule { period: 3600, max_uses: 0, not_before: START },
             is_rekey_due: false,
+            renewal: None,
             is_rekey_required: false,
             is_revoked: false,
             only_suite: None,
@@ -375,7 +378,8 @@ impl Authority for Shared {
         }
         let rekey_due = world.is_rekey_due && !is_rekey;
         let transfer_due = world.transfer_to.is_some() && !request.action.is_transfer();
-        World::leave(fault, Reply { acked, rekey_due, transfer_due })
+        let renewal = world.renewal;
+        World::leave(fault, Reply { acked, rekey_due, transfer_due, renewal })
     }
 
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {

@@ -68,7 +68,8 @@ impl SigningAuthority for Shared {
         };
         let signature = world.identity.sign(ack_transcript(&transcript, now, &body).as_ref()).unwrap();
         let server_time = if fault == Some(Fault::AnswerChanged) { now + 1 } else { now };
-        World::leave(fault, SignedReply { server_time, body, signature })
+        let renewal = world.renewal;
+        World::leave(fault, SignedReply { server_time, body, signature, renewal })
     }
 }
 

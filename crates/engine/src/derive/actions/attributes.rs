@@ -1,6 +1,6 @@
 //! The action `attributes` (DDKG-1 §8.1). The announced attributes hold beside those on record until a proof shows them.
 
-use super::{Body, Done, Performing};
+use super::{Done, Performing};
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows;
 use wardein_ddkg::authority::Record;
@@ -17,7 +17,7 @@ pub(super) fn announce(attributes: &Attributes, performing: Performing<'_>) -> R
     let add = |fields: Fields, name| fields.with(FieldName::Attribute, name);
     let fields = names.names().iter().filter(is_other).fold(Fields::default(), add);
     record.announce(accepted, announced)?;
-    Ok(Done { event: Event::AttributesAnnounced, fields, body: Body::Ready(Vec::new()) })
+    Ok(Done::new(Event::AttributesAnnounced, fields, Vec::new()))
 }
 
 impl Engine {

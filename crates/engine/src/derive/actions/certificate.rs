@@ -70,6 +70,7 @@ impl Engine {
         })?;
         let (issued_at, era) = (UnixSeconds::new(now), self.clock.era());
         let ordered = Ordered { name: name.clone(), serial, issued_at, validity, era };
+        let renewal = Some(rules.profile.renewal_window(now, validity.not_after()));
         let key = rows::certificate_key(name, &serial);
         change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(&key));
         Ok(match self.certify(issuing, &order, change)? {
@@ -77,12 +78,12 @@ impl Engine {
                 ordered.put(&issued, change)?;
                 let fields = ordered.fields().with(FieldName::Certificate, digest(&issued));
                 let body = Body::Ready(self.authority.device_chain(&ca, issued.der(), now));
-                Done { event: Event::CertificateIssued, fields, body }
+                Done { event: Event::CertificateIssued, fields, body, renewal }
             }
             Certified::Prepared(tbs) => {
                 let fields = ordered.fields();
                 let body = Body::Unsigned(Box::new(Unsigned { before: Vec::new(), ordered, ca, tbs }));
-                Done { event: Event::CertificatePrepared, fields, body }
+                Done { event: Event::CertificatePrepared, fields, body, renewal }
             }
         })
     }

@@ -24,8 +24,8 @@ impl Engine {
         let sealed = accepted.seal_key(tx.draw().public()?, pkcs8).map_err(Error::internal)?;
         let csr = DeviceCsr::of_made(&made.key);
         let certifying = Certifying { name, profile, rules, now, assurance: None, change };
-        let Done { event, fields, body } = self.issue_certificate(tx, &csr, certifying)?;
-        let fields = fields.with(FieldName::KeyMade, kind.as_str());
-        Ok(Done { event, fields, body: body.behind(sealed.encode()) })
+        let done = self.issue_certificate(tx, &csr, certifying)?;
+        let fields = done.fields.with(FieldName::KeyMade, kind.as_str());
+        Ok(Done { fields, body: done.body.behind(sealed.encode()), ..done })
     }
 }

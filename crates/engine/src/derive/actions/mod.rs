@@ -15,7 +15,9 @@ use crate::release::readers::Sealing;
 use wardein_ddkg::authority::{Accepted, Record};
 use wardein_ddkg::message::RekeyAsk;
 use wardein_ddkg::{Attributes, DeviceName};
-use wardein_domain::{Action, Call, ErrorCode, Event, Fields, KeyKind, KeyKinds, Profile, ProfileName};
+use wardein_domain::{
+    Action, Call, ErrorCode, Event, Fields, KeyKind, KeyKinds, Profile, ProfileName, RenewalWindow,
+};
 use wardein_pki::{CsrError, DeviceCsr};
 use wardein_port::Change;
 use wardein_tuf::OfferAsk;
@@ -63,6 +65,14 @@ pub(crate) struct Done {
     /// For the audit entry.
     pub(crate) fields: Fields,
     pub(crate) body: Body,
+    /// When the certificate in it is to be renewed.
+    pub(crate) renewal: Option<RenewalWindow>,
+}
+
+impl Done {
+    pub(crate) fn new(event: Event, fields: Fields, body: Vec<u8>) -> Self {
+        Self { event, fields, body: Body::Ready(body), renewal: None }
+    }
 }
 
 /// The reply body of an action.
@@ -157,30 +167,30 @@ impl Engine {
         ask: &Ask<'_>,
         performing: Performing<'_>,
     ) -> Result<Done, Stop> {
-        let nothing = |event| Done { event, fields: Fields::default(), body: Body::Ready(Vec::new()) };
+        let answered = |event, body| Done::new(event, Fields::default(), body);
         match ask {
-            Ask::Authenticate => Ok(nothing(Event::DeviceAuthenticated)),
+            Ask::Authenticate => Ok(answered(Event::DeviceAuthenticated, Vec::new())),
             Ask::TrustBundle => {
-                let body = Body::Ready(self.device_bundle(&performing.name.tenant).into_bytes());
-                Ok(Done { body, ..nothing(Event::TrustBundleServed) })
+                let body = self.device_bundle(&performing.name.tenant).into_bytes();
+                Ok(answered(Event::TrustBundleServed, body))
             }
             Ask::PinBundle => {
-                let body = Body::Ready(self.bundle_in(tx, &performing.name.tenant)?.unwrap_or_default());
-                Ok(Done { body, ..nothing(Event::TrustBundleServed) })
+                let body = self.bundle_in(tx, &performing.name.tenant)?.unwrap_or_default();
+                Ok(answered(Event::TrustBundleServed, body))
             }
             Ask::UpdateOffer(ask) => {
                 let Performing { name, profile, now_ms, change, .. } = performing;
                 let (event, fields, body) = self.offer(tx, name, profile, ask, now_ms, change)?;
-                Ok(Done { event, fields, body: Body::Ready(body) })
+                Ok(Done::new(event, fields, body))
             }
             Ask::ServiceAccess => {
-                let body = Body::Ready(self.service_bundle(tx, performing.name)?);
-                Ok(Done { body, ..nothing(Event::ServiceAccessServed) })
+                let body = self.service_bundle(tx, performing.name)?;
+                Ok(answered(Event::ServiceAccessServed, body))
             }
             Ask::Readers => {
                 let Performing { name, profile, .. } = performing;
                 let body = self.signed_readers(tx, Sealing { tenant: &name.tenant, profile })?;
-                Ok(Done { body: Body::Ready(body), ..nothing(Event::ReadersServed) })
+                Ok(answered(Event::ReadersServed, body))
             }
             Ask::Certificate(der) => {
                 let Performing { name, profile, rules, now, change, .. } = performing;

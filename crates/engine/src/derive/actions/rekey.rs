@@ -1,7 +1,7 @@
 //! The action `rekey` (DDKG-1 §6). The new generation is pending until a proof comes under it, so a lost reply is requested
 //! again.
 
-use super::{Body, Done, Performing, require_suite};
+use super::{Done, Performing, require_suite};
 use crate::kernel::{Error, Tx};
 use wardein_ddkg::message::RekeyAsk;
 use wardein_domain::{Event, FieldName, Fields};
@@ -15,5 +15,5 @@ pub(super) fn rekey(tx: &mut Tx<'_>, ask: &RekeyAsk, performing: Performing<'_>)
     let fields = Fields::default()
         .changed(FieldName::Generation, before, answer.generation)
         .with(FieldName::Suite, suite);
-    Ok(Done { event: Event::DeviceRekeyed, fields, body: Body::Ready(answer.encode()) })
+    Ok(Done::new(Event::DeviceRekeyed, fields, answer.encode()))
 }

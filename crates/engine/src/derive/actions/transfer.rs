@@ -1,7 +1,7 @@
 //! The action `transfer` (DDKG-1 §6.2): the device agrees on keys with the tenant that it goes over to. Until it proves something
 //! with them it is the giving tenant's, so a lost reply is requested again.
 
-use super::{Body, Done, Performing, require_suite};
+use super::{Done, Performing, require_suite};
 use crate::fleet::transfers::both;
 use crate::kernel::record::{self, Recording, device_text, target};
 use crate::kernel::{Engine, Error, Stop, Tx};
@@ -83,7 +83,7 @@ impl Engine {
             .with(FieldName::From, device_text(&from.tenant, &from.device))
             .with(FieldName::To, device_text(&to.tenant, &to.device))
             .with(FieldName::Generation, generation);
-        Ok(Done { event: Event::TransferAgreed, fields, body: Body::Ready(answer.encode()) })
+        Ok(Done::new(Event::TransferAgreed, fields, answer.encode()))
     }
 
     /// One above every generation that may have been given under a name, whether or not its record is still there.

@@ -133,6 +133,7 @@ impl ProfileV1 {
             certificate_profile: None,
             certificate_keys: None,
             certificate_no_rev_avail: None,
+            certificate_renewal: None,
         };
         Ok(now::ProfileRow::new(&fields, self.rotation.renewed()))
     }

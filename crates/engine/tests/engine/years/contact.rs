@@ -129,7 +129,7 @@ impl Contact<'_> {
                 _ => {}
             }
         }
-        let Proved { reply, rekey_due, transfer_due } = match answer {
+        let Proved { reply, rekey_due, transfer_due, .. } = match answer {
             Ok(proved) => proved,
             Err(error) if error.kind() == ErrorKind::Unavailable => return Ok(Ended::Lost),
             Err(error) if error.kind() == ErrorKind::Internal => {

@@ -34,6 +34,7 @@ pub(crate) fn profile_put(
         certificate_profile,
         certificate_keys,
         certificate_no_rev_avail,
+        certificate_renewal_percent,
         etag,
     } = asked.profile.ok_or_else(|| wrong("profile", "is missing"))?;
     let purpose = |number: &i32| Purpose::asked("profile.archive", *number);
@@ -62,6 +63,7 @@ pub(crate) fn profile_put(
         )?,
         certificate_keys: key_kinds(&certificate_keys)?,
         certificate_no_rev_avail,
+        certificate_renewal: certificate_renewal_percent,
     };
     let only = asked.update_mask.map(mask).transpose()?.flatten();
     let (etag, confirms_validity) = (parse_optional("profile.etag", &etag)?, asked.confirm_long_validity);
@@ -125,6 +127,7 @@ pub(crate) fn profile_response(tenant: &TenantId, name: &ProfileName, fields: Pr
         certificate_profile,
         certificate_keys,
         certificate_no_rev_avail,
+        certificate_renewal,
     } = fields;
     v1::Profile {
         tenant: tenant.to_string(),
@@ -149,6 +152,7 @@ pub(crate) fn profile_response(tenant: &TenantId, name: &ProfileName, fields: Pr
             .map(|kinds| kinds.iter().map(KeyKind::wire).collect())
             .unwrap_or_default(),
         certificate_no_rev_avail,
+        certificate_renewal_percent: certificate_renewal,
         etag: String::new(),
     }
 }
@@ -190,6 +194,7 @@ mod tests {
             certificate_profile: v1::CertificateProfile::DicomTls.into(),
             certificate_keys: vec![v1::KeyKind::P384.into(), v1::KeyKind::Rsa3072.into()],
             certificate_no_rev_avail: Some(true),
+            certificate_renewal_percent: Some(50),
             ..sparse()
         };
         let none_archived = v1::Profile { archive: Some(v1::Archive::default()), ..sparse() };

@@ -5,6 +5,7 @@ use crate::grpc::quote::selection;
 use wardein_crypto::{Digest, Tag};
 use wardein_ddkg::message::{AckedReply, ChallengeAnswer, Confirmation, ProofRequest};
 use wardein_ddkg::{Challenge, MAX_NUMBER};
+use wardein_domain::RenewalWindow;
 use wardein_engine::{Error, Proved};
 use wardein_proto::v1;
 
@@ -53,7 +54,12 @@ pub(crate) fn reply(proved: Proved) -> v1::ProveResponse {
         ack: ack.0.to_vec(),
         rekey_due: proved.rekey_due,
         transfer_due: proved.transfer_due,
+        renewal: proved.renewal.map(renewal),
     }
+}
+
+pub(crate) fn renewal(window: RenewalWindow) -> v1::RenewalWindow {
+    v1::RenewalWindow { start_seconds: window.start(), end_seconds: window.end() }
 }
 
 #[cfg(test)]

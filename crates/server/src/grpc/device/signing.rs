@@ -1,5 +1,6 @@
 //! The messages to and from devices that sign.
 
+use super::convert::renewal;
 use crate::grpc::convert::{at_most, bytes32, device_name, parse, wrong};
 use crate::grpc::quote::quote;
 use wardein_crypto::P256_SIGNATURE_MAX;
@@ -21,6 +22,7 @@ pub(crate) fn signed(request: v1::ProveBySignatureRequest) -> Result<(SignedRequ
 }
 
 pub(crate) fn reply(reply: SignedReply) -> v1::ProveBySignatureResponse {
-    let SignedReply { server_time, body, signature } = reply;
-    v1::ProveBySignatureResponse { server_time_seconds: server_time, body, signature }
+    let SignedReply { server_time: server_time_seconds, body, signature, renewal: window } = reply;
+    let renewal = window.map(renewal);
+    v1::ProveBySignatureResponse { server_time_seconds, body, signature, renewal }
 }

@@ -101,6 +101,18 @@ async fn put_profile() {
             malformed("profile.data_retention_epochs"),
         ),
         (
+            "renewals all the time",
+            by,
+            put(v1::Profile { certificate_renewal_percent: Some(19), ..good() }),
+            malformed("profile.certificate_renewal_percent"),
+        ),
+        (
+            "renewals at the last moment",
+            by,
+            put(v1::Profile { certificate_renewal_percent: Some(91), ..good() }),
+            malformed("profile.certificate_renewal_percent"),
+        ),
+        (
             "files for ever",
             by,
             put(v1::Profile { file_retention_epochs: Some(u32::MAX), ..good() }),

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from . import words_pb2 as wardein_dot_v1_dot_words__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17wardein/v1/device.proto\x12\nwardein.v1\x1a\x16wardein/v1/words.proto\"8\n\x13GetChallengeRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\"\x7f\n\x14GetChallengeResponse\x12\x11\n\tchallenge\x18\x01 \x01(\x0c\x12\x1b\n\x13server_time_seconds\x18\x02 \x01(\x04\x12\x0e\n\x06recipe\x18\x03 \x03(\t\x12\'\n\x05quote\x18\x04 \x01(\x0b\x32\x18.wardein.v1.PcrSelection\"D\n\x0cPcrSelection\x12!\n\x04\x62\x61nk\x18\x01 \x01(\x0e\x32\x13.wardein.v1.PcrBank\x12\x11\n\tregisters\x18\x02 \x03(\r\"<\n\x05Quote\x12\x10\n\x08\x61ttested\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06values\x18\x03 \x03(\x0c\"\xb8\x01\n\x0cProveRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x11\n\tchallenge\x18\x03 \x01(\x0c\x12\x14\n\x0c\x64\x65vice_nonce\x18\x04 \x01(\x0c\x12\x12\n\ngeneration\x18\x05 \x01(\x04\x12\r\n\x05\x65poch\x18\x06 \x01(\r\x12\x0e\n\x06number\x18\x07 \x01(\x04\x12\x0e\n\x06\x61\x63tion\x18\x08 \x01(\t\x12\x0c\n\x04\x62ody\x18\t \x01(\x0c\x12\x0b\n\x03mac\x18\n \x01(\x0c\"p\n\rProveResponse\x12\x1b\n\x13server_time_seconds\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x0b\n\x03\x61\x63k\x18\x03 \x01(\x0c\x12\x11\n\trekey_due\x18\x04 \x01(\x08\x12\x14\n\x0ctransfer_due\x18\x05 \x01(\x08\"\xb8\x01\n\x17ProveBySignatureRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x11\n\tchallenge\x18\x03 \x01(\x0c\x12\x14\n\x0c\x64\x65vice_nonce\x18\x04 \x01(\x0c\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0c\n\x04\x62ody\x18\x06 \x01(\x0c\x12\x11\n\tsignature\x18\x07 \x01(\x0c\x12 \n\x05quote\x18\x08 \x01(\x0b\x32\x11.wardein.v1.Quote\"X\n\x18ProveBySignatureResponse\x12\x1b\n\x13server_time_seconds\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"Z\n\x18\x43onfirmEnrollmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x1b\n\x13\x64\x65vice_confirmation\x18\x03 \x01(\x0c\"\x1b\n\x19\x43onfirmEnrollmentResponse2\xf5\x02\n\rDeviceService\x12V\n\x0cGetChallenge\x12\x1f.wardein.v1.GetChallengeRequest\x1a .wardein.v1.GetChallengeResponse\"\x03\x90\x02\x02\x12\x41\n\x05Prove\x12\x18.wardein.v1.ProveRequest\x1a\x19.wardein.v1.ProveResponse\"\x03\x90\x02\x02\x12\x62\n\x10ProveBySignature\x12#.wardein.v1.ProveBySignatureRequest\x1a$.wardein.v1.ProveBySignatureResponse\"\x03\x90\x02\x02\x12\x65\n\x11\x43onfirmEnrollment\x12$.wardein.v1.ConfirmEnrollmentRequest\x1a%.wardein.v1.ConfirmEnrollmentResponse\"\x03\x90\x02\x02\x42_\n\nwardein.v1B\x0b\x44\x65viceProtoP\x01Z\x14wardein/v1;wardeinv1\xa2\x02\x03WDN\xaa\x02\nWardein.V1\xca\x02\nWardein\\V1\xea\x02\x0bWardein::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17wardein/v1/device.proto\x12\nwardein.v1\x1a\x16wardein/v1/words.proto\"8\n\x13GetChallengeRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\"\x7f\n\x14GetChallengeResponse\x12\x11\n\tchallenge\x18\x01 \x01(\x0c\x12\x1b\n\x13server_time_seconds\x18\x02 \x01(\x04\x12\x0e\n\x06recipe\x18\x03 \x03(\t\x12\'\n\x05quote\x18\x04 \x01(\x0b\x32\x18.wardein.v1.PcrSelection\"D\n\x0cPcrSelection\x12!\n\x04\x62\x61nk\x18\x01 \x01(\x0e\x32\x13.wardein.v1.PcrBank\x12\x11\n\tregisters\x18\x02 \x03(\r\"<\n\x05Quote\x12\x10\n\x08\x61ttested\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06values\x18\x03 \x03(\x0c\"\xb8\x01\n\x0cProveRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x11\n\tchallenge\x18\x03 \x01(\x0c\x12\x14\n\x0c\x64\x65vice_nonce\x18\x04 \x01(\x0c\x12\x12\n\ngeneration\x18\x05 \x01(\x04\x12\r\n\x05\x65poch\x18\x06 \x01(\r\x12\x0e\n\x06number\x18\x07 \x01(\x04\x12\x0e\n\x06\x61\x63tion\x18\x08 \x01(\t\x12\x0c\n\x04\x62ody\x18\t \x01(\x0c\x12\x0b\n\x03mac\x18\n \x01(\x0c\"\x9c\x01\n\rProveResponse\x12\x1b\n\x13server_time_seconds\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x0b\n\x03\x61\x63k\x18\x03 \x01(\x0c\x12\x11\n\trekey_due\x18\x04 \x01(\x08\x12\x14\n\x0ctransfer_due\x18\x05 \x01(\x08\x12*\n\x07renewal\x18\x06 \x01(\x0b\x32\x19.wardein.v1.RenewalWindow\";\n\rRenewalWindow\x12\x15\n\rstart_seconds\x18\x01 \x01(\x04\x12\x13\n\x0b\x65nd_seconds\x18\x02 \x01(\x04\"\xb8\x01\n\x17ProveBySignatureRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x11\n\tchallenge\x18\x03 \x01(\x0c\x12\x14\n\x0c\x64\x65vice_nonce\x18\x04 \x01(\x0c\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0c\n\x04\x62ody\x18\x06 \x01(\x0c\x12\x11\n\tsignature\x18\x07 \x01(\x0c\x12 \n\x05quote\x18\x08 \x01(\x0b\x32\x11.wardein.v1.Quote\"\x84\x01\n\x18ProveBySignatureResponse\x12\x1b\n\x13server_time_seconds\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12*\n\x07renewal\x18\x04 \x01(\x0b\x32\x19.wardein.v1.RenewalWindow\"Z\n\x18\x43onfirmEnrollmentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x1b\n\x13\x64\x65vice_confirmation\x18\x03 \x01(\x0c\"\x1b\n\x19\x43onfirmEnrollmentResponse2\xf5\x02\n\rDeviceService\x12V\n\x0cGetChallenge\x12\x1f.wardein.v1.GetChallengeRequest\x1a .wardein.v1.GetChallengeResponse\"\x03\x90\x02\x02\x12\x41\n\x05Prove\x12\x18.wardein.v1.ProveRequest\x1a\x19.wardein.v1.ProveResponse\"\x03\x90\x02\x02\x12\x62\n\x10ProveBySignature\x12#.wardein.v1.ProveBySignatureRequest\x1a$.wardein.v1.ProveBySignatureResponse\"\x03\x90\x02\x02\x12\x65\n\x11\x43onfirmEnrollment\x12$.wardein.v1.ConfirmEnrollmentRequest\x1a%.wardein.v1.ConfirmEnrollmentResponse\"\x03\x90\x02\x02\x42_\n\nwardein.v1B\x0b\x44\x65viceProtoP\x01Z\x14wardein/v1;wardeinv1\xa2\x02\x03WDN\xaa\x02\nWardein.V1\xca\x02\nWardein\\V1\xea\x02\x0bWardein::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,16 +51,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUOTE']._serialized_end=380
   _globals['_PROVEREQUEST']._serialized_start=383
   _globals['_PROVEREQUEST']._serialized_end=567
-  _globals['_PROVERESPONSE']._serialized_start=569
-  _globals['_PROVERESPONSE']._serialized_end=681
-  _globals['_PROVEBYSIGNATUREREQUEST']._serialized_start=684
-  _globals['_PROVEBYSIGNATUREREQUEST']._serialized_end=868
-  _globals['_PROVEBYSIGNATURERESPONSE']._serialized_start=870
-  _globals['_PROVEBYSIGNATURERESPONSE']._serialized_end=958
-  _globals['_CONFIRMENROLLMENTREQUEST']._serialized_start=960
-  _globals['_CONFIRMENROLLMENTREQUEST']._serialized_end=1050
-  _globals['_CONFIRMENROLLMENTRESPONSE']._serialized_start=1052
-  _globals['_CONFIRMENROLLMENTRESPONSE']._serialized_end=1079
-  _globals['_DEVICESERVICE']._serialized_start=1082
-  _globals['_DEVICESERVICE']._serialized_end=1455
+  _globals['_PROVERESPONSE']._serialized_start=570
+  _globals['_PROVERESPONSE']._serialized_end=726
+  _globals['_RENEWALWINDOW']._serialized_start=728
+  _globals['_RENEWALWINDOW']._serialized_end=787
+  _globals['_PROVEBYSIGNATUREREQUEST']._serialized_start=790
+  _globals['_PROVEBYSIGNATUREREQUEST']._serialized_end=974
+  _globals['_PROVEBYSIGNATURERESPONSE']._serialized_start=977
+  _globals['_PROVEBYSIGNATURERESPONSE']._serialized_end=1109
+  _globals['_CONFIRMENROLLMENTREQUEST']._serialized_start=1111
+  _globals['_CONFIRMENROLLMENTREQUEST']._serialized_end=1201
+  _globals['_CONFIRMENROLLMENTRESPONSE']._serialized_start=1203
+  _globals['_CONFIRMENROLLMENTRESPONSE']._serialized_end=1230
+  _globals['_DEVICESERVICE']._serialized_start=1233
+  _globals['_DEVICESERVICE']._serialized_end=1606
 # @@protoc_insertion_point(module_scope)

@@ -70,18 +70,28 @@ class ProveRequest(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., device_id: _Optional[str] = ..., challenge: _Optional[bytes] = ..., device_nonce: _Optional[bytes] = ..., generation: _Optional[int] = ..., epoch: _Optional[int] = ..., number: _Optional[int] = ..., action: _Optional[str] = ..., body: _Optional[bytes] = ..., mac: _Optional[bytes] = ...) -> None: ...
 
 class ProveResponse(_message.Message):
-    __slots__ = ("server_time_seconds", "body", "ack", "rekey_due", "transfer_due")
+    __slots__ = ("server_time_seconds", "body", "ack", "rekey_due", "transfer_due", "renewal")
     SERVER_TIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     BODY_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     REKEY_DUE_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_DUE_FIELD_NUMBER: _ClassVar[int]
+    RENEWAL_FIELD_NUMBER: _ClassVar[int]
     server_time_seconds: int
     body: bytes
     ack: bytes
     rekey_due: bool
     transfer_due: bool
-    def __init__(self, server_time_seconds: _Optional[int] = ..., body: _Optional[bytes] = ..., ack: _Optional[bytes] = ..., rekey_due: bool = ..., transfer_due: bool = ...) -> None: ...
+    renewal: RenewalWindow
+    def __init__(self, server_time_seconds: _Optional[int] = ..., body: _Optional[bytes] = ..., ack: _Optional[bytes] = ..., rekey_due: bool = ..., transfer_due: bool = ..., renewal: _Optional[_Union[RenewalWindow, _Mapping]] = ...) -> None: ...
+
+class RenewalWindow(_message.Message):
+    __slots__ = ("start_seconds", "end_seconds")
+    START_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    END_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    start_seconds: int
+    end_seconds: int
+    def __init__(self, start_seconds: _Optional[int] = ..., end_seconds: _Optional[int] = ...) -> None: ...
 
 class ProveBySignatureRequest(_message.Message):
     __slots__ = ("tenant", "device_id", "challenge", "device_nonce", "action", "body", "signature", "quote")
@@ -104,14 +114,16 @@ class ProveBySignatureRequest(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., device_id: _Optional[str] = ..., challenge: _Optional[bytes] = ..., device_nonce: _Optional[bytes] = ..., action: _Optional[str] = ..., body: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., quote: _Optional[_Union[Quote, _Mapping]] = ...) -> None: ...
 
 class ProveBySignatureResponse(_message.Message):
-    __slots__ = ("server_time_seconds", "body", "signature")
+    __slots__ = ("server_time_seconds", "body", "signature", "renewal")
     SERVER_TIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     BODY_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    RENEWAL_FIELD_NUMBER: _ClassVar[int]
     server_time_seconds: int
     body: bytes
     signature: bytes
-    def __init__(self, server_time_seconds: _Optional[int] = ..., body: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    renewal: RenewalWindow
+    def __init__(self, server_time_seconds: _Optional[int] = ..., body: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., renewal: _Optional[_Union[RenewalWindow, _Mapping]] = ...) -> None: ...
 
 class ConfirmEnrollmentRequest(_message.Message):
     __slots__ = ("tenant", "device_id", "device_confirmation")
