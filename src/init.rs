@@ -10,7 +10,7 @@ use std::path::Path;
 use wardein_cli::config::{Config, StoreKind};
 use wardein_cli::files::{PRIVATE, PUBLIC, write_new};
 use wardein_cli::{CaName, Failure, InitArgs, NewDatabaseArgs, Output, PlaceArgs, TokenArgs, identity};
-use wardein_crypto::{Entropy, KeyAlgorithm, P256VerifyingKey, SystemEntropy, VerifyingKey};
+use wardein_crypto::{Entropy, P256VerifyingKey, SystemEntropy, VerifyingKey};
 use wardein_custody::{Protection, TpmProtection, TpmTarget};
 use wardein_domain::{ErrorCode, TrustDomain};
 use wardein_engine::{CaKeySource, CaKeys, Founded, Ports};
@@ -74,14 +74,20 @@ pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
 
 /// The keys of the CAs, with those that were made in the token.
 fn ca_keys(args: &InitArgs, signers: &dyn Signers) -> Result<(CaKeys, Vec<VerifyingKey>), Failure> {
-    let mut keys = CaKeys { devices_serve: args.devices_serve, ..CaKeys::default() };
+    let made_here = |name| CaKeySource::Made(args.algorithm(name));
+    let mut keys = CaKeys {
+        root: made_here(CaName::Root),
+        issuing: made_here(CaName::Issuing),
+        infrastructure: made_here(CaName::Infrastructure),
+        devices_serve: args.devices_serve,
+    };
     let mut made = Vec::new();
     if args.place.token.pkcs11_module.is_none() {
         return Ok((keys, made));
     }
     let names = [CaName::Root, CaName::Issuing, CaName::Infrastructure];
     for name in names.into_iter().filter(|name| args.pkcs11_keys.contains(name)) {
-        let key = signers.make(KeyAlgorithm::default()).map_err(|error| {
+        let key = signers.make(args.algorithm(name)).map_err(|error| {
             made.iter().for_each(|key| signers.discard(key));
             failed(error)
         })?;

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use wardein_crypto::VerifyingKey;
+use wardein_domain::KeyKind;
+use wardein_pki::{CaCertificate, Issuing, Root, SubjectKey, pem};
 
 #[test]
 fn killed_at_any_time_it_is_finished_by_the_same_command() {
@@ -239,6 +242,32 @@ fn what_is_not_ours_is_left_alone() {
 }
 
 /// A relative path starts at the authority's directory, whichever command reads it and wherever that runs.
+/// A root lives for twenty years, and is on P-384 unless another algorithm is chosen.
+#[test]
+fn the_root_and_the_ca_of_devices_have_the_algorithms_that_are_chosen() {
+    for (options, root, issuing) in [
+        (&[][..], KeyKind::P384, KeyKind::P256),
+        (
+            &["--root-algorithm", "rsa-4096", "--issuing-algorithm", "p384"],
+            KeyKind::Rsa4096,
+            KeyKind::P384,
+        ),
+    ] {
+        let place = Place::new();
+        let founded = place.init().args(options).output().unwrap();
+        assert!(founded.status.success(), "{founded:?}");
+        let trust = fs::read_to_string(place.home().join("trust.pem")).unwrap();
+        let cas = pem::decode_certificates(&trust).unwrap();
+        let kind = |key: &VerifyingKey| SubjectKey::from(key.clone()).kind();
+        let made = (
+            kind(CaCertificate::<Root>::parse(&cas[0]).unwrap().verifying_key()),
+            kind(CaCertificate::<Issuing>::parse(&cas[1]).unwrap().verifying_key()),
+        );
+        assert_eq!(made, (root, issuing), "{options:?}");
+        place.serve();
+    }
+}
+
 #[test]
 fn a_relative_key_file_is_found_from_the_directory() {
     let place = Place::new();

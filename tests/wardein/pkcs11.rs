@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use wardein_pki::pem;
+use wardein_crypto::VerifyingKey;
+use wardein_pki::{CaCertificate, Issuing, Root, pem};
 use wardein_testkit::SoftHsm;
 
 /// The options of `wardein init` and `wardein restore`.
@@ -80,8 +81,17 @@ impl Place {
 #[tokio::test]
 async fn cas_in_a_token_certify_and_sign_lists_and_answers() {
     let Some(hsm) = SoftHsm::start() else { return };
-    let mut place = founded(&hsm, &[]).await;
+    // RSA at its longest, as companies have it in their HSMs.
+    let mut place =
+        founded(&hsm, &["--root-algorithm", "rsa-4096", "--issuing-algorithm", "rsa-4096"]).await;
     assert_eq!(keys(&hsm), 6, "both halves of three keys");
+    let bundle = fs::read_to_string(place.served.home().join("trust.pem")).unwrap();
+    let cas = pem::decode_certificates(&bundle).unwrap();
+    let root = CaCertificate::<Root>::parse(&cas[0]).unwrap();
+    let issuing = CaCertificate::<Issuing>::parse(&cas[1]).unwrap();
+    for key in [root.verifying_key(), issuing.verifying_key()] {
+        assert!(matches!(key, VerifyingKey::Rsa(key) if key.bits() == 4_096), "{key:?}");
+    }
     let (mut device, mut other) = (place.device("pump-1").await, place.device("pump-2").await);
     let first = place.certify(&mut device).await;
     let first = place.verify("first.pem", &first);

@@ -1,5 +1,6 @@
 //! Every command, as clap knows it.
 
+use crate::ca::Algorithm;
 use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use wardein_crypto::KeyAlgorithm;
 
 /// Wardein, a key authority for connected medical devices: registers devices at the factory, lets each prove itself with keys
 /// that are never sent, certifies them for hours, and tells the platform whom to trust.
@@ -154,6 +156,12 @@ pub struct InitArgs {
     /// The TPM gives the key while these registers are as they are now
     #[arg(long, value_name = "N,N", default_value = DEFAULT_PCRS, requires = "tpm")]
     pub pcrs: String,
+    /// The algorithm of the root's key; RSA takes seconds to make
+    #[arg(long, value_enum, value_name = "ALGORITHM", default_value_t = Algorithm::P384)]
+    root_algorithm: Algorithm,
+    /// The same for the CA that certifies devices. Another one that follows it may have another (`wardein ca next`)
+    #[arg(long, value_enum, value_name = "ALGORITHM", default_value_t = Algorithm::P256)]
+    issuing_algorithm: Algorithm,
     /// Which CAs' keys are made in the token, and never leave it
     #[arg(
         long,
@@ -167,6 +175,17 @@ pub struct InitArgs {
     /// Where it is to be found
     #[command(flatten)]
     pub place: PlaceArgs,
+}
+
+impl InitArgs {
+    /// The algorithm of a CA's key. That of operators and servers is on P-256.
+    pub fn algorithm(&self, name: CaName) -> KeyAlgorithm {
+        match name {
+            CaName::Root => self.root_algorithm.into(),
+            CaName::Issuing => self.issuing_algorithm.into(),
+            CaName::Infrastructure => KeyAlgorithm::P256,
+        }
+    }
 }
 
 /// What `wardein.toml` is to say at first.
