@@ -6,12 +6,15 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use wardein_crypto::P256SigningKey;
+use wardein_pki::pem;
 
 const UDI: &str = "(01)09506000134352(21)4711";
 
 #[test]
 fn devices_on_two_lines_are_enrolled_as_the_list_says() {
     let factory = Factory::found();
+    factory.pin();
     factory.list(&format!("id,model,udi\npump-1,Infuso 3,{UDI}\npump-2,Infuso 3,\nbad id,,\n"));
     let lines: Vec<_> = ["a", "b"].map(|name| factory.pipes(name)).into();
     let mut relay = factory.relay();
@@ -30,7 +33,9 @@ fn devices_on_two_lines_are_enrolled_as_the_list_says() {
                 .args(["-c", "exec \"$@\" <\"$READ\" >\"$WRITE\"", "sh"])
                 .env("READ", to_device)
                 .env("WRITE", from_device);
-            let begin = factory.begin(id);
+            let mut begin = factory.begin(id);
+            // So that its first contact with the platform is pinned.
+            begin.args((id == "pump-1").then_some("--pins"));
             shell.arg(begin.get_program()).args(begin.get_args()).stderr(Stdio::null()).spawn().unwrap()
         })
         .collect();
@@ -52,6 +57,8 @@ fn devices_on_two_lines_are_enrolled_as_the_list_says() {
     );
     assert_eq!(shown["attributes"], Value::from(vec!["board"]));
     assert_eq!(factory.show("pump-2")["udi"], "");
+    let pins = ["pump-1", "pump-2"].map(|id| factory.file(id).join("platform.pins").exists());
+    assert_eq!(pins, [true, false], "of the one that asked for them");
     let proved = Command::new(&factory.device)
         .arg("--dir")
         .arg(factory.file("pump-1"))
@@ -161,6 +168,19 @@ impl Factory {
         let issued = wardein(&[&["operator", "issue", "--dir", home, "--out", station], &order[..]].concat());
         assert!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
         factory
+    }
+
+    /// Gives the tenant's platform pins.
+    fn pin(&self) {
+        let files = ["current", "recovery"].map(|name| {
+            let key = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
+            std::fs::write(self.file(name), pem::encode_public_key(&(*key.verifying_key()).into())).unwrap();
+            self.file(name).to_str().unwrap().to_owned()
+        });
+        let (home, [current, recovery]) = (self.served.home(), &files);
+        let set = ["platform-pin", "set", "--tenant", "klinik", "--dir", home.to_str().unwrap()];
+        let set = wardein(&[&set[..], &["--current", current, "--recovery", recovery]].concat());
+        assert!(set.status.success(), "{}", String::from_utf8_lossy(&set.stderr));
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -291,6 +291,10 @@ pub(crate) struct Enroll {
     /// Speak with the station in lines of JSON on standard input and output.
     #[arg(long, conflicts_with_all = ["station_cert", "station_key"], required_unless_present = "station_cert")]
     pub(crate) begin: bool,
+    /// With --begin: take the pins of the platform's keys, too, which the station then must know of; otherwise the first renewal of the
+    /// certificate brings them.
+    #[arg(long, requires = "begin")]
+    pub(crate) pins: bool,
     /// A station's certificate chain (PEM), to call the authority with.
     #[arg(long, value_name = "FILE", requires = "station_key")]
     pub(crate) station_cert: Option<PathBuf>,

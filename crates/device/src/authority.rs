@@ -88,6 +88,17 @@ pub trait Station {
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError>;
 }
 
+/// What a device asks of a station so that its first contact with the platform is pinned.
+#[allow(
+    async_fn_in_trait,
+    reason = "an enrollment runs on one thread; no caller needs the futures to be Send"
+)]
+pub trait PinStation {
+    /// The trust bundle of the platform of the device's tenant, signed by the authority, as somebody says who need not be it; `None`
+    /// where it has no pins.
+    async fn signed_bundle(&mut self, device: &DeviceName) -> Result<Option<Vec<u8>>, CallError>;
+}
+
 /// Why a call brought nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallError {

@@ -13,8 +13,8 @@ use wardein_client::Identity;
 use wardein_crypto::{SecretBytes, SystemEntropy};
 use wardein_ddkg::message::{MAX_PLAINTEXT, to_text};
 use wardein_device::{
-    Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Nonce, Prover, Rekeyed, Source,
-    Status, connect_platform, enroll, utc,
+    Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Nonce, PinStation, Prover, Rekeyed,
+    Source, Status, connect_platform, enroll, utc,
 };
 #[cfg(feature = "grpc")]
 use wardein_device::{Remote, RemoteStation, Vouched};
@@ -127,7 +127,7 @@ fn sources(given: Vec<(String, String)>) -> Result<BTreeMap<AttributeName, Sourc
 
 async fn enroll_with(path: &Path, order: Enroll) -> Result<(), Error> {
     let Some((chain, key)) = order.station_cert.clone().zip(order.station_key.clone()) else {
-        return enroll_over_line(path, order.settings.into(), order.again).await;
+        return enroll_over_line(path, order).await;
     };
     enroll_by_call(path, order, &chain, &key).await
 }
@@ -140,10 +140,7 @@ async fn enroll_by_call(path: &Path, order: Enroll, chain: &Path, key: &Path) ->
     let vouched = Vouched { profile: order.profile, model: order.model, udi: order.udi };
     let remote = Remote::of(&config);
     let mut station = RemoteStation::new(remote, identity, vouched);
-    // Before the enrollment: a bundle that cannot be taken is a matter for the factory.
-    if let Some(bundle) = Remote::of(&config).signed_bundle(&config.device.tenant).await? {
-        directory.take_pins(&config, &bundle)?;
-    }
+    take_pins(&directory, &config, &mut Remote::of(&config)).await?;
     if let Some(tpm) = &config.signs_with {
         let enrolled = prover::enroll_signing(&directory, &config, tpm, &mut station).await?;
         println!("enrolled {}/{}, {}", config.device.tenant, config.device.device, enrolled.assurance);
@@ -163,10 +160,18 @@ async fn enroll_by_call(_: &Path, _: Enroll, _: &Path, _: &Path) -> Result<(), E
     Err(Error::Config { field: "station-cert", why })
 }
 
-async fn enroll_over_line(path: &Path, given: Given, again: bool) -> Result<(), Error> {
+async fn enroll_over_line(path: &Path, order: Enroll) -> Result<(), Error> {
+    let Enroll { settings, again, pins, .. } = order;
     let mut station = LineStation::new(stdin().lock(), stdout().lock());
+    let prepared = match settle(path, settings.into()) {
+        Ok((directory, config)) if pins => {
+            let taken = take_pins(&directory, &config, &mut station).await;
+            taken.map(|()| (directory, config))
+        }
+        settled => settled,
+    };
     // Whether the station hears the end changes nothing: the state is saved, or is not.
-    let done = match settle(path, given) {
+    let done = match prepared {
         Ok((directory, config)) => match &config.signs_with {
             Some(tpm) => {
                 let done = prover::enroll_signing(&directory, &config, tpm, &mut station).await;
@@ -182,6 +187,18 @@ async fn enroll_over_line(path: &Path, given: Given, again: bool) -> Result<(), 
     };
     let _unheard = station.end(&done);
     note(done?)
+}
+
+/// Before the enrollment: a bundle that cannot be taken is a matter for the factory.
+async fn take_pins(
+    directory: &Directory,
+    config: &Config,
+    station: &mut impl PinStation,
+) -> Result<(), Error> {
+    if let Some(bundle) = station.signed_bundle(&config.device).await? {
+        directory.take_pins(config, &bundle)?;
+    }
+    Ok(())
 }
 
 fn settle(path: &Path, given: Given) -> Result<(Directory, Config), Error> {

@@ -1,6 +1,8 @@
 //! The authority and the station over gRPC.
 
-use crate::authority::{Authority, CallError, Reply, SignedReply, SignedRequest, SigningAuthority, Station};
+use crate::authority::{
+    Authority, CallError, PinStation, Reply, SignedReply, SignedRequest, SigningAuthority, Station,
+};
 use crate::config::Config;
 use crate::signing::{TpmActivation, TpmStation};
 use crate::transport::{settings, unreached};
@@ -50,10 +52,9 @@ impl Remote {
     }
 }
 
-impl Remote {
-    /// The trust bundle of a tenant's platform, signed, as somebody says who need not be the authority; `None` where it has no pins.
-    pub async fn signed_bundle(&mut self, tenant: &TenantId) -> Result<Option<Vec<u8>>, CallError> {
-        let request = v1::GetTrustBundleRequest { tenant: tenant.to_string() };
+impl PinStation for Remote {
+    async fn signed_bundle(&mut self, device: &DeviceName) -> Result<Option<Vec<u8>>, CallError> {
+        let request = v1::GetTrustBundleRequest { tenant: device.tenant.to_string() };
         let answer = self.reach().await?.certificates().get_trust_bundle(request).await;
         Ok(Some(self.answered(answer)?.signed_bundle).filter(|bundle| !bundle.is_empty()))
     }

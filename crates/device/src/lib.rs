@@ -40,7 +40,7 @@ mod wire;
 pub use agent::{Agent, Prover, Round, When};
 pub use attribute::{Source, SourceError, measure};
 pub use authority::{
-    Authority, CallError, Refused, Reply, SignedReply, SignedRequest, SigningAuthority, Station,
+    Authority, CallError, PinStation, Refused, Reply, SignedReply, SignedRequest, SigningAuthority, Station,
 };
 pub use certificate::{Certificate, CertificateError};
 pub use config::Config;

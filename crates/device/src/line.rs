@@ -14,6 +14,7 @@ use wardein_domain::{ErrorCode, Schedule, TenantId};
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum DeviceLine {
+    TrustBundle { version: u32, tenant: String, device_id: String },
     Request(RequestLine),
     Confirmation { tenant: String, device_id: String, device_confirmation: String },
     Done { generation: u64, confirmed: bool },
@@ -46,6 +47,10 @@ struct AttributeLine {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum StationLine {
+    /// Empty where the tenant's platform has no pins.
+    TrustBundle {
+        bundle: String,
+    },
     Reply(ReplyLine),
     Confirmed {},
     TpmChallenge(ChallengeLine),
@@ -83,6 +88,11 @@ pub(crate) enum LineError {
 }
 
 impl DeviceLine {
+    pub(crate) fn trust_bundle(device: &DeviceName) -> Self {
+        let DeviceName { tenant, device } = device;
+        Self::TrustBundle { version: VERSION, tenant: tenant.to_string(), device_id: device.to_string() }
+    }
+
     pub(crate) fn request(request: &EnrollRequest) -> Self {
         let attribute = |(name, value): (String, Vec<u8>)| AttributeLine { name, value: hex::encode(&value) };
         Self::Request(RequestLine {
@@ -108,9 +118,7 @@ impl DeviceLine {
 impl RequestLine {
     /// The request; an error names the field.
     pub(crate) fn judge(&self) -> Result<EnrollRequest, String> {
-        if self.version != VERSION {
-            return Err(format!("version: is {}; this station speaks {VERSION}", self.version));
-        }
+        judge_version(self.version)?;
         let suite = Suite::from_number(self.suite).map_err(|error| error.to_string())?;
         let share = bytes("device_share", &self.device_share)?;
         let mut attributes = Attributes::new();
@@ -124,6 +132,13 @@ impl RequestLine {
             share: DeviceShare::new(suite, &share).map_err(|error| error.to_string())?,
             attributes,
         })
+    }
+}
+
+pub(crate) fn judge_version(version: u32) -> Result<(), String> {
+    match version {
+        VERSION => Ok(()),
+        other => Err(format!("version: is {other}; this station speaks {VERSION}")),
     }
 }
 
@@ -158,6 +173,7 @@ impl StationLine {
             Self::Refused { code, message } => {
                 CallError::Refused(Refused { code, message, ..Refused::default() })
             }
+            Self::TrustBundle { .. } => wrong_type("trust_bundle", expected),
             Self::Reply(_) => wrong_type("reply", expected),
             Self::Confirmed {} => wrong_type("confirmed", expected),
             Self::TpmChallenge(_) => wrong_type("tpm_challenge", expected),

@@ -4,6 +4,7 @@ use crate::authority::CallError;
 use crate::line::{self, DeviceLine, LineError, StationLine};
 use crate::signing::TpmActivation;
 use std::io::{BufRead, Write};
+use wardein_crypto::hex;
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_domain::{Assurance, EnrolledKey, ErrorCode, TenantId, TpmChallenge, TpmEvidence};
@@ -16,6 +17,8 @@ pub struct LineDevice<R, W> {
 
 /// What a device says.
 pub enum Said {
+    /// It asks for the pins of the platform.
+    TrustBundle(DeviceName),
     /// It asks for keys.
     Request(EnrollRequest),
     /// It has saved them.
@@ -42,6 +45,8 @@ pub enum Said {
 
 /// What a device is answered.
 pub enum Answer {
+    /// The trust bundle of the platform, signed by the authority; `None` where it has no pins.
+    TrustBundle(Option<Vec<u8>>),
     /// To its request, with the tenant that the station works for.
     Reply(TenantId, EnrollReply),
     /// To its confirmation.
@@ -95,6 +100,10 @@ impl<R: BufRead, W: Write> LineDevice<R, W> {
 
 fn judge(line: DeviceLine) -> Result<Said, String> {
     Ok(match line {
+        DeviceLine::TrustBundle { version, tenant, device_id } => {
+            line::judge_version(version)?;
+            Said::TrustBundle(line::device(&tenant, &device_id)?)
+        }
         DeviceLine::Request(request) => Said::Request(request.judge()?),
         DeviceLine::Confirmation { tenant, device_id, device_confirmation } => {
             Said::Confirmation(line::judge_confirmation(&tenant, &device_id, &device_confirmation)?)
@@ -116,6 +125,9 @@ fn judge(line: DeviceLine) -> Result<Said, String> {
 impl From<&Answer> for StationLine {
     fn from(answer: &Answer) -> Self {
         match answer {
+            Answer::TrustBundle(bundle) => {
+                Self::TrustBundle { bundle: hex::encode(bundle.as_deref().unwrap_or_default()) }
+            }
             Answer::Reply(tenant, reply) => Self::reply(tenant, reply),
             Answer::Confirmed => Self::Confirmed {},
             Answer::Challenge(challenge) => Self::TpmChallenge(challenge.into()),

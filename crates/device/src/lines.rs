@@ -1,6 +1,6 @@
 //! An enrollment as lines of JSON: the device's end of a pipe or a serial line.
 
-use crate::authority::{CallError, Station};
+use crate::authority::{CallError, PinStation, Station};
 use crate::enroll::Enrolled;
 use crate::error::Error;
 use crate::line::{self, DeviceLine, LineError, StationLine};
@@ -10,6 +10,7 @@ use std::io::{BufRead, Write};
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_domain::{EnrolledKey, TenantId, TpmChallenge, TpmEvidence};
+use wardein_pki::PinBundle;
 
 /// A station that reads lines from the device and writes lines to it.
 pub struct LineStation<R, W> {
@@ -46,12 +47,29 @@ impl<R: BufRead, W: Write> LineStation<R, W> {
     }
 
     fn read(&mut self) -> Result<StationLine, CallError> {
-        let line = line::read(&mut self.input, MAX_LINE).map_err(|error| match error {
+        self.read_up_to(MAX_LINE)
+    }
+
+    fn read_up_to(&mut self, max: u64) -> Result<StationLine, CallError> {
+        let line = line::read(&mut self.input, max).map_err(|error| match error {
             LineError::Io(error) => gone(error),
             LineError::Closed => CallError::Unreachable("the station closed the line".into()),
-            LineError::Long => CallError::Malformed(format!("a line has more than {MAX_LINE} bytes")),
+            LineError::Long => CallError::Malformed(format!("a line has more than {max} bytes")),
         })?;
         serde_json::from_slice(&line).map_err(|error| CallError::Malformed(error.to_string()))
+    }
+}
+
+impl<R: BufRead, W: Write> PinStation for LineStation<R, W> {
+    async fn signed_bundle(&mut self, device: &DeviceName) -> Result<Option<Vec<u8>>, CallError> {
+        self.write(&DeviceLine::trust_bundle(device))?;
+        match self.read_up_to(MAX_BUNDLE_LINE)? {
+            StationLine::TrustBundle { bundle } => {
+                let bundle = line::bytes("bundle", &bundle).map_err(CallError::Malformed)?;
+                Ok(Some(bundle).filter(|bundle| !bundle.is_empty()))
+            }
+            other => Err(other.unexpected("trust_bundle")),
+        }
     }
 }
 
@@ -101,3 +119,5 @@ fn gone(error: std::io::Error) -> CallError {
 
 /// A reply of suite 2 has some 3,000 characters.
 const MAX_LINE: u64 = 16 << 10;
+/// A trust bundle in hex, and the rest of its line.
+const MAX_BUNDLE_LINE: u64 = 2 * PinBundle::MAX_LEN as u64 + (1 << 10);

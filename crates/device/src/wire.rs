@@ -1,6 +1,6 @@
 //! Enrollment between the messages of DDKG-1 and those of the gRPC API, for any station.
 
-use crate::authority::{CallError, Refused, Station};
+use crate::authority::{CallError, PinStation, Refused, Station};
 use crate::frames;
 use crate::signing::{TpmActivation, TpmStation, asked, on_record};
 use wardein_client::{self as client, Refusal, v1, word};
@@ -89,6 +89,14 @@ impl Station for ConnectedStation {
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
         self.authority.confirm(confirm(confirmation)).await.map_err(failed)?;
         Ok(())
+    }
+}
+
+impl PinStation for ConnectedStation {
+    async fn signed_bundle(&mut self, device: &DeviceName) -> Result<Option<Vec<u8>>, CallError> {
+        let request = v1::GetTrustBundleRequest { tenant: device.tenant.to_string() };
+        let answer = self.authority.get_trust_bundle(request).await.map_err(failed)?;
+        Ok(Some(answer.signed_bundle).filter(|bundle| !bundle.is_empty()))
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use wardein_client as client;
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_device::{CallError, ConnectedStation, Refused, Station, TpmActivation, TpmStation, Vouched};
+use wardein_device::{
+    CallError, ConnectedStation, PinStation, Refused, Station, TpmActivation, TpmStation, Vouched,
+};
 use wardein_domain::{DeviceId, EnrolledKey, ErrorCode, TenantId, TpmChallenge, TpmEvidence};
 
 /// A station that lines to devices share.
@@ -74,6 +76,13 @@ impl Station for &Factory {
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
         let mut station = self.station(&confirmation.device)?;
         patiently(async || station.confirm(confirmation).await).await
+    }
+}
+
+impl PinStation for &Factory {
+    async fn signed_bundle(&mut self, device: &DeviceName) -> Result<Option<Vec<u8>>, CallError> {
+        let mut station = self.station(device)?;
+        patiently(async || station.signed_bundle(device).await).await
     }
 }
 

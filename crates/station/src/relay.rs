@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, Write};
 use wardein_ddkg::DeviceName;
-use wardein_device::{Answer, LineDevice, Said, Station, TpmStation, Unheard};
+use wardein_device::{Answer, LineDevice, PinStation, Said, Station, TpmStation, Unheard};
 use wardein_domain::{Assurance, ErrorCode};
 
 /// The station's end of a line to devices.
@@ -58,7 +58,7 @@ impl<R: BufRead, W: Write> Relay<R, W> {
     /// Relays until it has ended with a device, one way or the other; `None` once the line is closed.
     pub(crate) async fn next(
         &mut self,
-        station: &mut (impl Station + TpmStation),
+        station: &mut (impl Station + TpmStation + PinStation),
     ) -> Result<Option<Relayed>, std::io::Error> {
         loop {
             let answer = match self.line.hear() {
@@ -77,6 +77,10 @@ impl<R: BufRead, W: Write> Relay<R, W> {
                 }
                 Ok(Said::Signs { assurance }) => return Ok(Some(self.ended(End::Signs { assurance }))),
                 Ok(Said::Failed(message)) => return Ok(Some(self.failed(ErrorCode::DeviceFailed, &message))),
+                Ok(Said::TrustBundle(device)) => {
+                    self.device = Some(device.clone());
+                    station.signed_bundle(&device).await.map(Answer::TrustBundle)
+                }
                 Ok(Said::Request(request)) => {
                     self.device = Some(request.device.clone());
                     station.enroll(&request).await.map(|(tenant, reply)| Answer::Reply(tenant, reply))
@@ -97,7 +101,11 @@ impl<R: BufRead, W: Write> Relay<R, W> {
             let answer = answer.unwrap_or_else(|error| Answer::from(&error));
             self.refusal = match &answer {
                 Answer::Refused { code, message } => Some((code.clone(), message.clone())),
-                Answer::Reply(..) | Answer::Confirmed | Answer::Challenge(_) | Answer::Enrolled(_) => None,
+                Answer::TrustBundle(_)
+                | Answer::Reply(..)
+                | Answer::Confirmed
+                | Answer::Challenge(_)
+                | Answer::Enrolled(_) => None,
             };
             self.line.answer(&answer)?;
         }

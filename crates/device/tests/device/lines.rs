@@ -1,12 +1,13 @@
 //! The binary, enrolled in lines of JSON by a station that this test plays.
 
-use crate::common::{Device, Shared};
+use crate::common::{Device, START, Shared};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use wardein_crypto::hex;
+use wardein_crypto::{P256SigningKey, hex};
 use wardein_ddkg::message::{Confirmation, EnrollRequest};
 use wardein_ddkg::{Attributes, DeviceName, DeviceShare, Suite};
+use wardein_pki::{Pin, PinBundle, Pins, Validity};
 
 struct Process {
     child: Child,
@@ -16,12 +17,17 @@ struct Process {
 
 impl Process {
     fn start(device: &Device) -> Self {
+        Self::start_with(device, &[])
+    }
+
+    fn start_with(device: &Device, options: &[&str]) -> Self {
         let (config, home) = (device.authority.config(), device.root());
         let (key, roots) = (home.join("identity.pub"), home.join("roots.pem"));
         std::fs::write(&key, hex::encode(&config.identity_key.0)).unwrap();
         std::fs::write(&roots, &config.trust_roots).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_wardein-device"))
             .args(["enroll", "--begin", "--tenant", "clinic", "--device-id", "pump-1"])
+            .args(options)
             .args(["--endpoint", "https://localhost:1", "--attribute", "tag=text:x", "--attribute"])
             .arg(format!("firmware=file:{}", home.join("firmware").display()))
             .arg("--dir")
@@ -146,6 +152,55 @@ fn a_station_that_leaves_before_the_end_finds_the_device_ready_to_go_on() {
     let error = process.hear();
     assert!(error["message"].as_str().unwrap().contains("quota-exhausted: 0 left"), "{error}");
     assert_eq!(process.end(), 3);
+}
+
+#[test]
+fn pins_come_over_the_line_and_others_than_the_authoritys_end_it_before_the_enrollment() {
+    let authority = Shared::new();
+    let bundle = |signer: &P256SigningKey, tenant: &str| {
+        let bundle = PinBundle {
+            tenant: tenant.parse().unwrap(),
+            epoch: 1,
+            validity: Validity::new(START, START + 1_000).unwrap(),
+            pins: Pins { current: Pin([1; 32]), next: None, recovery: Pin([9; 32]) },
+            // As long as one can be.
+            roots: vec![vec![7; 8_000]; PinBundle::MAX_ROOTS],
+        };
+        hex::encode(&bundle.sign(signer).unwrap())
+    };
+    let forger = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
+    let (good, foreign) = {
+        let identity = &authority.0.borrow().identity;
+        (bundle(identity, "clinic"), bundle(identity, "other"))
+    };
+    for wrong in [bundle(&forger, "clinic").as_str(), &foreign, "00", "zz"] {
+        let device = Device::new(&authority);
+        let mut process = Process::start_with(&device, &["--pins"]);
+        let asked = process.hear();
+        assert_eq!(
+            asked,
+            json!({"type": "trust_bundle", "version": 1, "tenant": "clinic", "device_id": "pump-1"})
+        );
+        process.say(&json!({"type": "trust_bundle", "bundle": wrong}));
+        assert_eq!(process.hear()["type"], "error");
+        assert_eq!(process.end(), 1);
+        assert!(!device.path().join("platform.pins").exists() && !device.path().join("state").exists());
+    }
+    for (bundle, has_pins) in [(good.as_str(), true), ("", false)] {
+        authority.0.borrow_mut().record = None;
+        let device = Device::new(&authority);
+        let mut process = Process::start_with(&device, &["--pins"]);
+        process.hear();
+        process.say(&json!({"type": "trust_bundle", "bundle": bundle}));
+        let request = process.hear();
+        process.say(&reply(&authority, &request));
+        let confirmation = process.hear();
+        confirm(&authority, &confirmation);
+        process.say(&json!({"type": "confirmed"}));
+        assert_eq!(process.hear()["confirmed"], true);
+        assert_eq!(process.end(), 0);
+        assert_eq!(device.path().join("platform.pins").exists(), has_pins);
+    }
 }
 
 #[test]
