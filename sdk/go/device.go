@@ -45,6 +45,8 @@ type requestSecrets struct {
 	epochSecret []byte
 	ephemeral   *ephemeral
 	named       *uint32
+	// For a key that the authority makes.
+	sealingKey []byte
 }
 
 // Message is kind 5.
@@ -106,6 +108,11 @@ func (d *Device) Ask() *Question {
 func (d *Device) Prove(question *Question, challenge []byte, action string, body []byte, measured Attributes) (*Request, error) {
 	if action == actionRekey {
 		return nil, malformed("action", "is rekey, which has a method of its own")
+	}
+	if action == actionMadeKey {
+		if err := checkKind(body); err != nil {
+			return nil, err
+		}
 	}
 	return d.prove(question, challenge, action, body, measured, nil)
 }
@@ -173,6 +180,9 @@ func (d *Device) prove(
 	secrets := &requestSecrets{ackKey: ackKey(key, bound), ephemeral: ephemeral}
 	if ephemeral != nil {
 		secrets.epochSecret = epochSecret
+	}
+	if action == actionMadeKey {
+		secrets.sealingKey = expand(key, "made key", bound)
 	}
 	if err := d.save(s.encode()); err != nil {
 		return nil, err

@@ -3,6 +3,8 @@ package device
 import (
 	"bytes"
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -51,6 +53,8 @@ type fakeAuthority struct {
 	grants *uint32
 	// Grants nothing where purposes are named, or something where none are.
 	mute, answersUnasked bool
+	// The key that it makes, PKCS#8, and the chain beside it, as `certificate` has it.
+	made, chain []byte
 }
 
 func (a *fakeAuthority) identityKey() []byte {
@@ -111,6 +115,13 @@ func (a *fakeAuthority) Prove(_ context.Context, message, body []byte) (Answer, 
 	replyBody := a.bodies[proof.Action]
 	if proof.Action == actionRekey {
 		replyBody = a.rekey(proof, body, secret)
+	}
+	if proof.Action == actionMadeKey {
+		nonce := make([]byte, nonceLength)
+		_, _ = rand.Read(nonce)
+		block := must[cipher.Block](a.t)(aes.NewCipher(expand(key, "made key", bound)))
+		aead := must[cipher.AEAD](a.t)(cipher.NewGCM(block))
+		replyBody = append(frame(nonce, aead.Seal(nil, nonce, a.made, t)), a.chain...)
 	}
 	reply := (&Reply{a.now, [32]byte(ack(ackKey(key, bound), t, a.now, replyBody)), replyBody}).Encode()
 	if a.between != nil {

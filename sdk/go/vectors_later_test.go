@@ -168,7 +168,7 @@ func transfersSection(root *vector) {
 	}
 }
 
-// This device asks for no key that the authority makes. The request is a proof like any other.
+// The request is a proof like any other; its sealing key opens what comes.
 func madeKeysSection(root *vector) {
 	for _, v := range root.cases("made_keys") {
 		v.text("name")
@@ -176,8 +176,17 @@ func madeKeysSection(root *vector) {
 		if proof.Action != "made-key" || proof.BodyDigest != [32]byte(digest(v.hex("body"))) {
 			v.t.Errorf("%s: the proof is of another action or body", v.path)
 		}
-		must[*Reply](v.t)(ParseReply(v.hex("reply")))
-		v.ofTheAuthority("sealing_key", "nonce", "pkcs8", "certificates")
+		_, bound, key := proofKey(v.t, v.hex("generation_root"), proof, vectorAttributes(), v.texts("recipe"))
+		sealingKey := expand(key, "made key", bound)
+		v.is("sealing_key", sealingKey)
+		body := must[*Reply](v.t)(ParseReply(v.hex("reply"))).Body
+		v.is("nonce", body[:nonceLength])
+		pkcs8, rest, err := unseal(sealingKey, proof.transcript(), body)
+		if err != nil {
+			v.t.Errorf("%s: %v", v.path, err)
+		}
+		v.is("pkcs8", pkcs8)
+		v.is("certificates", rest)
 	}
 }
 

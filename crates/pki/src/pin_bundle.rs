@@ -243,6 +243,18 @@ mod tests {
         assert_eq!(made.to_be_signed(), expected.concat());
     }
 
+    /// The devices in Python and Go read the same file.
+    #[test]
+    fn the_bundle_that_other_languages_read_is_read() {
+        let text = include_str!("../../../sdk/testdata/pin-bundle.txt");
+        let value = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            wardein_crypto::hex::decode(line.trim()).unwrap()
+        };
+        let identity = P256VerifyingKey(value("identity").try_into().unwrap());
+        assert_eq!(PinBundle::open(&value("bundle"), &identity), Ok(bundle(7)));
+    }
+
     #[test]
     fn no_epoch_falls_and_none_has_two_sets_of_pins() {
         let (tenant, other) = ("klinik".parse().unwrap(), "lab".parse().unwrap());

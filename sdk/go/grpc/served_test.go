@@ -160,6 +160,20 @@ func (s *served) certificate(session *device.Session) {
 	if !key.PublicKey.Equal(leaf.PublicKey) {
 		s.t.Error("the certificate is for another key")
 	}
+	made, err := session.MadeKey(ctx, "p256")
+	s.check(err)
+	leaf, err = x509.ParseCertificate(made.Certificates[0])
+	s.check(err)
+	s.check(leaf.CheckSignatureFrom(issuer))
+	pinned, err := session.SignedBundle(ctx)
+	s.check(err)
+	// Where somebody has set pins.
+	if pinned != nil {
+		identity, err := device.ParseIdentityKey(s.read("station/identity.pub"))
+		s.check(err)
+		_, err = device.OpenPinBundle(pinned, identity)
+		s.check(err)
+	}
 	bundle, err := session.TrustBundle(ctx)
 	s.check(err)
 	isIn := false

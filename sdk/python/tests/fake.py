@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from wardein_device import Answer, Refused
 from wardein_device.actions import RekeyReply, next_root, rekey_body
@@ -21,7 +22,7 @@ from wardein_device.messages import (
     Reply,
     put_schedule,
 )
-from wardein_device.primitives import frame, u32, u64
+from wardein_device.primitives import expand, frame, u32, u64
 from wardein_device.proof import ack, ack_key, device_mac
 from wardein_device.suite import Ephemeral
 from wardein_device.tree import Tree
@@ -59,6 +60,8 @@ class Authority:
     # The set of purposes that it grants; None for no answer.
     granted: int | None = 0b1111
     answers_unasked: bool = False
+    # The key that it makes, PKCS#8, and the chain beside it, as `certificate` has it.
+    made: tuple[bytes, bytes] = (b"", b"")
 
     def __post_init__(self) -> None:
         self.identity = ec.generate_private_key(CURVE)
@@ -106,6 +109,10 @@ class Authority:
         if parsed.action == "rekey":
             reply_body = self._rekey(parsed, body, secret)
         t, by = parsed.transcript(), ack_key(key, bound)
+        if parsed.action == "made-key":
+            nonce, (pkcs8, chain) = os.urandom(12), self.made
+            sealed = AESGCM(expand(key, "made key", bound)).encrypt(nonce, pkcs8, t)
+            reply_body = nonce + frame(sealed) + chain
         return Answer(Reply(self.now, ack(by, t, self.now, reply_body), reply_body).encode(), self.rekey_due)
 
     def _rekey(self, proof: Proof, body: bytes, secret: bytes) -> bytes:

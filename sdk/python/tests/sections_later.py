@@ -17,6 +17,7 @@ from wardein_device.actions import RekeyReply, rekey_body
 from wardein_device.device import Device, Request
 from wardein_device.errors import Malformed, Untrusted
 from wardein_device.keys import PROOF, PURPOSES, TOKEN, Schedule, known_in, number_key, purpose_root
+from wardein_device.made_key import unseal
 from wardein_device.messages import (
     Challenge,
     Confirmation,
@@ -147,7 +148,8 @@ def section_transfers(root: Case) -> None:
 
 
 def section_made_keys(root: Case) -> None:
-    """This device asks for no key that the authority makes. The request is a proof like any other."""
+    """The request is a proof like any other; its sealing key opens what comes. Key and certificates of the vectors need not be ones that
+    can be parsed."""
     for case in root.cases("made_keys"):
         case.text("name")
         proof, body = Proof.decode(case.hex("proof")), case.hex("body")
@@ -156,8 +158,13 @@ def section_made_keys(root: Case) -> None:
         bound = attributes.binding(proof.challenge, case.value("recipe"), ATTRIBUTES)
         assert device_mac(number_key(secret, proof.number), bound, proof.transcript()) == proof.mac
         reply = Reply.decode(case.hex("reply"))
-        assert reply.body.endswith(case.hex("certificates"))
-        case.of_the_authority("sealing_key", "nonce", "pkcs8")
+        sealing_key = expand(number_key(secret, proof.number), "made key", bound)
+        assert sealing_key == case.hex("sealing_key")
+        assert reply.body.startswith(case.hex("nonce"))
+        assert unseal(sealing_key, proof.transcript(), reply.body) == (case.hex("pkcs8"), case.hex("certificates"))
+        for wrong in (reply.body[:-len(case.hex("certificates"))][:-1], bytes(12) + reply.body[12:]):
+            with pytest.raises((Malformed, Untrusted)):
+                unseal(sealing_key, proof.transcript(), wrong)
 
 
 def epoch_secret(generation_root: bytes, purpose: str, epoch: int) -> bytes:

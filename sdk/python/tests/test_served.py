@@ -11,7 +11,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from wardein_device import Action, Device, Enrolling, Refused, Session, Store, identity_key, to_text
+from wardein_device import (
+    Action,
+    Device,
+    Enrolling,
+    PinBundle,
+    Refused,
+    Session,
+    Store,
+    identity_key,
+    pin,
+    to_text,
+)
 
 HOUSE = os.environ.get("WARDEIN_HOUSE")
 if HOUSE is None:
@@ -70,6 +81,23 @@ def test_a_device_in_service(tmp_path: Path, suite: int) -> None:
         chain[0].verify_directly_issued_by(chain[1])
         roots = x509.load_pem_x509_certificates(session.trust_bundle())
         assert chain[1] in roots
+
+        made = session.made_key("p256")
+        own = serialization.load_der_private_key(made.pkcs8, None).public_key()
+        leaf = x509.load_der_x509_certificate(made.certificates[0])
+        assert own == leaf.public_key()
+        leaf.verify_directly_issued_by(chain[1])
+
+        for name_of_key in ("current", "recovery"):
+            public = ec.generate_private_key(ec.SECP256R1()).public_key()
+            form = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            (tmp_path / name_of_key).write_bytes(public.public_bytes(*form))
+        keys = ("--current", str(tmp_path / "current"), "--recovery", str(tmp_path / "recovery"))
+        wardein("platform-pin", "set", "--tenant", device.tenant, *keys, "--confirm-stranding")
+        signed = session.signed_bundle()
+        assert signed is not None
+        pins = PinBundle.open(signed, identity_key((PLACE / "station/identity.pub").read_bytes()))
+        assert pins.recovery == pin(public.public_bytes(serialization.Encoding.DER, form[1]))
 
         session.announce({"firmware": b"3.1.4", "board": b"rev-b"})
         session.rekey(3 - suite)

@@ -13,6 +13,8 @@ from .errors import (
     StateError,
     Untrusted,
 )
+from .made_key import MadeKey
+from .pins import PinBundle, pin
 from .refusals import ACTIONS, Action, Patience, Refused, action_of
 from .session import Answer, Measure, Session, Transport
 from .store import Store
@@ -27,11 +29,13 @@ __all__ = [
     "DeviceError",
     "Enrolling",
     "Exhausted",
+    "MadeKey",
     "Malformed",
     "Measure",
     "NotMeasured",
     "Overtaken",
     "Patience",
+    "PinBundle",
     "ProveFirst",
     "Question",
     "Refused",
@@ -46,5 +50,6 @@ __all__ = [
     "action_of",
     "from_text",
     "identity_key",
+    "pin",
     "to_text",
 ]

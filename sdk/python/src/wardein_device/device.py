@@ -13,6 +13,7 @@ from .clock import Clock, KnownTime, SystemClock
 from .epochs import ProofEpochs
 from .errors import Malformed, Overtaken, ProveFirst, Untrusted
 from .keys import DATA, FILE, PROOF, TOKEN, check_purposes, known_in, number_key, set_of
+from .made_key import MADE_KEY, MadeKey, check_kind, open_made_key
 from .messages import MAX_PLAINTEXT, MAX_PLATFORM_NONCE, Challenge, Confirmation, Proof, Reply, SealedPayload, Token
 from .names import KeyName
 from .primitives import equal, expand, frame, mac, sha256
@@ -33,7 +34,7 @@ class Question:
 class Request:
     """A proved request on its way. To abandon it is safe; so is to ask again."""
 
-    __slots__ = ("_ack_key", "_ephemeral", "_epoch_secret", "_named", "body", "proof")
+    __slots__ = ("_ack_key", "_ephemeral", "_epoch_secret", "_named", "_sealing_key", "body", "proof")
 
     def __init__(self, proof: Proof, body: bytes, ack_key: bytes, epoch_secret: bytes) -> None:
         self.proof, self.body, self._ack_key = proof, body, ack_key
@@ -41,11 +42,19 @@ class Request:
         self._epoch_secret = epoch_secret
         self._ephemeral: Ephemeral | None = None
         self._named: int | None = None
+        # For a key that the authority makes.
+        self._sealing_key = b""
 
     @property
     def message(self) -> bytes:
         """Kind 5. `body` goes beside it."""
         return self.proof.encode()
+
+    def made_key(self, reply_body: bytes) -> MadeKey:
+        """Opens the key in the reply to `made-key`, which was acknowledged (section 8.2)."""
+        if self.proof.action != MADE_KEY:
+            raise Malformed("action", f"is not {MADE_KEY}")
+        return open_made_key(self._sealing_key, self.proof.transcript(), self.body.decode(), reply_body)
 
     def __repr__(self) -> str:
         place = (self.proof.generation, self.proof.epoch, self.proof.number)
@@ -109,6 +118,8 @@ class Device:
         """`challenge` is kind 4, in reply to `question` over TLS; `measured` has at least what its recipe names, measured now."""
         if action == actions.REKEY:
             raise Malformed("action", "is rekey, which has a method of its own")
+        if action == MADE_KEY:
+            check_kind(body.decode(errors="replace"))
         request = self._prove(question, challenge, action, body, measured)
         # Needed for a rekey only.
         request._epoch_secret = b""
@@ -161,6 +172,8 @@ class Device:
         key = number_key(epoch_secret, unsigned.number)
         proof = replace(unsigned, mac=device_mac(key, bound, unsigned.transcript()))
         request = Request(proof, body, ack_key(key, bound), epoch_secret)
+        if action == MADE_KEY:
+            request._sealing_key = expand(key, "made key", bound)
         self._save(state.encode())
         self._open = request
         return request

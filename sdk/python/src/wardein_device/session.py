@@ -6,7 +6,9 @@ from typing import Final, NamedTuple, Protocol
 from . import actions, attributes
 from .device import Device, Question, Request
 from .errors import Overtaken, Untrusted
+from .made_key import MADE_KEY, MadeKey, check_kind
 from .messages import Challenge
+from .pins import PIN_BUNDLE
 from .refusals import Action, Refused
 
 
@@ -56,9 +58,21 @@ class Session:
         """`request` is PKCS#10 in DER with a key on P-256 (section 8). Gives the certificates, DER, leaf first."""
         return actions.certificates(self._prove(actions.CERTIFICATE, request))
 
+    def made_key(self, kind: str) -> MadeKey:
+        """A key that the authority makes, with its certificate (section 8.2): p256, p384, rsa-2048, rsa-3072 or rsa-4096.
+
+        Where the reply is lost, asking again brings another key with another certificate.
+        """
+        request, body = self._request(MADE_KEY, check_kind(kind).encode())
+        return request.made_key(body)
+
     def trust_bundle(self) -> bytes:
         """PEM: the roots, then the issuing CAs."""
         return self._prove(actions.TRUST_BUNDLE, b"")
+
+    def signed_bundle(self) -> bytes | None:
+        """The pins of the platform's keys, for `PinBundle.open`; none where it has none."""
+        return self._prove(actions.TRUST_BUNDLE, PIN_BUNDLE) or None
 
     def announce(self, coming: Mapping[str, bytes]) -> None:
         """All attributes as they will be measured from now on or soon (section 8.1)."""
@@ -94,12 +108,16 @@ class Session:
             self._rekey(suite, None)
 
     def _prove(self, action: str, body: bytes, may_rekey: bool = True) -> bytes:
+        return self._request(action, body, may_rekey)[1]
+
+    def _request(self, action: str, body: bytes, may_rekey: bool = True) -> tuple[Request, bytes]:
+        """With the request that was acknowledged at last."""
         return self._ask(
             lambda question, challenge, measured: self._device.prove(question, challenge, action, body, measured),
             may_rekey,
         )
 
-    def _ask(self, make: _Make, may_rekey: bool) -> bytes:
+    def _ask(self, make: _Make, may_rekey: bool) -> tuple[Request, bytes]:
         for left in range(ATTEMPTS - 1, -1, -1):
             question = self._device.ask()
             challenge = self._transport.challenge(self._device.tenant, self._device.device_id)
@@ -116,7 +134,7 @@ class Session:
                     raise
             else:
                 self.rekey_due = answer.rekey_due
-                return body
+                return request, body
         raise Overtaken("the request was not answered")
 
     def _mind(self, refused: Refused, request: Request, may_rekey: bool, left: int) -> None:

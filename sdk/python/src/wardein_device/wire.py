@@ -20,6 +20,15 @@ class Reader:
     def is_at_end(self) -> bool:
         return self._at == len(self._data)
 
+    @property
+    def at(self) -> int:
+        """How many bytes were read."""
+        return self._at
+
+    def rest(self) -> bytes:
+        """All that is left, which is read with it."""
+        return self.take("rest", len(self._data) - self._at)
+
     def take(self, field: str, length: int) -> bytes:
         if len(self._data) - self._at < length:
             raise Malformed(field, "is cut short")
