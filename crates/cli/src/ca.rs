@@ -241,7 +241,7 @@ impl CaCommand {
                 one(connect.open().await?.operator().switch_ca(request).await?.ca, out)
             }
             Self::Retire(NamedArgs { id, confirm, connect }) => {
-                confirm.ask(&format!("retire CA {id}, and erase its key"))?;
+                confirm.ask(&format!("retire CA {id}, and erase its key where it is in the store"))?;
                 let request = v1::RetireCaRequest { id };
                 one(connect.open().await?.operator().retire_ca(request).await?.ca, out)
             }

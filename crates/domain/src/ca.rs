@@ -67,7 +67,7 @@ pub enum CaState {
     Active,
     /// It issues no more; certificates of it may be valid.
     Retiring,
-    /// All that it issued has expired, and its key is erased.
+    /// All that it issued has expired, and its key is erased in the store; one in an HSM stays there, and is used no more.
     Retired,
     /// Its key leaked: nothing that it signed is trusted.
     Distrusted,
