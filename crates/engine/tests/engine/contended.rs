@@ -1,6 +1,6 @@
 //! Many callers about one record: in turn, nobody without keys in the way, and none of them left behind by one that goes away.
 
-use crate::world::{ROOT_KEY, TestDevice, World, open, order};
+use crate::world::{ROOT_KEY, TestDevice, World, csr, open, order};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -211,6 +211,41 @@ async fn no_proof_is_accepted_after_the_suspension_that_it_met_on_its_way() {
             let refused = device.prove(engine, "authenticate", b"").await.unwrap_err();
             assert_eq!(refused.code.as_str(), "suspended");
         }
+    }
+}
+
+/// Whatever memory says of the CA: it is checked in the change that has the certificate.
+#[tokio::test]
+async fn no_certificate_is_of_a_ca_that_was_distrusted_while_it_was_on_its_way() {
+    for is_elsewhere in [false, true] {
+        let world = World::new().await;
+        let mut device = world.proven("pump-1").await;
+        let other = open(&world.store, &world.clock).await;
+        let there = if is_elsewhere { &other } else { &world.engine };
+        let (id, body) = (world.engine.issuing_cas()[0].id, csr());
+        let (request, _) = device.proof(&world.engine, "certificate", &body);
+        let mut distrust: Call<'_, Vec<u8>> = Box::pin(async {
+            there.distrust_ca(&world.admin, id, "leaked".parse().unwrap()).await.map(|_| Vec::new())
+        });
+        let certify: Call<'_, Vec<u8>> = Box::pin(async {
+            let call = wardein_domain::Call::new("certify");
+            Ok(world.engine.prove(&call, request, body).await?.reply.body)
+        });
+        world.store.hold();
+        // The key of the successor is made on a thread of its own.
+        while world.store.waiting() == 0 {
+            assert!(poll(&mut distrust).is_pending());
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let mut calls = vec![certify];
+        begin(&mut calls);
+        calls.push(distrust);
+        world.store.release();
+        let outcomes = end(calls).await;
+        assert!(outcomes[1].is_ok(), "{outcomes:?}");
+        let chain = outcomes[0].as_ref().unwrap();
+        let length = u32::from_be_bytes(*chain.first_chunk().unwrap()) as usize;
+        assert_eq!(world.verdict(&chain[4..4 + length]).await, Verdict::Trusted, "elsewhere: {is_elsewhere}");
     }
 }
 

@@ -62,11 +62,12 @@ async fn a_rule_revokes_what_was_issued_in_its_span_and_nothing_else() {
 
 #[tokio::test]
 async fn nothing_is_issued_that_a_rule_revokes_already() {
-    for is_of_device in [true, false] {
+    for scope in 0..3 {
         let world = World::new().await;
-        let issued = match is_of_device {
-            true => Issued::ToDevice(name("klinik", "pump-1")),
-            false => Issued::ByCa(world.engine.issuing_cas()[0].id),
+        let issued = match scope {
+            0 => Issued::ToDevice(name("klinik", "pump-1")),
+            1 => Issued::InTenant(world.tenant()),
+            _ => Issued::ByCa(world.engine.issuing_cas()[0].id),
         };
         let mut device = world.device("pump-1").await;
         world.revoke(issued, 0, START + 60).await;
