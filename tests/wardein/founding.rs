@@ -248,7 +248,7 @@ fn the_root_and_the_ca_of_devices_have_the_algorithms_that_are_chosen() {
     for (options, root, issuing) in [
         (&[][..], KeyKind::P384, KeyKind::P256),
         (
-            &["--root-algorithm", "rsa-4096", "--issuing-algorithm", "p384"],
+            &["--root-algorithm", "rsa-4096", "--issuing-algorithm", "p384"][..],
             KeyKind::Rsa4096,
             KeyKind::P384,
         ),

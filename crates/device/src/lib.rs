@@ -57,7 +57,7 @@ pub use keys::Nonce;
 pub use line_device::{Answer, LineDevice, Said, Unheard};
 pub use lines::LineStation;
 pub use lock::PATIENCE;
-pub use platform::{PlatformStream, connect_platform};
+pub use platform::{PlatformStream, connect_platform, is_platform};
 pub use service::{ServiceAccess, SessionEnd, Visit, attend};
 pub use session::{Rekeyed, Session, Transferred};
 pub use signing::{Signer, SigningKey, SigningSession, TpmActivation, TpmSettings, TpmStation};

@@ -1,5 +1,6 @@
 //! The platform that the device delivers to: known by the pins of its keys, and not by who certified them.
 
+use crate::config::Config;
 use crate::directory::Files;
 use crate::error::Error;
 use std::time::Duration;
@@ -17,9 +18,8 @@ pub use wardein_client::PinnedStream as PlatformStream;
 /// device's own clock is not asked: no error of it may lock the device out (DDKG-1 §3.1).
 pub async fn connect_platform(files: &Files, address: &str, alpn: &[&[u8]]) -> Result<PlatformStream, Error> {
     let config = files.config()?.ok_or_else(|| files.not_configured())?;
-    let bundle = files.pins(&config)?.ok_or_else(|| files.no_pins())?;
-    let told = files.contact().map_or(0, |contact| contact.server_time);
-    let judge = move |shown: &[u8]| is_platform(&bundle, shown, told);
+    let (bundle, told) = held(files, &config)?;
+    let judge = move |shown: &[u8]| accepts(&bundle, shown, told);
     let connected = connect_pinned(address, alpn, config.proxy.as_ref(), PATIENCE, judge).await;
     connected.map_err(|error| match error {
         PinnedError::Address(_) => Error::Config { field: "HOST:PORT", why: error.to_string() },
@@ -32,7 +32,21 @@ pub async fn connect_platform(files: &Files, address: &str, alpn: &[&[u8]]) -> R
     })
 }
 
-fn is_platform(bundle: &PinBundle, certificate: &[u8], now: u64) -> bool {
+/// Whether a server that shows this certificate, DER, is the platform, by the same rules; for a program that has a TLS of its own, which
+/// must have verified that the server has the certificate's key. It asks nobody.
+pub fn is_platform(files: &Files, certificate: &[u8]) -> Result<bool, Error> {
+    let config = files.config()?.ok_or_else(|| files.not_configured())?;
+    let (bundle, told) = held(files, &config)?;
+    Ok(accepts(&bundle, certificate, told))
+}
+
+/// The bundle that is stored, and the time that the authority last told.
+fn held(files: &Files, config: &Config) -> Result<(PinBundle, u64), Error> {
+    let bundle = files.pins(config)?.ok_or_else(|| files.no_pins())?;
+    Ok((bundle, files.contact().map_or(0, |contact| contact.server_time)))
+}
+
+fn accepts(bundle: &PinBundle, certificate: &[u8], now: u64) -> bool {
     Pin::of_certificate(certificate).is_ok_and(|pin| bundle.accepts(pin, now))
 }
 

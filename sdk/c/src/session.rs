@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::{self, Runtime};
 use tokio::time::timeout;
 use wardein_crypto::SystemEntropy;
-use wardein_device::{Config, Directory, Error, Files, Refused, Remote, Session};
+use wardein_device::{Config, Directory, Error, Files, Refused, Remote, Session, is_platform};
 
 /// A device that derives keys, in touch with its authority.
 pub(crate) type Open = Session<Remote, SystemEntropy>;
@@ -80,6 +80,14 @@ impl Inner {
     pub(crate) fn certificate(&self) -> Result<String, Failure> {
         let certificate = Files::open(&self.path)?.certificate()?;
         certificate.ok_or_else(|| Failure::order("there is no certificate yet; call wardein_session_certify"))
+    }
+
+    /// Whether a server that shows this certificate is the platform, by the pins that are stored.
+    pub(crate) fn is_platform(&self, certificate: &[u8]) -> Result<bool, Failure> {
+        match is_platform(&Files::open(&self.path)?, certificate) {
+            Err(Error::Config { field: "signs_with", .. }) => Err(SIGNS.into()),
+            judged => Ok(judged?),
+        }
     }
 }
 

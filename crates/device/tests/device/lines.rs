@@ -170,8 +170,8 @@ fn pins_come_over_the_line_and_others_than_the_authoritys_end_it_before_the_enro
     };
     let forger = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
     let (good, foreign) = {
-        let identity = &authority.0.borrow().identity;
-        (bundle(identity, "clinic"), bundle(identity, "other"))
+        let world = authority.0.borrow();
+        (bundle(&world.identity, "clinic"), bundle(&world.identity, "other"))
     };
     for wrong in [bundle(&forger, "clinic").as_str(), &foreign, "00", "zz"] {
         let device = Device::new(&authority);

@@ -111,7 +111,8 @@ pub unsafe extern "C" fn wardein_session_authenticate(
     unsafe { enter(session, call) }
 }
 
-/// Gets a new certificate for the device's own key and stores it, as `certificate.pem`; `*not_after` is the last second of its
+/// Gets a new certificate and stores it, as `certificate.pem`, for the device's own key, or with one that the authority makes, where
+/// device.toml says so; `*not_after` is the last second of its
 /// validity in Unix seconds. The key is in `device.key`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_session_certify(
@@ -160,6 +161,47 @@ pub unsafe extern "C" fn wardein_session_trust_bundle(
         // SAFETY: the header says what the caller vouches for.
         let out = unsafe { Call::default().out("pem", pem, pem_capacity, pem_length) }?;
         out.put(&session.run(deadline_ms, async |open| open.trust_bundle().await)?)
+    };
+    // SAFETY: as above.
+    unsafe { enter(session, call) }
+}
+
+/// Asks for the pins of the platform's keys, signed by the authority, and stores them; `*held` is 1 where there are some now, and 0 where the
+/// authority has none and none are stored.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wardein_session_pins(
+    session: *mut Session,
+    deadline_ms: u32,
+    held: *mut u8,
+) -> Status {
+    let call = |session: &mut Inner| {
+        // SAFETY: the header says what the caller vouches for.
+        let place = unsafe { Call::default().place("held", held) }?;
+        place.set(session.run(deadline_ms, async |open| open.pins().await)?.is_some().into());
+        Ok(())
+    };
+    // SAFETY: as above.
+    unsafe { enter(session, call) }
+}
+
+/// Whether a server that shows this certificate, DER, of at most 8192 bytes, is the platform, by the pins that are stored: `*is` is 1 or 0. It
+/// is for each delivery, over the program's own TLS 1.3, which must have verified that the server has the certificate's key, and resumes
+/// no session; who certified it does not matter. Where it is 0, nothing may be sent. It asks nobody. `WARDEIN_ERR_ORDER`: there are no pins.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wardein_session_is_platform(
+    session: *mut Session,
+    certificate: *const u8,
+    certificate_length: usize,
+    is: *mut u8,
+) -> Status {
+    let call = |session: &mut Inner| {
+        let mut call = Call::default();
+        // SAFETY: the header says what the caller vouches for.
+        let shown = unsafe { call.bytes("certificate", certificate, certificate_length, MAX_SHOWN) }?;
+        // SAFETY: as above.
+        let place = unsafe { call.place("is", is) }?;
+        place.set(session.is_platform(shown)?.into());
+        Ok(())
     };
     // SAFETY: as above.
     unsafe { enter(session, call) }
@@ -259,6 +301,9 @@ pub unsafe extern "C" fn wardein_session_rekey_due(
     // SAFETY: as above.
     unsafe { enter(session, call) }
 }
+
+/// Bytes of a certificate.
+const MAX_SHOWN: usize = 8192;
 
 /// As Linux has it (PATH_MAX).
 const MAX_PATH: usize = 4096;

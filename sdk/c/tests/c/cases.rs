@@ -323,6 +323,20 @@ fn of_sessions() -> Vec<Case> {
             let (out, capacity, length) = g.outs[0];
             wardein_session_trust_bundle(h.session, MS, out, capacity, length)
         }),
+        case("wardein_session_pins", Dev::new(), &[], (0, 1, 1), gone, |h, g| unsafe {
+            wardein_session_pins(h.session, MS, g.places[0].cast())
+        }),
+        case(
+            "wardein_session_is_platform",
+            Dev::new(),
+            &[of(b"a certificate")],
+            (0, 1, 1),
+            gone,
+            |h, g| unsafe {
+                let (certificate, length) = g.reads[0];
+                wardein_session_is_platform(h.session, certificate, length, g.places[0].cast())
+            },
+        ),
         case(
             "wardein_session_token",
             Dev::new(),

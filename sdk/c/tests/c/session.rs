@@ -8,6 +8,8 @@ use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 use wardein::Status::*;
 use wardein::*;
+use wardein_crypto::{P256SigningKey, hex};
+use wardein_pki::{Pin, PinBundle, Pins, Validity, pem};
 
 struct Ses(*mut Session);
 
@@ -80,6 +82,46 @@ fn what_is_wrong_with_a_directory_is_told_apart() {
     let (mut pem, mut length) = ([0u8; 64], 0);
     let certificate = unsafe { wardein_session_certificate(session.0, pem.as_mut_ptr(), 64, &mut length) };
     assert_eq!(certificate, WARDEIN_ERR_ORDER);
+}
+
+#[test]
+fn a_server_is_the_platform_by_the_pins_that_the_authority_signed() {
+    let directory = directory(1, None);
+    let [identity, forger] = [(); 2]
+        .map(|()| P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap());
+    let file = directory.path().join("device.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let key = format!("04{}", "ab".repeat(64));
+    std::fs::write(&file, text.replace(&key, &hex::encode(&identity.verifying_key().0))).unwrap();
+    let shown = pem::decode_certificates(&text).unwrap().remove(0);
+    let session = Ses::new(directory.path());
+    let judged = |certificate: &[u8]| {
+        let mut is = 7;
+        let status = unsafe {
+            wardein_session_is_platform(session.0, certificate.as_ptr(), certificate.len(), &mut is)
+        };
+        (status, is)
+    };
+    assert_eq!(judged(&shown), (WARDEIN_ERR_ORDER, 7), "there are no pins");
+    let mut bundle = PinBundle {
+        tenant: "klinik-nord".parse().unwrap(),
+        epoch: 1,
+        validity: Validity::new(1, 2).unwrap(),
+        pins: Pins { current: Pin([1; 32]), next: None, recovery: Pin([2; 32]) },
+        roots: vec![vec![0x30, 0]],
+    };
+    let mut held = |current, signer| {
+        bundle.pins.current = current;
+        std::fs::write(directory.path().join("platform.pins"), bundle.sign(signer).unwrap()).unwrap();
+    };
+    held(Pin([1; 32]), &identity);
+    assert_eq!(judged(&shown), (WARDEIN_OK, 0));
+    held(Pin::of_certificate(&shown).unwrap(), &identity);
+    assert_eq!(judged(&shown), (WARDEIN_OK, 1), "{}", session.error());
+    assert_eq!(judged(b"no certificate"), (WARDEIN_OK, 0));
+    assert_eq!(judged(&[0x30; 8193]), (WARDEIN_ERR_ARGUMENT, 7), "it is judged before anything is read");
+    held(Pin::of_certificate(&shown).unwrap(), &forger);
+    assert_eq!(judged(&shown), (WARDEIN_ERR_DIRECTORY, 7), "nobody else vouches for it");
 }
 
 #[test]
