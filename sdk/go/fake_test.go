@@ -49,6 +49,7 @@ type fakeAuthority struct {
 	places       []place
 	offered      []byte
 	rekeyDue     bool
+	renewal      *Window
 	// The set of purposes that it grants of those that are named, instead of all of them.
 	grants *uint32
 	// Grants nothing where purposes are named, or something where none are.
@@ -127,7 +128,7 @@ func (a *fakeAuthority) Prove(_ context.Context, message, body []byte) (Answer, 
 	if a.between != nil {
 		reply = a.between(reply)
 	}
-	return Answer{reply, a.rekeyDue}, nil
+	return Answer{reply, a.rekeyDue, a.renewal}, nil
 }
 
 func (a *fakeAuthority) rekey(proof *Proof, body, secret []byte) []byte {

@@ -23,6 +23,8 @@ type Answer struct {
 	Reply []byte
 	// RekeyDue: the authority wants a rekey soon. The ack does not cover it.
 	RekeyDue bool
+	// Renewal: when the certificate in the reply is to be renewed, where there is one in it. The ack does not cover it.
+	Renewal *Window
 }
 
 // Measure gives the named attributes, measured now.
@@ -38,6 +40,8 @@ type Session struct {
 	Measure   Measure
 	// RekeyDue: call Rekey when it is convenient.
 	RekeyDue bool
+	// Renewal: what the authority said with the last reply, for RenewAt.
+	Renewal *Window
 }
 
 // Authenticate shows that the device is there, and learns the time.
@@ -161,7 +165,7 @@ func (s *Session) attempt(ctx context.Context, make makeRequest) ([]byte, *Reque
 	}
 	body, err := s.Device.Acknowledge(request, answer.Reply)
 	if err == nil {
-		s.RekeyDue = answer.RekeyDue
+		s.RekeyDue, s.Renewal = answer.RekeyDue, answer.Renewal
 	}
 	return body, request, err
 }

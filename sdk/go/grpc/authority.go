@@ -70,7 +70,11 @@ func (a *Authority) Prove(ctx context.Context, proof, body []byte) (device.Answe
 	}
 	ack, err := array("ack", response.Ack)
 	reply := &device.Reply{ServerTime: response.ServerTimeSeconds, Ack: ack, Body: response.Body}
-	return device.Answer{Reply: reply.Encode(), RekeyDue: response.RekeyDue}, err
+	answer := device.Answer{Reply: reply.Encode(), RekeyDue: response.RekeyDue}
+	if window := response.Renewal; window != nil {
+		answer.Renewal = &device.Window{Start: window.StartSeconds, End: window.EndSeconds}
+	}
+	return answer, err
 }
 
 // Confirm takes kind 3.

@@ -21,6 +21,7 @@ from wardein_device import (
     Store,
     identity_key,
     pin,
+    renew_at,
     to_text,
 )
 
@@ -78,6 +79,9 @@ def test_a_device_in_service(tmp_path: Path, suite: int) -> None:
             for der in session.certificate(csr.public_bytes(serialization.Encoding.DER))
         ]
         assert chain[0].public_key() == key.public_key()
+        ends = int(chain[0].not_valid_after_utc.timestamp())
+        assert session.renewal is not None
+        assert session.renewal.start <= renew_at(session.renewal, device.known_time, ends) <= session.renewal.end < ends
         chain[0].verify_directly_issued_by(chain[1])
         roots = x509.load_pem_x509_certificates(session.trust_bundle())
         assert chain[1] in roots

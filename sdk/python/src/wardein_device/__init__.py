@@ -16,6 +16,7 @@ from .errors import (
 from .made_key import MadeKey
 from .pins import PinBundle, pin
 from .refusals import ACTIONS, Action, Patience, Refused, action_of
+from .renewal import Window, renew_at
 from .session import Answer, Measure, Session, Transport
 from .store import Store
 from .text import from_text, to_text
@@ -47,9 +48,11 @@ __all__ = [
     "SystemClock",
     "Transport",
     "Untrusted",
+    "Window",
     "action_of",
     "from_text",
     "identity_key",
     "pin",
+    "renew_at",
     "to_text",
 ]

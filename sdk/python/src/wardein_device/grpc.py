@@ -17,6 +17,7 @@ from .errors import Malformed
 from .keys import Schedule
 from .messages import Challenge, Confirmation, EnrollmentReply, EnrollmentRequest, Proof, Reply
 from .refusals import Refused
+from .renewal import Window
 from .session import Answer
 
 # No call takes longer than this many seconds.
@@ -81,7 +82,9 @@ class Authority(_Caller):
         response = self._call(_DEVICE + "Prove", request, device_pb2.ProveResponse)
         if len(response.ack) != 32:
             raise Malformed("ack", "has not 32 bytes")
-        return Answer(Reply(response.server_time_seconds, response.ack, response.body).encode(), response.rekey_due)
+        reply = Reply(response.server_time_seconds, response.ack, response.body).encode()
+        window = Window(response.renewal.start_seconds, response.renewal.end_seconds)
+        return Answer(reply, response.rekey_due, window if response.HasField("renewal") else None)
 
     def confirm(self, confirmation: bytes) -> None:
         parsed = Confirmation.decode(confirmation)

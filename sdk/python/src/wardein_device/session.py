@@ -10,6 +10,7 @@ from .made_key import MADE_KEY, MadeKey, check_kind
 from .messages import Challenge
 from .pins import PIN_BUNDLE
 from .refusals import Action, Refused
+from .renewal import Window
 
 
 class Answer(NamedTuple):
@@ -17,6 +18,8 @@ class Answer(NamedTuple):
     reply: bytes
     # The authority wants a rekey soon. The ack does not cover it.
     rekey_due: bool
+    # When the certificate in the reply is to be renewed, where there is one in it. The ack does not cover it.
+    renewal: Window | None = None
 
 
 class Transport(Protocol):
@@ -49,6 +52,8 @@ class Session:
         self._device, self._transport, self._measure = device, transport, measure
         # Call `rekey` when it is convenient.
         self.rekey_due = False
+        # What the authority said with the last reply, for `renew_at`.
+        self.renewal: Window | None = None
 
     def authenticate(self) -> None:
         """Shows that the device is there, and learns the time."""
@@ -133,7 +138,7 @@ class Session:
                 if left == 0:
                     raise
             else:
-                self.rekey_due = answer.rekey_due
+                self.rekey_due, self.renewal = answer.rekey_due, answer.renewal
                 return request, body
         raise Overtaken("the request was not answered")
 
