@@ -18,6 +18,7 @@ mod root_ca;
 mod serve;
 mod system;
 mod tokens;
+mod verify_backup;
 
 use std::process::ExitCode;
 use wardein_cli::Inside;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     wardein_cli::run(|command, out| match command {
         Inside::Init(args) => init::run(args, out),
         Inside::Restore(args) => restore::run(args, out),
+        Inside::VerifyBackup(args) => verify_backup::run(args, out),
         Inside::Serve(args) => serve::run(args),
         Inside::Custody(command) => custody::run(command, out),
         Inside::Db(command) => database::run(command, out),

@@ -8,9 +8,9 @@ use crate::tokens;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use wardein_cli::config::Config;
-use wardein_cli::{Failure, Output, RestoreArgs};
+use wardein_cli::{Failure, Output, PassphraseArgs, RestoreArgs, time};
 use wardein_custody::{Kind, Opened, Protection};
 use wardein_domain::CaId;
 use wardein_engine::{Engine, Restored, Restoring, restore_in_place};
@@ -66,7 +66,7 @@ pub(crate) fn run(args: RestoreArgs, out: Output) -> Result<(), Failure> {
     };
     let keys = in_token(&home, &made.cas_in_token);
     let words = format!(
-        "Restored the authority in {directory} from a backup of Unix second {taken_at}: {rows} rows, {audit_entries} audit entries.\n\
+        "Restored the authority in {directory} from a backup of {taken}: {rows} rows, {audit_entries} audit entries.\n\
          \n\
          It knows nothing of later changes: repeat every revocation and suspension made since then.\n\
          Devices rekey by themselves when they next call; those that rekeyed since get `keys-after-backup`.\n\
@@ -76,6 +76,7 @@ pub(crate) fn run(args: RestoreArgs, out: Output) -> Result<(), Failure> {
          Next: review {directory}/{config}, then start it, and make sure that the original authority never runs again:\n\
          \x20 wardein serve --config {directory}/{config}",
         name = founded.admin.name,
+        taken = time::at(taken_at),
     );
     out.say(&words, &made)
 }
@@ -98,10 +99,10 @@ fn in_place(args: &RestoreArgs, out: Output) -> Result<(), Failure> {
     })?;
     home.settle_store()?;
     let words = format!(
-        "The authority in {directory} was restored in place, at Unix second {restored_at}.\n\
+        "The authority in {directory} was restored in place, at {restored_at}.\n\
          It knows nothing of what came after the moment to which its store was put back: repeat every revocation and suspension made since then.\n\
          Devices rekey by themselves when they next call. Start it; where it is in a database, its nodes start by themselves.",
-        restored_at = restored_at.get(),
+        restored_at = time::at(restored_at.get()),
     );
     out.say(&words, &Again { directory: &args.dir, restored_at: restored_at.get() })
 }
@@ -123,23 +124,33 @@ fn in_token(home: &Home, cas: &[String]) -> String {
 }
 
 fn open(custody: &Path, args: &RestoreArgs) -> Result<Opened, Failure> {
-    let protection = match (wardein_custody::kind(custody).map_err(failed)?, &args.key_file) {
-        (Kind::KeyFile, Some(path)) => Protection::KeyFile(PathBuf::from(path)),
+    let kind = wardein_custody::kind(custody).map_err(failed)?;
+    wardein_custody::open(custody, &protection(kind, args.key_file.as_deref(), &args.passphrase)?)
+        .map_err(failed)
+}
+
+/// What the root key of a backup is under, as the caller gives it.
+pub(crate) fn protection(
+    kind: Kind,
+    key_file: Option<&Path>,
+    passphrase: &PassphraseArgs,
+) -> Result<Protection, Failure> {
+    Ok(match (kind, key_file) {
+        (Kind::KeyFile, Some(path)) => Protection::KeyFile(path.to_owned()),
         (Kind::KeyFile, None) => {
             return Err(usage("the root key of this backup is under a key file; name it: --key-file"));
         }
         // From another machine's TPM only the recovery passphrase remains; `wardein custody reseal` puts the root key under this
         // one's.
         (Kind::Passphrase | Kind::Tpm, None) => {
-            Protection::Passphrase(home::source(&args.passphrase).read().map_err(failed)?)
+            Protection::Passphrase(home::source(passphrase).read().map_err(failed)?)
         }
         (Kind::Passphrase | Kind::Tpm, Some(_)) => {
             return Err(usage(
                 "--key-file: the root key of this backup is under a passphrase, if only for recovery",
             ));
         }
-    };
-    wardein_custody::open(custody, &protection).map_err(failed)
+    })
 }
 
 /// Fills the store and looks whether it opens. When this returns, it is closed and durable.

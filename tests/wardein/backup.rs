@@ -300,7 +300,22 @@ fn a_backup_that_is_not_right_says_so_and_leaves_nothing() {
         assert!(matches!(refused.status.code(), Some(1 | 2)), "{what}: {:?}", refused.status);
         assert!(words(&refused).contains(said), "{what}: {}", words(&refused));
         assert!(!directory.exists() && !directory.with_extension("founding").exists(), "{what}");
+        let refused = wardein(&[&["backup", "verify", &bad], protection].concat());
+        assert!(matches!(refused.status.code(), Some(1 | 2)), "{what}: {:?}", refused.status);
+        assert!(words(&refused).contains(said), "{what}: {}", words(&refused));
     }
+    // Verified where no authority is, whatever the environment says of one.
+    for (file, protection) in [(&good, key), (&second, &right[..])] {
+        let mut verify = Command::new(env!("CARGO_BIN_EXE_wardein"));
+        verify.args(["--json", "backup", "verify", file]).args(protection).env("WARDEIN_DIR", "/nowhere");
+        let verified = verify.output().unwrap();
+        assert!(verified.status.success(), "{}", words(&verified));
+        let said: Value = serde_json::from_slice(&verified.stdout).unwrap();
+        assert!(said["rows"].as_u64() > Some(10) && said["audit_entries"].as_u64() > Some(5), "{said}");
+        assert_eq!(said["trust_domain"], "wardein.test");
+    }
+    let both = wardein(&["backup", "--out", &bad, "verify", &good]);
+    assert_eq!(both.status.code(), Some(2), "{}", words(&both));
     let there = hospital.restore(&good, &hospital.served.home(), key);
     assert!(there.status.code() == Some(1) && words(&there).contains("is an authority already"));
     assert!(hospital.restore(&second, &directory, &right).status.success());

@@ -4,7 +4,7 @@ use crate::args::PlaceArgs;
 use crate::connection::ConnectArgs;
 use crate::files::PRIVATE;
 use crate::{Column, Confirm, Failure, Output, PassphraseArgs, Record, progress};
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -14,12 +14,40 @@ use wardein_client::v1;
 
 /// `wardein backup`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct BackupArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<BackupCommand>,
     /// The file to make, for its owner alone; it must not be there yet. Until it is complete it is called FILE.partial
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    out: Option<PathBuf>,
     #[command(flatten)]
     connect: ConnectArgs,
+}
+
+/// `wardein backup verify`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Read a backup to its end, as a restore would, and write nothing
+    ///
+    /// Each part must open under its root key, none may be missing, each row must be one that this release restores, and the authority's keys
+    /// must open. It needs no authority and no network, and the passphrase or key file that the root key was under when the backup was taken.
+    Verify(VerifyBackupArgs),
+}
+
+/// What `wardein backup verify` takes.
+#[derive(Debug, Args)]
+pub struct VerifyBackupArgs {
+    /// The file that `wardein backup` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The passphrase that the root key was under when the backup was taken, or the recovery passphrase beside its TPM; it is asked for
+    /// where neither file nor descriptor is given
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+    /// The key file that the root key was under when the backup was taken
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
+    pub key_file: Option<PathBuf>,
 }
 
 /// `wardein restore`.
@@ -69,7 +97,8 @@ impl Record for Taken {
 
 impl BackupArgs {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
-        let mut file = Partial::new(&self.out)?;
+        let to = self.out.expect("clap requires --out where there is no subcommand");
+        let mut file = Partial::new(&to)?;
         let session = self.connect.open().await?;
         let mut parts = session.operator().backup(v1::BackupRequest {}).await?;
         let bar = progress("{spinner} {bytes}, {bytes_per_sec}; {msg}", None);
@@ -81,7 +110,7 @@ impl BackupArgs {
             if is_last {
                 bar.finish_and_clear();
                 let bytes = file.finish()?;
-                return out.one(&Taken { file: self.out, bytes, rows, audit_entries });
+                return out.one(&Taken { file: to, bytes, rows, audit_entries });
             }
         }
         Err(Failure::Unreachable(

@@ -50,7 +50,7 @@ pub mod time;
 
 pub use age_plugin::age_plugin;
 pub use args::{CaName, DoctorArgs, InitArgs, NewDatabaseArgs, PlaceArgs, ServeArgs, TokenArgs};
-pub use backup::RestoreArgs;
+pub use backup::{RestoreArgs, VerifyBackupArgs};
 pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
 pub use custody::{CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, ProtectionKind};
@@ -65,6 +65,7 @@ pub use secret::{KeyPassphraseArgs, NewPassphraseArgs, Passphrase};
 pub use store::MigrateStoreArgs;
 
 use args::{Cli, Command};
+use backup::{BackupArgs, BackupCommand};
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
 
@@ -75,6 +76,8 @@ pub enum Inside {
     Init(InitArgs),
     /// Make one of a backup.
     Restore(RestoreArgs),
+    /// Read a backup to its end.
+    VerifyBackup(VerifyBackupArgs),
     /// Run one.
     Serve(ServeArgs),
     /// Show or change what its root key is under.
@@ -139,6 +142,9 @@ fn dispatch(
         Command::Node(command) => inside(Inside::Node(command), out),
         Command::Store(store::StoreCommand::Migrate(args)) => inside(Inside::MigrateStore(args), out),
         Command::Doctor(args) => inside(Inside::Doctor(args), out),
+        Command::Backup(BackupArgs { command: Some(BackupCommand::Verify(args)), .. }) => {
+            inside(Inside::VerifyBackup(args), out)
+        }
         Command::Backup(args) => block_on(args.run(out)),
         Command::Key(command) => block_on(command.run(out)),
         Command::Completions(args) => args.run(out),

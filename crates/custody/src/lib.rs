@@ -24,5 +24,6 @@ pub use error::CustodyError;
 pub use passphrase::{Passphrase, PassphraseSource};
 pub use tpm::{TpmProtection, TpmTarget};
 pub use wrap::{
-    Argon2Cost, Kind, Opened, Protection, Status, copy, create, kind, open, open_by_tpm, put, status,
+    Argon2Cost, Kind, Opened, Protection, Status, copied_keys, copied_kind, copy, create, kind, open,
+    open_by_tpm, put, status,
 };

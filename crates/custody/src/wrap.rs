@@ -138,11 +138,7 @@ pub fn copy(path: &Path) -> Result<Vec<u8>, CustodyError> {
 
 /// Writes a custody file that was copied, durably, for its owner alone, and never over another file.
 pub fn put(path: &Path, copied: &[u8]) -> Result<(), CustodyError> {
-    if copied.len() > MAX_LEN {
-        let reason = format!("it has more than {MAX_LEN} bytes");
-        return Err(CustodyError::Damaged { path: path.to_owned(), reason });
-    }
-    let custody = CustodyFile::parse(path, copied)?;
+    let custody = parse_copied(path, copied)?;
     file::write_new(path, &text(path, &custody)?)
 }
 
@@ -172,7 +168,33 @@ pub fn open_by_tpm(path: &Path, tcti: &str) -> Result<Opened, CustodyError> {
 
 /// Opens the custody file `path`. What is under a TPM is opened by its recovery passphrase, given as a passphrase.
 pub fn open(path: &Path, protection: &Protection) -> Result<Opened, CustodyError> {
-    let custody = load(path)?;
+    opened_by(path, &load(path)?, protection)
+}
+
+/// What the root key in a copy of a custody file is under; `from` names the file that the copy is in.
+pub fn copied_kind(from: &Path, copied: &[u8]) -> Result<Kind, CustodyError> {
+    Ok(parse_copied(from, copied)?.protection.kind())
+}
+
+/// The versions of the root key in a copy of a custody file, oldest first. Nothing is written: there is no file of which [`Opened`] could
+/// keep another version.
+pub fn copied_keys(
+    from: &Path,
+    copied: &[u8],
+    protection: &Protection,
+) -> Result<Vec<(u32, Secret<32>)>, CustodyError> {
+    Ok(opened_by(from, &parse_copied(from, copied)?, protection)?.keys)
+}
+
+fn parse_copied(from: &Path, copied: &[u8]) -> Result<CustodyFile, CustodyError> {
+    if copied.len() > MAX_LEN {
+        let reason = format!("it has more than {MAX_LEN} bytes");
+        return Err(CustodyError::Damaged { path: from.to_owned(), reason });
+    }
+    CustodyFile::parse(from, copied)
+}
+
+fn opened_by(path: &Path, custody: &CustodyFile, protection: &Protection) -> Result<Opened, CustodyError> {
     let record = &custody.protection;
     let (prk, wrong) = match (record, protection) {
         (ProtectionRecord::Passphrase { .. }, Protection::Passphrase(passphrase)) => {
@@ -189,7 +211,7 @@ pub fn open(path: &Path, protection: &Protection) -> Result<Opened, CustodyError
         }
         (record, given) => return Err(CustodyError::Kind { expected: record.kind(), given: given.kind() }),
     };
-    opened(path, &custody, prk, wrong)
+    opened(path, custody, prk, wrong)
 }
 
 /// What `prk` opens; `wrong` if it does not fit.

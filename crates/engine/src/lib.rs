@@ -58,7 +58,7 @@ pub use keep::found::{Founded, found, found_with};
 pub use keep::migrate::{Migrating, migrate};
 pub use keep::opens::require_custody;
 pub use keep::recover::{Recovery, administrators};
-pub use keep::restore::{Restored, Restoring, restore_in_place};
+pub use keep::restore::{Restored, Restoring, Verified, restore_in_place};
 pub use keep::root_ca::{RootExport, import_root};
 pub use keep::root_rotation::{drop_former_root, rotate_root};
 pub use keep::sweep::{Sweep, SweepProgress, pace};

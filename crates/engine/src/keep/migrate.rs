@@ -113,10 +113,23 @@ async fn format(ports: &Ports) -> Result<Option<(u64, u8)>, Error> {
     let Some(Row { version, value }) = row(ports, Table::Authority, FORMAT_KEY).await? else {
         return Ok(None);
     };
+    named(&value).map(|found| Some((version, found)))
+}
+
+/// The format that a row names.
+fn named(value: &[u8]) -> Result<u8, Error> {
     match value.first() {
         // The rows of a later release cannot be read, except their first byte.
-        Some(found) if *found > FORMAT => Ok(Some((version, *found))),
-        _ => rows::decode::<FormatRow>(Table::Authority, &value).map(|row| Some((version, row.format))),
+        Some(found) if *found > FORMAT => Ok(*found),
+        _ => rows::decode::<FormatRow>(Table::Authority, value).map(|row| row.format),
+    }
+}
+
+/// Refuses the row at [`FORMAT_KEY`] of a store that a later release wrote.
+pub(crate) fn require_known(value: &[u8]) -> Result<(), Error> {
+    match named(value)? {
+        found if found > STORE_FORMAT => Err(newer(found)),
+        _ => Ok(()),
     }
 }
 

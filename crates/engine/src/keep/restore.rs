@@ -6,15 +6,15 @@ use crate::issue::cas::published;
 use crate::keep::backup::form::{Head, Item, Opener, damaged};
 use crate::keep::clock::stored_clock;
 use crate::keep::found::{Founded, NewAdministrator, Offline, commit};
-use crate::keep::migrate::{migrate_under, require_format};
+use crate::keep::migrate::{migrate_under, require_format, require_known};
 use crate::kernel::record::Recording;
 use crate::kernel::{Draw, Error, Ports, record};
 use crate::rows::audit::decode;
 use crate::rows::seal::Keyring;
-use crate::rows::{self, AUTHORITY, AuthorityRow};
+use crate::rows::{self, AUTHORITY, AuthorityRow, FORMAT_KEY};
 use std::io::Read;
 use wardein_crypto::Secret;
-use wardein_domain::{ErrorCode, Event, FieldName, UnixSeconds};
+use wardein_domain::{ErrorCode, Event, FieldName, TrustDomain, UnixSeconds};
 use wardein_port::{Change, RootKey, Table};
 
 /// A backup whose front was read.
@@ -33,6 +33,21 @@ pub struct Restored {
     pub audit_entries: u64,
 }
 
+/// A backup that was read to its end, and would be restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The trust domain of its authority.
+    pub trust_domain: TrustDomain,
+    /// When it was taken, in Unix milliseconds.
+    pub taken_ms: u64,
+    /// The latest time in its audit log, in Unix seconds.
+    pub latest: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Audit entries.
+    pub audit_entries: u64,
+}
+
 impl<R: Read> Restoring<R> {
     /// Reads the head.
     pub fn begin(mut from: R) -> Result<Self, Error> {
@@ -47,6 +62,36 @@ impl<R: Read> Restoring<R> {
     /// When the backup was taken, in Unix milliseconds. It is sure only when all was applied.
     pub fn taken_ms(&self) -> u64 {
         self.head.taken_ms
+    }
+
+    /// Reads all of it as [`Self::apply`] does, and writes nothing: each part opens, no part is missing, each row is in bounds and in a table
+    /// that this release knows, each audit entry can be read, and the authority's own keys open. `progress` hears of rows and audit entries
+    /// so far.
+    pub fn verify(
+        self,
+        root_keys: impl IntoIterator<Item = RootKey>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Verified, Error> {
+        let root = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
+        let Self { head, from } = self;
+        let mut opener = Opener::new(&root, &head, from)?;
+        let mut read = Applied::default();
+        while let Some(plain) = opener.next()? {
+            let mut rest = &plain[..];
+            while !rest.is_empty() {
+                let (item, behind) = Item::take(rest)?;
+                read.add(item)?;
+                rest = behind;
+            }
+            // What a restore would commit.
+            read.change = Change::default();
+            progress(read.rows, read.entries);
+        }
+        let Applied { rows, entries, latest, authority, .. } = read;
+        let row = authority.ok_or_else(|| damaged("it holds no authority"))?;
+        Authority::open(&root, &row)?;
+        let (trust_domain, taken_ms) = (row.trust_domain, head.taken_ms);
+        Ok(Verified { trust_domain, taken_ms, latest, rows, audit_entries: entries })
     }
 
     /// Applies all of it to a store that is empty. The authority's own row comes last: before it, the store holds no authority.
@@ -103,6 +148,9 @@ impl Applied {
                 let table = Item::table(table)?;
                 self.rows += 1;
                 self.weight += ROW + key.len() + value.len();
+                if (table, key) == (Table::Authority, FORMAT_KEY) {
+                    require_known(value)?;
+                }
                 if (table, key) == (Table::Authority, AUTHORITY) {
                     self.authority = Some(authority_row(value)?);
                 } else {

@@ -4,9 +4,9 @@ use crate::storage_keys::restart;
 use crate::world::{ROOT_KEY, World, caller, facts, open_under, ports};
 use std::sync::Arc;
 use wardein_crypto::Secret;
-use wardein_domain::{Event, FieldName};
-use wardein_engine::{Backup, BackupPart, Error, ErrorKind, Restored, Restoring};
-use wardein_port::{Change, RootKey, Store, Table};
+use wardein_domain::{ErrorCode, Event, FieldName};
+use wardein_engine::{Backup, BackupPart, Error, ErrorKind, Restored, Restoring, Verified};
+use wardein_port::{Change, Clock, RootKey, Store, Table};
 use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, commit};
 
 impl World {
@@ -70,6 +70,10 @@ pub(crate) async fn restore(
     root_keys: Vec<RootKey>,
 ) -> Result<Restored, Error> {
     Restoring::begin(backup)?.apply(&ports(store, clock), root_keys, |_, _| {}).await
+}
+
+fn verify(backup: &[u8], key: u8) -> Result<Verified, Error> {
+    Restoring::begin(backup)?.verify(root_key(key), |_, _| {})
 }
 
 fn root_key(byte: u8) -> Vec<RootKey> {
@@ -189,6 +193,7 @@ async fn one_that_is_not_whole_is_refused_and_makes_no_authority() {
         let store = MemoryStore::new();
         let error = restore(backup, &store, &world.clock, root_key(key)).await.err().expect(what);
         assert_eq!(error.code.as_str(), code, "{what}: {error}");
+        assert_eq!(verify(backup, key).unwrap_err().code.as_str(), code, "{what}");
         let opened = open_under(&store, &world.clock, &MemoryCustody::of(ROOT_KEY)).await;
         assert_eq!(opened.err().unwrap().code.as_str(), "not-founded", "{what}");
     };
@@ -206,6 +211,7 @@ async fn one_that_is_not_whole_is_refused_and_makes_no_authority() {
             _ => "backup-damaged",
         };
         assert_eq!(code, expected, "byte {at}");
+        assert_eq!(verify(&flipped, 7).unwrap_err().code.as_str(), code, "byte {at}");
     }
     for length in (0..small.len()).step_by(7).chain([small.len() - 1]) {
         let code = if length < 15 { "backup-unknown" } else { "backup-cut-off" };
@@ -223,7 +229,9 @@ async fn one_that_is_not_whole_is_refused_and_makes_no_authority() {
     let last = one.len() - 1;
     let of = |order: &[usize]| order.iter().flat_map(|at| one[*at].clone()).collect::<Vec<_>>();
     let all: Vec<_> = (0..=last).collect();
-    restore(&of(&all), &MemoryStore::new(), &world.clock, root_key(7)).await.unwrap();
+    let restored = restore(&of(&all), &MemoryStore::new(), &world.clock, root_key(7)).await.unwrap();
+    let verified = verify(&of(&all), 7).unwrap();
+    assert_eq!((verified.rows, verified.audit_entries), (restored.rows, restored.audit_entries));
     let without = |left_out| all.iter().copied().filter(|at| *at != left_out).collect::<Vec<_>>();
     for left_out in 1..last {
         refused("a part is left out", &of(&without(left_out)), 7, "backup-damaged").await;
@@ -245,6 +253,39 @@ async fn one_that_is_not_whole_is_refused_and_makes_no_authority() {
     let mut late = one.clone();
     late[last][4] = 0;
     refused("no end", &late.concat(), 7, "backup-damaged").await;
+}
+
+#[tokio::test]
+async fn verifying_reads_what_restoring_would_and_knows_a_later_store() {
+    let (world, _) = World::with_custody().await;
+    world.device("pump-1").await;
+    let (rows, entries) = (world.rows().await.len(), world.store.audit(1, 1_000).await.unwrap().len());
+    let verified = verify(&world.backup().await, 7).unwrap();
+    assert_eq!(verified.trust_domain, world.engine.status().await.unwrap().trust_domain);
+    let now = world.clock.wall_ms() / 1000;
+    assert_eq!((verified.taken_ms / 1000, verified.latest), (now, now));
+    assert_eq!((verified.rows, verified.audit_entries), (rows as u64, entries as u64));
+
+    // A row that no authority has been without since format 2.
+    let format = b"format";
+    let row = world.store.scan(Table::Authority, format, None, 1).await.unwrap().remove(0).1;
+    let mut change = Change::default();
+    change.update(Table::Authority, format.to_vec(), row.version, vec![2, 200]);
+    commit(&world.store, change).await.unwrap();
+    let later = world.backup().await;
+    assert_eq!(verify(&later, 7).unwrap_err().code, ErrorCode::StoreFormatNewer);
+    let store = MemoryStore::new();
+    let refused = restore(&later, &store, &world.clock, root_key(7)).await.err().unwrap();
+    assert_eq!(refused.code, ErrorCode::StoreFormatNewer);
+
+    // Without the authority's own row there is nothing to restore.
+    let row = world.store.scan(Table::Authority, b"authority", None, 1).await.unwrap().remove(0).1;
+    let mut change = Change::default();
+    change.delete(Table::Authority, b"authority".to_vec(), row.version);
+    let row = world.store.scan(Table::Authority, format, None, 1).await.unwrap().remove(0).1;
+    change.update(Table::Authority, format.to_vec(), row.version, vec![2, 4]);
+    commit(&world.store, change).await.unwrap();
+    assert_eq!(verify(&world.backup().await, 7).unwrap_err().code, ErrorCode::BackupDamaged);
 }
 
 #[tokio::test]
