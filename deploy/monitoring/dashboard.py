@@ -34,6 +34,7 @@ PANELS = [
     ("Posts to webhooks a second", "ops", [(f"sum by (outcome) (rate(wardein_webhook_posts_total[{RATE}]))", "{{outcome}}")]),
     ("The machine's clock less the authority's time", "s", [("wardein_clock_ahead_seconds", "{{instance}}")]),
     ("Deeds that wait for a second person", "short", [("max(wardein_open_proposals)", "proposals")]),
+    ("Devices, by state", "short", [("max by (state) (wardein_devices)", "{{state}}")]),
     ("Keys made ahead", "short", [("sum by (kind) (wardein_keys_ready)", "{{kind}}")]),
     ("Failed changes and lost lines of the log", "short", [
         (f"sum(increase(wardein_store_commits_failed_total[{RATE}]))", "changes"),

@@ -146,6 +146,8 @@ async fn what_two_people_decide() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert!(counted);
+    let metrics = place.served.http_get("/metrics").await;
+    assert!(metrics.contains("wardein_devices{state=\"retired\"} 1"), "{metrics}");
     done(place.first(&["approval", "approve", &id, "--yes"]));
     assert_eq!(done(place.second(&loosen))["guarded"], serde_json::json!([]));
     let log = place.first(&["audit", "list"]);

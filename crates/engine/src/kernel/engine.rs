@@ -19,7 +19,7 @@ use crate::trust::status_list::StatusLists;
 use std::sync::Arc;
 use std::time::Duration;
 use wardein_ddkg::{AuthorityTime, Policy};
-use wardein_domain::{ErrorCode, TrustDomain, UnixSeconds};
+use wardein_domain::{DeviceState, ErrorCode, TrustDomain, UnixSeconds};
 use wardein_pki::RevocationUrl;
 use wardein_port::{
     Clock, CommitError, Custody, EntropySource, Projection, RootKey, Signers, Store, SystemSource, Table,
@@ -166,6 +166,11 @@ impl Engine {
             audit_entries: self.store.head().await?.last_audit,
             root_key: self.root.ring().standing(),
         })
+    }
+
+    /// How many devices of all tenants are in each state.
+    pub fn devices_by_state(&self) -> [(DeviceState, u64); DeviceState::ALL.len()] {
+        self.memory.devices_by_state()
     }
 
     /// Whether changes are accepted now; if not, why, and what to do.

@@ -4,6 +4,7 @@ use crate::kernel::Error;
 use crate::rows::{DeviceRow, PlaceRow, VersionRow};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use wardein_ddkg::{DeviceName, Recipe};
 use wardein_domain::{
@@ -81,6 +82,8 @@ pub(super) struct Devices {
     hasher: RandomState,
     /// Each behind a count of its own: a copy would touch the counts of what the fleet shares, over which all threads would contend.
     shards: Vec<RwLock<HashMap<DeviceName, Arc<KnownDevice>>>>,
+    /// How many are in each state, in the order of [`DeviceState::ALL`].
+    counts: [AtomicU64; DeviceState::ALL.len()],
     recipes: Mutex<Shared<Vec<AttributeName>, Recipe>>,
     places: Mutex<Shared<Vec<PlaceRow>, Vec<PlaceRow>>>,
     versions: Mutex<Shared<VersionTexts, Vec<Version>>>,
@@ -98,7 +101,7 @@ impl Devices {
         let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
         let (recipes, places) = (Mutex::new(Shared::new()), Mutex::new(Shared::new()));
         let versions = Mutex::new(Shared::new());
-        Self { hasher: RandomState::new(), shards, recipes, places, versions }
+        Self { hasher: RandomState::new(), shards, counts: Default::default(), recipes, places, versions }
     }
 
     pub(super) fn get(&self, name: &DeviceName) -> Option<Arc<KnownDevice>> {
@@ -115,6 +118,19 @@ impl Devices {
         let shard = self.shards.get(shard)?.read().unwrap_or_else(PoisonError::into_inner);
         let own = shard.iter().filter(|(name, _)| name.tenant == *tenant);
         Some(own.map(|(name, known)| (name.device.clone(), known.clone())).collect())
+    }
+
+    /// How many devices are in each state.
+    pub(super) fn by_state(&self) -> [(DeviceState, u64); DeviceState::ALL.len()] {
+        DeviceState::ALL.map(|state| (state, self.counts[state as usize].load(Ordering::Relaxed)))
+    }
+
+    /// Counts a device in its state, and no longer in the one before.
+    fn count(&self, before: Option<DeviceState>, now: DeviceState) {
+        self.counts[now as usize].fetch_add(1, Ordering::Relaxed);
+        if let Some(before) = before {
+            self.counts[before as usize].fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     #[cfg(test)]
@@ -140,7 +156,8 @@ impl Devices {
         };
         let shards =
             self.shards.iter().map(|shard| shard.read().unwrap().iter().map(line).collect::<Vec<_>>());
-        shards.flatten().collect()
+        let counts = format!("devices by state {:?}", self.by_state());
+        shards.flatten().chain([counts]).collect()
     }
 
     /// Applies a device's row, unless a later version is known; the places that it took before and now, if it was applied.
@@ -173,10 +190,12 @@ impl Devices {
                 }
                 let known = KnownDevice { signs: present.signs, ..known };
                 let before = std::mem::replace(present, Arc::new(known));
+                self.count(Some(before.state), row.state);
                 Ok(Some((before.places.clone(), places)))
             }
             None => {
                 shard.insert(name.clone(), Arc::new(known));
+                self.count(None, row.state);
                 Ok(Some((Arc::default(), places)))
             }
         }
@@ -268,5 +287,16 @@ mod tests {
         assert!(lock(&devices.recipes).known.len() <= FEW);
         assert!(lock(&devices.places).known.len() <= FEW);
         assert_eq!(devices.get(&name).unwrap().recipe.names().len(), 1);
+        let counted = devices.by_state().map(|(_, count)| count);
+        assert_eq!(counted, [1, 0, 0, 0, 0, 0, 0]);
+        // Another state, and once: a row that comes again changes nothing.
+        for _ in 0..2 {
+            for state in DeviceState::ALL {
+                let version = 20_000 + state as u64;
+                devices.put(&name, version, &DeviceRow { state, ..row(1) }).unwrap();
+            }
+        }
+        assert_eq!(devices.by_state()[DeviceState::Transferred as usize], (DeviceState::Transferred, 1));
+        assert_eq!(devices.by_state().iter().map(|(_, count)| count).sum::<u64>(), 1);
     }
 }

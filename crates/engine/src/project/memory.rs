@@ -451,6 +451,11 @@ impl Memory {
         self.devices.of_tenant(tenant, part)
     }
 
+    /// How many devices are in each state.
+    pub(crate) fn devices_by_state(&self) -> [(DeviceState, u64); DeviceState::ALL.len()] {
+        self.devices.by_state()
+    }
+
     /// For how long a verdict on a device of that profile may be kept, in seconds, and the trust policy that holds for it, if any.
     pub(crate) fn trust(
         &self,

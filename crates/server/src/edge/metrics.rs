@@ -7,7 +7,7 @@ use prometheus::{
 };
 use std::sync::OnceLock;
 use std::time::Duration;
-use wardein_domain::{Agreement, KeyKind, Method};
+use wardein_domain::{Agreement, DeviceState, KeyKind, Method};
 use wardein_engine::{ClockStatus, CrlStatus};
 
 /// All that is counted.
@@ -32,6 +32,7 @@ pub struct Metrics {
     watch_lag: Histogram,
     keys_ready: IntGaugeVec,
     open_proposals: IntGauge,
+    devices: IntGaugeVec,
     clock_ahead: Gauge,
     clock_agrees: IntGauge,
     certificate_ends: IntGaugeVec,
@@ -90,6 +91,10 @@ impl Metrics {
                 Opts::new("wardein_keys_ready", "Keys that are made ahead for devices that cannot make one"),
                 &["kind"],
             )?,
+            devices: IntGaugeVec::new(
+                Opts::new("wardein_devices", "Devices of all tenants on record"),
+                &["state"],
+            )?,
             open_proposals: IntGauge::new(
                 "wardein_open_proposals",
                 "Proposals that wait for a second person, or for who made them",
@@ -127,6 +132,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.watch_lag.clone()))?;
         metrics.registry.register(Box::new(metrics.keys_ready.clone()))?;
         metrics.registry.register(Box::new(metrics.open_proposals.clone()))?;
+        metrics.registry.register(Box::new(metrics.devices.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_ahead.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_agrees.clone()))?;
         metrics.registry.register(Box::new(metrics.certificate_ends.clone()))?;
@@ -152,6 +158,14 @@ impl Metrics {
     /// How many proposals wait.
     pub(crate) fn proposals(&self, open: u64) {
         self.open_proposals.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// How many devices are in each state.
+    pub(crate) fn devices(&self, by_state: impl IntoIterator<Item = (DeviceState, u64)>) {
+        for (state, count) in by_state {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.devices.with_label_values(&[state.as_str()]).set(count);
+        }
     }
 
     /// How the clocks compare.

@@ -34,7 +34,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use upkeep::{
-    account, count_proposals, hear_of_devices, keep_cas, keep_updates, keep_verdict_keys, publish_crls,
+    account, count, hear_of_devices, keep_cas, keep_updates, keep_verdict_keys, publish_crls,
     publish_status_lists, renew, sweep_by_itself, watch_clock, work_off_deeds,
 };
 use wardein_engine::{Engine, Error};
@@ -178,7 +178,7 @@ impl Server {
         let following = services.health.follow(&engine);
         let accounting = account(&shared);
         let watching = watch_clock(&shared);
-        let counting = count_proposals(&shared);
+        let counting = count(&shared);
         let publishing = publish_crls(&shared);
         let publishing_status = publish_status_lists(&shared);
         let hearing = hear_of_devices(&engine);
