@@ -16,6 +16,7 @@ mod recover;
 mod restore;
 mod root_ca;
 mod serve;
+mod supervisor;
 mod system;
 mod tokens;
 mod verify_backup;

@@ -2,7 +2,7 @@
 
 use crate::custody::Custodian;
 use crate::home::{Home, failed, store_name};
-use crate::{logging, memory, system, tokens};
+use crate::{logging, memory, supervisor, system, tokens};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use wardein_cli::config::{Config, Network};
@@ -35,11 +35,14 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         revocation_url: revocation_url(&home.config)?,
         signers,
         ..Ports::new(
-            home.take_store(|why| match why {
-                OpenError::Locked(_) => tracing::warn!(
-                    "another process serves from this directory, or has the database to itself; this one waits until it has ended"
-                ),
-                other => tracing::error!("{other}; this one waits until then"),
+            home.take_store(|why| {
+                supervisor::tell("STATUS=waiting for the store; the log says why");
+                match why {
+                    OpenError::Locked(_) => tracing::warn!(
+                        "another process serves from this directory, or has the database to itself; this one waits until it has ended"
+                    ),
+                    other => tracing::error!("{other}; this one waits until then"),
+                }
             })?,
             SystemClock,
         )
@@ -60,7 +63,13 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let version = env!("CARGO_PKG_VERSION");
     wardein_cli::block_on(async { engine.record_system(Event::Started).await.map_err(failed) })?;
     tracing::info!(version, %grpc, %http, est, "serving");
-    server.run(system::stop_signal()).map_err(failed)?;
+    // It is polled when all that serves has begun.
+    let until_stopped = async {
+        supervisor::tell("READY=1\nSTATUS=serving");
+        system::stop_signal().await;
+        supervisor::tell("STOPPING=1\nSTATUS=finishing calls");
+    };
+    server.run(until_stopped).map_err(failed)?;
     wardein_cli::block_on(async { engine.record_system(Event::Stopped).await.map_err(failed) })?;
     tracing::info!("stopped");
     Ok(())
@@ -88,6 +97,7 @@ const FAULTS_APART: Duration = Duration::from_secs(10);
 fn migrating(so_far: Migrating) {
     let Migrating { table, rows } = so_far;
     tracing::info!(?table, rows, "migrating the store to the format of this release");
+    supervisor::tell(&format!("STATUS=migrating the store, {rows} rows so far"));
 }
 
 /// Where certificates say that verifiers find what is revoked.

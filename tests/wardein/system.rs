@@ -1,8 +1,10 @@
 //! What the service asks of the system, and what it makes of signals.
 
 use crate::common::{Served, read, wardein};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use wardein_client::v1;
 
 /// The binary, as a shell starts it after `limit`.
@@ -38,6 +40,27 @@ async fn it_raises_its_open_files_keeps_to_small_pages_and_outlives_signals() {
         assert!(state.starts_with(['S', 'R', 'D']), "{signal}: {state}");
     }
     admin.admin().get_status(v1::GetStatusRequest {}).await.unwrap();
+}
+
+#[tokio::test]
+async fn its_supervisor_hears_when_it_is_ready_and_when_it_stops() {
+    let mut served = Served::found().await;
+    served.kill();
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("notify");
+    let supervisor = UnixDatagram::bind(&socket).unwrap();
+    supervisor.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let hears = || {
+        let mut said = [0; 256];
+        let length = supervisor.recv(&mut said).unwrap();
+        String::from_utf8_lossy(&said[..length]).into_owned()
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wardein"));
+    command.env("NOTIFY_SOCKET", &socket);
+    served.start_by(command, Stdio::null()).await;
+    assert_eq!(hears(), "READY=1\nSTATUS=serving");
+    served.terminate();
+    assert_eq!(hears(), "STOPPING=1\nSTATUS=finishing calls");
 }
 
 #[tokio::test]
