@@ -66,7 +66,8 @@ async fn a_device_is_certified_for_what_its_profile_says_and_openssl_takes_it() 
     assert!(certified.status.success(), "{}", words(&certified));
 
     // It is renewed when its profile says: 40 percent, 8 less or more, of the seven days for which it is valid without revocation.
-    let status = Command::new(wardein_device()).args(["--dir", &device, "status", "--json"]).output().unwrap();
+    let status =
+        Command::new(wardein_device()).args(["--dir", &device, "status", "--json"]).output().unwrap();
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
     let at = |field: &str| status["certificate"][field].as_u64().unwrap();
     let (start, end) = (at("renewal_start"), at("renewal_end"));

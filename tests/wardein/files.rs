@@ -258,7 +258,11 @@ fn files_are_sealed_for_the_readers_of_the_tenants_list() {
     assert!(!hospital.open_file("a.age", "opened-by-platform").status.success());
     let stranger = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
     let other = seal("other.age", &["--reader", stranger]);
-    assert!(other.status.code() == Some(2) && words(&other).contains("tenant's readers"), "{}", words(&other));
+    assert!(
+        other.status.code() == Some(2) && words(&other).contains("tenant's readers"),
+        "{}",
+        words(&other)
+    );
 
     // A list with one byte changed is not one, and nothing is sealed by it.
     let held = Path::new(&hospital.file("devices")).join("pump-1").join("file.readers");
@@ -274,6 +278,10 @@ fn files_are_sealed_for_the_readers_of_the_tenants_list() {
     reader(&["remove", "ward", "--reason", "left", "--yes"]);
     hospital.does(1, &["file", "readers"]);
     let refused = seal("b.age", &[]);
-    assert!(!refused.status.success() && words(&refused).contains("wardein reader add"), "{}", words(&refused));
+    assert!(
+        !refused.status.success() && words(&refused).contains("wardein reader add"),
+        "{}",
+        words(&refused)
+    );
     assert!(!fs::exists(hospital.file("b.age")).unwrap());
 }

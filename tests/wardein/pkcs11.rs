@@ -82,8 +82,7 @@ impl Place {
 async fn cas_in_a_token_certify_and_sign_lists_and_answers() {
     let Some(hsm) = SoftHsm::start() else { return };
     // RSA at its longest, as companies have it in their HSMs.
-    let mut place =
-        founded(&hsm, &["--root-algorithm", "rsa-4096", "--issuing-algorithm", "rsa-4096"]).await;
+    let mut place = founded(&hsm, &["--root-algorithm", "rsa-4096", "--issuing-algorithm", "rsa-4096"]).await;
     assert_eq!(keys(&hsm), 6, "both halves of three keys");
     let bundle = fs::read_to_string(place.served.home().join("trust.pem")).unwrap();
     let cas = pem::decode_certificates(&bundle).unwrap();

@@ -91,9 +91,7 @@ fn verify(path: &Path, files: &[PathBuf], roots: Option<&Path>, as_json: bool) -
 }
 
 fn shown(list: &ReaderList) -> serde_json::Value {
-    let reader = |reader: &ListedReader| {
-        json!({ "name": reader.name.as_str(), "key": reader.key.to_string(), "not_before": reader.from, "until": reader.until })
-    };
+    let reader = |reader: &ListedReader| json!({ "name": reader.name.as_str(), "key": reader.key.to_string(), "not_before": reader.from, "until": reader.until });
     json!({
         "number": list.number,
         "seal_for": list.seal_for.as_str(),

@@ -85,7 +85,14 @@ impl Authority for Remote {
             return Err(malformed(Problem::Length { length, min, max }.of("body")));
         }
         let ack = tag("ack", &answer.ack)?;
-        let v1::ProveResponse { server_time_seconds: server_time, body, rekey_due, transfer_due, renewal, .. } = answer;
+        let v1::ProveResponse {
+            server_time_seconds: server_time,
+            body,
+            rekey_due,
+            transfer_due,
+            renewal,
+            ..
+        } = answer;
         let acked = AckedReply { server_time, ack, body };
         Ok(Reply { acked, rekey_due, transfer_due, renewal: renewal.and_then(window) })
     }

@@ -55,7 +55,10 @@ pub(crate) enum StationLine {
     Confirmed {},
     TpmChallenge(ChallengeLine),
     KeyEnrolled(EnrolledLine),
-    Refused { code: String, message: String },
+    Refused {
+        code: String,
+        message: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]

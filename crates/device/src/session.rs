@@ -227,8 +227,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         let acknowledged = self.request(&Asking::Action("certificate", &csr)).await?;
         let chain = certificate::split(&acknowledged.body)?;
         let told = (acknowledged.server_time, self.renewal_told);
-        let certificate =
-            certificate::check(&chain, &(*key.verifying_key()).into(), &self.config, told)?;
+        let certificate = certificate::check(&chain, &(*key.verifying_key()).into(), &self.config, told)?;
         self.directory.save_certificate(&certificate, &certificate::to_pem(&chain)?)?;
         Ok(certificate)
     }

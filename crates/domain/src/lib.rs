@@ -70,8 +70,8 @@ pub use grant::{Right, UserNameTemplate};
 pub use key_kind::{KeyKind, KeyKinds};
 pub use name::{
     Action, AttributeName, Audience, CommonName, DeviceId, LineName, ModelName, NameError, OperatorName,
-    ProfileName, Purpose, Reason, ReaderName, ReleaseText, RepositoryName, ServiceScope, SubjectSerial, TenantId,
-    TrustDomain, WebhookName, WorkOrder, is_plain,
+    ProfileName, Purpose, ReaderName, Reason, ReleaseText, RepositoryName, ServiceScope, SubjectSerial,
+    TenantId, TrustDomain, WebhookName, WorkOrder, is_plain,
 };
 pub use operator::{Principal, Role};
 pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};

@@ -122,11 +122,7 @@ impl ReaderList {
     }
 
     /// Refuses one that a device of that tenant and profile may not go over to from the one that it holds, if it holds one.
-    pub fn judge(
-        &self,
-        tenant: &TenantId,
-        held: Option<&Self>,
-    ) -> Result<(), FileError> {
+    pub fn judge(&self, tenant: &TenantId, held: Option<&Self>) -> Result<(), FileError> {
         if self.tenant != *tenant {
             return Err(FileError::ReadersOfAnother);
         }
@@ -144,9 +140,8 @@ impl ReaderList {
 
     fn text(&self) -> String {
         let Self { tenant, profile, number, seal_for, readers } = self;
-        let mut text = format!(
-            "{FORM}\ntenant: {tenant}\nprofile: {profile}\nnumber: {number}\nseal-for: {seal_for}\n"
-        );
+        let mut text =
+            format!("{FORM}\ntenant: {tenant}\nprofile: {profile}\nnumber: {number}\nseal-for: {seal_for}\n");
         for ListedReader { name, key, from, until } in readers {
             let until = until.map_or_else(|| "-".to_owned(), |until| until.to_string());
             text += &format!("reader: {name} {key} {from} {until}\n");

@@ -75,9 +75,8 @@ fn keys_of_each_algorithm_are_made_and_found_again_and_sign() {
     in_a_process("keys_of_each_algorithm_are_made_and_found_again_and_sign", |place| {
         let (token, faults) = place.open();
         let message = [0x5a; 100_000];
-        let made: Vec<_> = KeyAlgorithm::ALL
-            .map(|algorithm| (algorithm, token.make(algorithm).unwrap()))
-            .into();
+        let made: Vec<_> =
+            KeyAlgorithm::ALL.map(|algorithm| (algorithm, token.make(algorithm).unwrap())).into();
         for (algorithm, key) in &made {
             assert_eq!(key.algorithm(), algorithm.signature());
             assert!(key.is_external());

@@ -9,8 +9,9 @@ impl Files {
     /// The readers of the device's files, as the authority vouched for them last; `None` where it was never asked.
     pub fn readers(&self, config: &Config) -> Result<Option<ReaderList>, Error> {
         let Some(bytes) = self.read(READERS, ReaderList::MAX_LEN)? else { return Ok(None) };
-        let list = ReaderList::open(bytes.expose(), &config.identity_key)
-            .map_err(|error| self.damaged(READERS, error, "remove it and run: wardein-device file readers"))?;
+        let list = ReaderList::open(bytes.expose(), &config.identity_key).map_err(|error| {
+            self.damaged(READERS, error, "remove it and run: wardein-device file readers")
+        })?;
         // That of a tenant that the device has left says nothing.
         Ok(Some(list).filter(|list| list.tenant == config.device.tenant))
     }

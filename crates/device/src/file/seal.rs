@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use wardein_crypto::{Entropy, P256SigningKey, Secret};
 use wardein_ddkg::device::Clock;
 use wardein_files::{
-    self as files, FileError, Opening, Reader, ReaderList, SealFor, SealedFile, SignedStatement, Statement, Target,
-    signed_path,
+    self as files, FileError, Opening, Reader, ReaderList, SealFor, SealedFile, SignedStatement, Statement,
+    Target, signed_path,
 };
 
 /// A file to be sealed.
@@ -239,7 +239,10 @@ mod tests {
         assert_eq!(readers_of(Some(&alone), &[], 150).unwrap(), [hospital.clone()]);
         assert_eq!(readers_of(Some(&authority), &[], 150).unwrap(), []);
         for list in [&alone, &authority] {
-            assert_eq!(readers_of(Some(list), std::slice::from_ref(&hospital), 150).unwrap(), [hospital.clone()]);
+            assert_eq!(
+                readers_of(Some(list), std::slice::from_ref(&hospital), 150).unwrap(),
+                [hospital.clone()]
+            );
             for (named, at) in [(&maker, 150), (&hospital, 99), (&hospital, 200)] {
                 let refused = readers_of(Some(list), std::slice::from_ref(named), at);
                 assert!(matches!(refused, Err(Error::Config { field: "--reader", .. })), "{named:?} at {at}");

@@ -5,7 +5,8 @@ use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, ReaderColumn, ReadersRow};
 use wardein_domain::{
-    AuditEntry, ErrorCode, Event, FieldName, Outcome, ProfileName, ReaderName, Reason, Target, TenantId, UnixSeconds,
+    AuditEntry, ErrorCode, Event, FieldName, Outcome, ProfileName, ReaderName, Reason, Target, TenantId,
+    UnixSeconds,
 };
 use wardein_files::{ListedReader, Reader, ReaderList, SealFor};
 use wardein_port::{Change, Table};
@@ -105,8 +106,9 @@ impl Engine {
             };
             let removed = row.readers.remove(at);
             let entry = self.readers_entry(caller, Event::ReaderRemoved, of);
-            let entry =
-                entry.with(FieldName::Reader, removed.name.as_str()).with(FieldName::ReaderKey, removed.key.to_string());
+            let entry = entry
+                .with(FieldName::Reader, removed.name.as_str())
+                .with(FieldName::ReaderKey, removed.key.to_string());
             self.decide_readers(of, version, row, entry.with(FieldName::Reason, &reason))
         })
         .await

@@ -9,8 +9,8 @@ use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
     Assurance, AttributeName, Bank, CaState, CertificateProfile, DeviceId, DeviceState, FirmwareVersion,
     GuardedDeed, KeyKeeper, KeyKind, KeyKinds, LineName, ModelName, NameTemplate, OperatorName, PcrStanding,
-    ProfileName, Purpose, ReaderName, Reason, ReleaseText, RepositoryName, RevocationReason, Role, Seconds, Serial,
-    ServiceScope, SourceAddress, TenantId, TransferState, TrustDomain, TrustLimit, Udi, UnixMillis,
+    ProfileName, Purpose, ReaderName, Reason, ReleaseText, RepositoryName, RevocationReason, Role, Seconds,
+    Serial, ServiceScope, SourceAddress, TenantId, TransferState, TrustDomain, TrustLimit, Udi, UnixMillis,
     UnixSeconds, UserNameTemplate, WebhookUrl, WorkOrder,
 };
 use wardein_files::Reader;

@@ -75,8 +75,8 @@ pub(crate) use operator::{IssuerRow, OperatorRow};
 pub(crate) use pcr_policy::{PcrPolicyRow, SelectionRow};
 pub(crate) use pins::{PinColumn, PinsRow};
 pub(crate) use prepared::PreparedRow;
-pub(crate) use readers::{ReaderColumn, ReadersRow};
 pub(crate) use profile::ProfileRow;
+pub(crate) use readers::{ReaderColumn, ReadersRow};
 pub(crate) use revocation::{
     REVOKED_CERTIFICATES, Revocation, RevokedRow, RuleRow, RuleScope, parse_revocation_key, revoked_key,
     rule_key,

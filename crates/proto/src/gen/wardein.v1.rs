@@ -12430,7 +12430,7 @@ pub mod reader_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The readers of a profile. Callers: role `admin`, `tenant-admin`, `site` and `auditor`.
+        /// The readers of a profile. Callers: role `admin`, `tenant-admin` and `auditor`.
         pub async fn list_readers(
             &mut self,
             request: impl tonic::IntoRequest<super::ListReadersRequest>,
@@ -12548,7 +12548,7 @@ pub mod reader_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with ReaderServiceServer.
     #[async_trait]
     pub trait ReaderService: std::marker::Send + std::marker::Sync + 'static {
-        /// The readers of a profile. Callers: role `admin`, `tenant-admin`, `site` and `auditor`.
+        /// The readers of a profile. Callers: role `admin`, `tenant-admin` and `auditor`.
         async fn list_readers(
             &self,
             request: tonic::Request<super::ListReadersRequest>,

@@ -85,9 +85,8 @@ fn place(caller: &Caller, tenant: &str, profile: &str) -> Result<(TenantId, Prof
 
 fn given(asked: Option<&v1::Reader>) -> Result<ReaderOrder, Error> {
     let asked = asked.ok_or_else(|| wrong("reader", "is missing"))?;
-    let second = |field, at: &Option<_>| {
-        Ok::<_, Error>(second_optional(field, at.as_ref())?.map(UnixSeconds::new))
-    };
+    let second =
+        |field, at: &Option<_>| Ok::<_, Error>(second_optional(field, at.as_ref())?.map(UnixSeconds::new));
     Ok(ReaderOrder {
         name: parse("reader.name", &asked.name)?,
         key: parse("reader.key", &asked.key)?,

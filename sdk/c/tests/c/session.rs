@@ -87,8 +87,8 @@ fn what_is_wrong_with_a_directory_is_told_apart() {
 #[test]
 fn a_server_is_the_platform_by_the_pins_that_the_authority_signed() {
     let directory = directory(1, None);
-    let [identity, forger] = [(); 2]
-        .map(|()| P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap());
+    let [identity, forger] =
+        [(); 2].map(|()| P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap());
     let file = directory.path().join("device.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     let key = format!("04{}", "ab".repeat(64));

@@ -46,7 +46,12 @@ async fn add_reader() {
     let key = |key: &str| add(v1::Reader { key: key.into(), ..good() });
     let rows = [
         ("nothing", admin, v1::AddReaderRequest::default(), malformed("tenant")),
-        ("no profile", admin, v1::AddReaderRequest { profile: String::new(), ..add(good()) }, malformed("profile")),
+        (
+            "no profile",
+            admin,
+            v1::AddReaderRequest { profile: String::new(), ..add(good()) },
+            malformed("profile"),
+        ),
         ("no reader", admin, v1::AddReaderRequest { reader: None, ..add(good()) }, malformed("reader")),
         ("no name", admin, add(v1::Reader { name: String::new(), ..good() }), malformed("reader.name")),
         ("a bad name", admin, add(v1::Reader { name: "A b".into(), ..good() }), malformed("reader.name")),
@@ -54,9 +59,19 @@ async fn add_reader() {
         ("a private key", admin, key("AGE-SECRET-KEY-1"), malformed("reader.key")),
         ("a key with a letter changed", admin, key(&KEY.replace("ql3", "ql4")), malformed("reader.key")),
         ("a key in capitals", admin, key(&KEY.to_uppercase()), malformed("reader.key")),
-        ("before 1970", admin, add(v1::Reader { not_before: at(-1), ..good() }), malformed("reader.not_before")),
+        (
+            "before 1970",
+            admin,
+            add(v1::Reader { not_before: at(-1), ..good() }),
+            malformed("reader.not_before"),
+        ),
         ("an end before its begin", admin, add(v1::Reader { until: at(1), ..good() }), malformed("until")),
-        ("no reason", admin, v1::AddReaderRequest { reason: String::new(), ..add(good()) }, malformed("reason")),
+        (
+            "no reason",
+            admin,
+            v1::AddReaderRequest { reason: String::new(), ..add(good()) },
+            malformed("reason"),
+        ),
         (
             "a profile that is not there",
             admin,
@@ -82,8 +97,18 @@ async fn remove_reader() {
     let unknown = (Code::NotFound, "reader-unknown", "no reader");
     let rows = [
         ("nothing", admin, v1::RemoveReaderRequest::default(), malformed("tenant")),
-        ("no name", admin, v1::RemoveReaderRequest { name: String::new(), ..good.clone() }, malformed("name")),
-        ("no reason", admin, v1::RemoveReaderRequest { reason: String::new(), ..good.clone() }, malformed("reason")),
+        (
+            "no name",
+            admin,
+            v1::RemoveReaderRequest { name: String::new(), ..good.clone() },
+            malformed("name"),
+        ),
+        (
+            "no reason",
+            admin,
+            v1::RemoveReaderRequest { reason: String::new(), ..good.clone() },
+            malformed("reason"),
+        ),
         ("a reader that is not there", admin, good.clone(), unknown),
         ("a site", &world.site, good.clone(), denied("RemoveReader")),
         ("an auditor", &world.auditor, good, denied("RemoveReader")),
@@ -104,9 +129,24 @@ async fn put_sealing() {
     let missing = (Code::FailedPrecondition, "readers-missing", "no reader");
     let rows = [
         ("nothing", admin, v1::PutSealingRequest::default(), malformed("tenant")),
-        ("an unsaid word", admin, v1::PutSealingRequest { seal_for: 0, ..good.clone() }, malformed("seal_for")),
-        ("an unheard one", admin, v1::PutSealingRequest { seal_for: 9, ..good.clone() }, malformed("seal_for")),
-        ("no reason", admin, v1::PutSealingRequest { reason: String::new(), ..good.clone() }, malformed("reason")),
+        (
+            "an unsaid word",
+            admin,
+            v1::PutSealingRequest { seal_for: 0, ..good.clone() },
+            malformed("seal_for"),
+        ),
+        (
+            "an unheard one",
+            admin,
+            v1::PutSealingRequest { seal_for: 9, ..good.clone() },
+            malformed("seal_for"),
+        ),
+        (
+            "no reason",
+            admin,
+            v1::PutSealingRequest { reason: String::new(), ..good.clone() },
+            malformed("reason"),
+        ),
         ("no reader to seal for", admin, good.clone(), missing),
         ("a site", &world.site, good.clone(), denied("PutSealing")),
         ("an auditor", &world.auditor, good, denied("PutSealing")),
