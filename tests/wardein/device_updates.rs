@@ -144,7 +144,23 @@ async fn a_device_installs_what_was_released_and_nothing_that_was_recalled() {
     done(&["download"]);
     done(&["install"]);
     assert_eq!(fs::read(at("slot")).unwrap(), b"the second");
-    assert_eq!(done(&["confirm"])["running"]["floor"], 2);
+    let counted = |version: &str| -> Value {
+        let shown = wardein(&[&["update", "show", version, "--json"], &of[..]].concat());
+        serde_json::from_slice::<Value>(&shown.stdout).unwrap()["receipts"].clone()
+    };
+    let none = serde_json::json!({ "running": 0, "differing": 0, "rolled_back": 0 });
+    assert_eq!(counted("2"), none);
+    let confirmed = done(&["confirm"]);
+    assert_eq!((&confirmed["running"]["floor"], &confirmed["receipt"]), (&2.into(), &"acknowledged".into()));
+    assert_eq!(counted("2")["running"], 1);
+    // It is not fetched again, and a site sees what is released for it.
+    refused(&["download"], "update-not-offered", "no such release");
+    let listed = by_site(&["list", "--repository", "acme", "--line", "infusion"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(
+        (&listed["releases"][0]["version"], &listed["releases"][0]["added_by"]),
+        (&2.into(), &"".into())
+    );
 
     // A release that is recalled before the device has it is not there any more.
     release("3", b"the third");

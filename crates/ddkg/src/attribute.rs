@@ -109,6 +109,14 @@ impl AttributeDigests {
         self.0.get(name)
     }
 
+    /// The same with another value of an attribute that is there; one that is not stays away.
+    pub fn with(mut self, name: &AttributeName, value: &[u8]) -> Self {
+        if let Some(digest) = self.0.get_mut(name) {
+            *digest = attribute_digest(name, value);
+        }
+        self
+    }
+
     /// A recipe of all the names.
     pub fn names(&self) -> Recipe {
         Recipe(self.0.keys().cloned().collect())

@@ -3,7 +3,9 @@
 use crate::backoff;
 use crate::certificate::Certificate;
 use crate::config::Config;
+use crate::directory::Files;
 use crate::error::Error;
+use crate::update::tell_kept;
 use std::time::Duration;
 use wardein_domain::DeviceAction;
 use wardein_pki::PinBundle;
@@ -46,6 +48,8 @@ pub trait Prover {
     async fn take_readers(&mut self) -> Result<(), Error>;
     /// Asks for an offer of an update, with that body (DDKG-1 §8.3); the reply body.
     async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error>;
+    /// Tells what came of an installation, with that body (DDKG-1 §8.6).
+    async fn update_receipt(&mut self, body: &[u8]) -> Result<(), Error>;
     /// Agrees on new keys and goes over to them.
     async fn rekey(&mut self) -> Result<(), Error>;
     /// Whether keys are to be agreed again.
@@ -69,6 +73,8 @@ pub trait Prover {
 /// Runs a session on a schedule: renews the certificate, rekeys, sends keep-alives.
 pub struct Agent<P> {
     session: P,
+    /// Where the device keeps what it has to tell of its updates.
+    files: Option<Files>,
     renew: When,
     failures: u32,
 }
@@ -87,7 +93,12 @@ impl<P: Prover> Agent<P> {
                 When::At(backoff::within(stored.renewal, random))
             }
         };
-        Ok(Self { session, renew, failures: 0 })
+        Ok(Self { session, files: None, renew, failures: 0 })
+    }
+
+    /// The same; it tells the authority what the state directory `files` keeps for it, too.
+    pub fn telling(self, files: Files) -> Self {
+        Self { files: Some(files), ..self }
     }
 
     /// Works until `stop`. Dropping what is under way is safe: whatever had to be saved was saved before it was sent.
@@ -130,6 +141,7 @@ impl<P: Prover> Agent<P> {
             }
             done => done?,
         };
+        self.tell().await;
         match self.session.transfer_if_due().await {
             Ok(false) => {}
             Ok(true) => {
@@ -152,6 +164,15 @@ impl<P: Prover> Agent<P> {
                 tracing::warn!(%error, "no new keys; the next round tries again");
                 Ok(done)
             }
+        }
+    }
+
+    /// Sends the receipts of updates that are kept. The device is in service without that.
+    async fn tell(&mut self) {
+        let Some(files) = &self.files else { return };
+        let config = self.session.config().clone();
+        if let Err(error) = tell_kept(files, &config, &mut self.session).await {
+            tracing::warn!(%error, "receipts of updates are kept; the next round tries again");
         }
     }
 

@@ -245,7 +245,7 @@ async fn keep(path: &Path, once: bool) -> Result<(), Error> {
     let fault = |_| Error::Fault("listening for signals");
     let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
-    let mut agent = Agent::new(prover(path).await?)?;
+    let mut agent = Agent::new(prover(path).await?)?.telling(Files::open(path)?);
     if once {
         let round = agent.round().await?;
         tracing::info!(?round, "done");

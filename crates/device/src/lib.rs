@@ -66,7 +66,8 @@ pub use signing::{TpmSigner, enroll_tpm, open_tpm};
 pub use status::{Status, utc};
 pub use transport::{Link, Transport};
 pub use update::{
-    Installed, Listed, Offered, Phase, Pick, Place, Running, Standing, UpdateError, UpdateSettings, Updater,
+    Installed, Listed, Offered, Phase, Pick, Place, Running, Standing, Told, UpdateError, UpdateSettings,
+    Updater,
 };
 #[cfg(feature = "grpc")]
 pub use wire::{ConnectedStation, Vouched, confirm, enrolled};

@@ -122,6 +122,13 @@ impl Prover for Either {
         }
     }
 
+    async fn update_receipt(&mut self, body: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Derives(session) => session.update_receipt(body).await,
+            Self::Signs(session) => session.update_receipt(body).await,
+        }
+    }
+
     async fn rekey(&mut self) -> Result<(), Error> {
         match self {
             Self::Derives(session) => session.rekey().await.map(|_| ()),

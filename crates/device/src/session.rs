@@ -430,6 +430,10 @@ impl<A: Authority, E: Entropy> Prover for Session<A, E> {
         Ok(self.request(&Asking::Action("update-offer", body)).await?.body)
     }
 
+    async fn update_receipt(&mut self, body: &[u8]) -> Result<(), Error> {
+        self.request(&Asking::Action("update-receipt", body)).await.map(|_| ())
+    }
+
     async fn rekey(&mut self) -> Result<(), Error> {
         Self::rekey(self).await.map(|_| ())
     }

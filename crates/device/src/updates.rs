@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use wardein_crypto::hex;
 use wardein_device::{
-    Error, Files, Installed, Listed, Offered, Phase, Pick, Running, Standing, UpdateError, Updater, utc,
+    Error, Files, Installed, Listed, Offered, Phase, Pick, Running, Standing, Told, UpdateError, Updater, utc,
 };
 use wardein_tuf::{MAX_ROOT_LEN, NotOffered, Offer};
 
@@ -26,7 +26,8 @@ pub(crate) async fn update(path: &Path, order: Update) -> Result<(), Error> {
         Update::Check { from: FromArgs { from }, output } => {
             let updater = open(from).await?;
             let (offered, standing) = (updater.check().await?, updater.standing()?);
-            let offer = match updater.needs_offer() {
+            // While something waits for its first start, nothing else is asked for.
+            let offer = match updater.needs_offer() && standing.pending.is_none() {
                 true => Some(ask(path, &updater, Pick::Latest).await?),
                 false => None,
             };
@@ -78,18 +79,27 @@ pub(crate) async fn update(path: &Path, order: Update) -> Result<(), Error> {
             });
         }
         Update::Confirm(output) => {
-            let installed = open(None).await?.confirm()?;
-            print(output.json, &json!({ "running": installed }), || format!("{} runs", label(&installed)));
+            let updater = open(None).await?;
+            let installed = updater.confirm()?;
+            let told = tell(path, &updater).await;
+            print(output.json, &json!({ "running": installed, "receipt": told }), || {
+                format!("{} runs{}", label(&installed), words(told))
+            });
         }
         Update::RolledBack(output) => {
-            let standing = open(None).await?.rolled_back()?;
-            print(output.json, &json!({ "standing": standing }), || text_of(&standing, &[]));
+            let updater = open(None).await?;
+            let standing = updater.rolled_back()?;
+            let told = tell(path, &updater).await;
+            print(output.json, &json!({ "standing": standing, "receipt": told }), || {
+                text_of(&standing, &[]) + words(told)
+            });
         }
         Update::VerifyRunning(output) => {
-            let running = open(None).await?.running()?;
-            let is_approved = running.is_approved();
-            let said = json!({ "running": running, "approved": is_approved });
-            print(output.json, &said, || verdict(&running));
+            let updater = open(None).await?;
+            let running = updater.running()?;
+            let (is_approved, told) = (running.is_approved(), tell(path, &updater).await);
+            let said = json!({ "running": running, "approved": is_approved, "receipt": told });
+            print(output.json, &said, || verdict(&running) + words(told));
             if !is_approved {
                 return Err(Error::OtherSoftware { version: running.version });
             }
@@ -137,6 +147,29 @@ async fn renew_offer(path: &Path, updater: &Updater, pick: Pick) -> Result<(), E
     match ask(path, updater, pick).await? {
         Ok(_) => Ok(()),
         Err(why) => Err(UpdateError::NotOffered { version, why }.into()),
+    }
+}
+
+/// Sends the receipts that are kept. What was done here is done whether or not the authority hears of it now.
+async fn tell(path: &Path, updater: &Updater) -> Told {
+    if !updater.tells() {
+        return Told::Nobody;
+    }
+    let told = match prover(path).await {
+        Ok(mut prover) => updater.tell(&mut prover).await,
+        Err(error) => Err(error),
+    };
+    told.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the authority was not told; the receipt is kept, and sent with the next contact");
+        Told::Kept
+    })
+}
+
+fn words(told: Told) -> &'static str {
+    match told {
+        Told::Acknowledged => "; the authority has acknowledged that",
+        Told::Kept => "; the authority will be told",
+        Told::Nobody => "",
     }
 }
 

@@ -130,7 +130,7 @@ methods! {
     CreateProductLine = "/wardein.v1.UpdateService/CreateProductLine": Roles(&[Admin]),
     ListProductLines = "/wardein.v1.UpdateService/ListProductLines": Roles(&[Admin, Auditor, ReleaseManager]),
     AddRelease = "/wardein.v1.UpdateService/AddRelease": Roles(&[Admin, ReleaseManager]),
-    ListReleases = "/wardein.v1.UpdateService/ListReleases": Roles(&[Admin, Auditor, ReleaseManager]),
+    ListReleases = "/wardein.v1.UpdateService/ListReleases": Roles(&[Admin, TenantAdmin, Auditor, ReleaseManager, Site]),
     SetReleaseState = "/wardein.v1.UpdateService/SetReleaseState": Roles(&[Admin, ReleaseManager]),
     SetReleaseRollout = "/wardein.v1.UpdateService/SetReleaseRollout": Roles(&[Admin, ReleaseManager]),
     GetUpdateDraft = "/wardein.v1.UpdateService/GetUpdateDraft": Roles(&[Admin, Auditor, ReleaseManager]),
@@ -232,15 +232,17 @@ mod tests {
     fn a_site_has_to_do_with_updates_and_visits_of_its_devices_and_nothing_else() {
         for method in of(Site) {
             let path = method.path();
-            let is_of_visits = matches!(
+            let is_its_own = matches!(
                 method,
-                Method::ListVisits
+                // What it is to consent to.
+                Method::ListReleases
+                    | Method::ListVisits
                     | Method::GetVisit
                     | Method::ReleaseVisit
                     | Method::EndVisit
                     | Method::GetServiceCa
             );
-            assert!(is_of_visits || path.starts_with("/wardein.v1.SiteService/"), "{path}");
+            assert!(is_its_own || path.starts_with("/wardein.v1.SiteService/"), "{path}");
         }
     }
 

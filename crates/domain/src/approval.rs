@@ -11,7 +11,7 @@ use core::str::FromStr;
 /// A deed that can need a second person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GuardedDeed {
-    /// An operator with role `admin` or `tenant-admin` is issued or invited.
+    /// An operator with role `admin`, `tenant-admin` or `release-manager` is issued or invited.
     IssueAdministrator,
     /// A device is revoked or retired: it never comes back.
     RevokeDevice,
@@ -29,13 +29,19 @@ pub enum GuardedDeed {
     ReplaceVerdictKey,
     /// A technician is invited to devices.
     InviteTechnician,
+    /// A release of a maker's is released, resumed, or signed as a downgrade.
+    ReleaseUpdate,
+    /// Other keys are to sign the root of a repository of updates.
+    RotateUpdateRoot,
+    /// Endorsement keys are put on a tenant's list, or taken off it.
+    PutEndorsementKeys,
     /// An approval policy comes to need a second person for less, or to let proposals live longer.
     LoosenApprovals,
 }
 
 impl GuardedDeed {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::IssueAdministrator,
         Self::RevokeDevice,
         Self::ShredDevice,
@@ -45,6 +51,9 @@ impl GuardedDeed {
         Self::DistrustCa,
         Self::ReplaceVerdictKey,
         Self::InviteTechnician,
+        Self::ReleaseUpdate,
+        Self::RotateUpdateRoot,
+        Self::PutEndorsementKeys,
         Self::LoosenApprovals,
     ];
 
@@ -60,6 +69,9 @@ impl GuardedDeed {
             Self::DistrustCa => "distrust-ca",
             Self::ReplaceVerdictKey => "replace-verdict-key",
             Self::InviteTechnician => "invite-technician",
+            Self::ReleaseUpdate => "release-update",
+            Self::RotateUpdateRoot => "rotate-update-root",
+            Self::PutEndorsementKeys => "put-endorsement-keys",
             Self::LoosenApprovals => "loosen-approvals",
         }
     }
@@ -78,6 +90,10 @@ impl GuardedDeed {
             Self::ReplaceVerdictKey => Method::ReplaceVerdictKey,
             // Of those who may invite, its administrators: coordinators approve nothing.
             Self::InviteTechnician => Method::PutServicePolicy,
+            // Administrators: a release manager would see what another maker proposes.
+            Self::ReleaseUpdate => Method::CreateProductLine,
+            Self::RotateUpdateRoot => Method::RotateUpdateRoot,
+            Self::PutEndorsementKeys => Method::AddEndorsementKeys,
             Self::LoosenApprovals => Method::PutApprovalPolicy,
         }
     }
@@ -85,7 +101,7 @@ impl GuardedDeed {
     /// Whether it is always a deed of the authority, and never one within a tenant.
     pub const fn is_of_authority(self) -> bool {
         match self {
-            Self::DistrustCa | Self::ReplaceVerdictKey => true,
+            Self::DistrustCa | Self::ReplaceVerdictKey | Self::ReleaseUpdate | Self::RotateUpdateRoot => true,
             Self::IssueAdministrator
             | Self::RevokeDevice
             | Self::ShredDevice
@@ -93,6 +109,7 @@ impl GuardedDeed {
             | Self::PutKeyPolicy
             | Self::PutPcrPolicy
             | Self::InviteTechnician
+            | Self::PutEndorsementKeys
             | Self::LoosenApprovals => false,
         }
     }
@@ -104,7 +121,7 @@ impl FromStr for GuardedDeed {
     fn from_str(text: &str) -> Result<Self, NameError> {
         Self::ALL.into_iter().find(|deed| deed.as_str() == text).ok_or(NameError::Unknown {
             kind: "guarded deed",
-            allowed: "issue-administrator, revoke-device, shred-device, put-trust-policy, put-key-policy, put-pcr-policy, distrust-ca, replace-verdict-key, invite-technician, loosen-approvals",
+            allowed: "issue-administrator, revoke-device, shred-device, put-trust-policy, put-key-policy, put-pcr-policy, distrust-ca, replace-verdict-key, invite-technician, release-update, rotate-update-root, put-endorsement-keys, loosen-approvals",
         })
     }
 }
@@ -144,8 +161,8 @@ impl ApprovalPolicy {
     /// Its life where nothing else is said: 72 hours.
     pub const LIFETIME: Seconds = Seconds::new(72 * 3_600);
 
-    /// The policy of these deeds. Where anything needs a second person, so do issuing administrators, since one person could make the second
-    /// otherwise, and loosening the policy itself; where revoking a device does, so does shredding one, which ends it as well.
+    /// The policy of these deeds. Where anything needs a second person, so do issuing administrators and release managers, since one person
+    /// could make the other one otherwise, and loosening the policy itself; where revoking a device does, so does shredding one, which ends it as well.
     pub fn new(
         deeds: impl IntoIterator<Item = GuardedDeed>,
         lifetime: Seconds,

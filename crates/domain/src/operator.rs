@@ -57,14 +57,14 @@ impl Role {
         }
     }
 
-    /// Whether an operator of this role makes other operators: who issues one makes a person who decides.
-    pub fn administers(self) -> bool {
+    /// Whether issuing an operator of this role can need a second person: who issues one makes a person who decides, or one whose proposals the
+    /// issuer then approves.
+    pub fn is_guarded(self) -> bool {
         match self {
-            Self::Admin | Self::TenantAdmin => true,
+            Self::Admin | Self::TenantAdmin | Self::ReleaseManager => true,
             Self::Station
             | Self::Platform
             | Self::Auditor
-            | Self::ReleaseManager
             | Self::Site
             | Self::ServiceCoordinator
             | Self::Technician => false,

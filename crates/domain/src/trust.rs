@@ -51,6 +51,8 @@ pub enum VerdictReason {
     FirmwareOld,
     /// The version of its firmware is not on record.
     FirmwareUnknown,
+    /// What it runs is not a release that its maker approves, or it has not told.
+    FirmwareUnapproved,
 }
 
 impl VerdictReason {
@@ -71,6 +73,7 @@ impl VerdictReason {
             Self::Silent => "silent",
             Self::FirmwareOld => "firmware-old",
             Self::FirmwareUnknown => "firmware-unknown",
+            Self::FirmwareUnapproved => "firmware-unapproved",
         }
     }
 
@@ -91,6 +94,7 @@ impl VerdictReason {
             Self::Silent,
             Self::FirmwareOld,
             Self::FirmwareUnknown,
+            Self::FirmwareUnapproved,
         ];
         states.map(Self::State).chain(others)
     }
@@ -120,6 +124,9 @@ impl VerdictReason {
             Self::FirmwareUnknown => {
                 "The device announces that attribute, as numbers with dots between them such as 2.10.3."
             }
+            Self::FirmwareUnapproved => {
+                "The device installs a release that is not recalled, and tells so (`wardein-device update confirm` or `verify-running`)."
+            }
         }
     }
 }
@@ -141,6 +148,8 @@ pub struct DeviceFacts<'a> {
     pub is_shared: bool,
     /// Those of its attributes that are versions.
     pub versions: &'a [(AttributeName, FirmwareVersion)],
+    /// Whether all that it runs, by its receipts, are releases that their makers approve; not so where it has given none.
+    pub is_software_approved: bool,
 }
 
 /// When something was last heard of a device, in Unix seconds; 0 for never.
@@ -300,6 +309,8 @@ impl Judging {
                         None => judging.add(VerdictReason::FirmwareUnknown, limit),
                     }
                 }
+                TrustCondition::FirmwareUnapproved if device.is_software_approved => {}
+                TrustCondition::FirmwareUnapproved => judging.add(reason, limit),
             }
         }
         judging
@@ -351,6 +362,7 @@ mod tests {
         assurance: None,
         is_shared: false,
         versions: &[],
+        is_software_approved: false,
     };
     const VALID: CertificateFacts = CertificateFacts { not_before: 100, not_after: 200, is_revoked: false };
 
@@ -476,5 +488,18 @@ mod tests {
         assert_eq!(on(DeviceFacts { assurance, ..good }), (Verdict::Restricted, vec!["assurance-low"]));
         assert_eq!(on(DeviceFacts { assurance: Some(Assurance::TpmListed), ..good }).0, Verdict::Trusted);
         assert_eq!(on(DeviceFacts { is_shared: true, ..good }), (Verdict::Restricted, vec!["key-shared"]));
+    }
+
+    #[test]
+    fn what_runs_counts_where_a_rule_asks() {
+        let policy = policy(vec![(TrustCondition::FirmwareUnapproved, TrustLimit::Restricted)]);
+        let on = |device| {
+            let judged = Verdict::on_device(Some(&device), 10);
+            (judged.verdict, codes(&judged.reasons))
+        };
+        assert_eq!(on(ACTIVE).0, Verdict::Trusted, "no rule asks");
+        let device = DeviceFacts { policy: &policy, ..ACTIVE };
+        assert_eq!(on(device), (Verdict::Restricted, vec!["firmware-unapproved"]));
+        assert_eq!(on(DeviceFacts { is_software_approved: true, ..device }).0, Verdict::Trusted);
     }
 }

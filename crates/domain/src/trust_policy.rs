@@ -52,6 +52,8 @@ pub enum TrustCondition {
     SilentFor(u64),
     /// That attribute of it is a version below this one, or no version of it is on record.
     FirmwareBelow(AttributeName, FirmwareVersion),
+    /// What it runs, by its receipts, is not a release that its maker approves, or it has given none.
+    FirmwareUnapproved,
 }
 
 /// The most that a device may be.
@@ -162,6 +164,11 @@ impl TrustPolicy {
         self.rules.iter().any(|rule| rule.when.age().is_some())
     }
 
+    /// Whether it looks at what devices run, by their receipts.
+    pub fn looks_at_software(&self) -> bool {
+        self.rules.iter().any(|rule| rule.when == TrustCondition::FirmwareUnapproved)
+    }
+
     /// What comes of a certificate that is not valid at the time.
     pub(crate) fn limit_of(&self, when: &TrustCondition) -> TrustLimit {
         let rule = self.rules.iter().find(|rule| rule.when == *when);
@@ -181,6 +188,7 @@ impl TrustCondition {
             Self::KeysOlder(_) => VerdictReason::KeysOld,
             Self::SilentFor(_) => VerdictReason::Silent,
             Self::FirmwareBelow(..) => VerdictReason::FirmwareOld,
+            Self::FirmwareUnapproved => VerdictReason::FirmwareUnapproved,
         }
     }
 
@@ -194,7 +202,8 @@ impl TrustCondition {
             | Self::CertificateExpired
             | Self::KeyShared
             | Self::AssuranceBelow(_)
-            | Self::FirmwareBelow(..) => None,
+            | Self::FirmwareBelow(..)
+            | Self::FirmwareUnapproved => None,
         }
     }
 
@@ -216,6 +225,7 @@ impl TrustCondition {
             Self::KeysOlder(_) => 6,
             Self::SilentFor(_) => 7,
             Self::FirmwareBelow(..) => 8,
+            Self::FirmwareUnapproved => 9,
         }
     }
 
@@ -327,6 +337,7 @@ mod tests {
     fn rules_of_which_one_would_never_apply_are_refused() {
         for (one, other) in [
             (KeyShared, KeyShared),
+            (FirmwareUnapproved, FirmwareUnapproved),
             (CertificateExpired, CertificateExpired),
             (SilentFor(600), SilentFor(600)),
             (SilentFor(900), SilentFor(600)),

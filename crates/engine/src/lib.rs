@@ -63,6 +63,7 @@ pub use keep::root_ca::{RootExport, import_root};
 pub use keep::root_rotation::{drop_former_root, rotate_root};
 pub use keep::sweep::{Sweep, SweepProgress, pace};
 pub use kernel::{Caller, Detail, Engine, Error, Etag, Meter, Page, Paged, Ports, Status};
+pub use project::ReceiptCounts;
 pub use project::Revoked;
 pub use release::keys::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
 pub use release::readers::{ReaderOrder, Sealing};

@@ -172,7 +172,8 @@ impl Table {
             | Self::IssuingCa
             | Self::TrustPolicy
             | Self::StatusEntry
-            | Self::BearerTokens => true,
+            | Self::BearerTokens
+            | Self::ProductLine => true,
             Self::DeviceKeys
             | Self::Certificate
             | Self::Serial
@@ -203,7 +204,6 @@ impl Table {
             | Self::Webhook
             | Self::WebhookPosition
             | Self::UpdateRepository
-            | Self::ProductLine
             | Self::SiteUpdates
             | Self::Readers
             | Self::UpdateFile => false,

@@ -5,7 +5,7 @@
 //! bytes and the time, and says which file it wants next. Why a crate of its own: a device compiles it, and the authority writes with it,
 //! so that what is written and what is judged cannot drift apart.
 //!
-//! Beside it, what TUF leaves to others: the offer of a release to one device ([`Offer`]).
+//! Beside it, what TUF leaves to others: the offer of a release to one device ([`Offer`]), and what the device says came of it ([`Receipt`]).
 //!
 //! What it does not do: no IO, no clock, no storage. A file's name is what [`TrustedSet::wanted`] says; its caller fetches it, bounded by
 //! [`Wanted::limit`], and keeps what [`TrustedSet::take`] accepted.
@@ -19,10 +19,12 @@ mod json;
 mod key;
 mod name;
 mod offer;
+mod receipt;
 mod release;
 mod role;
 mod time;
 mod trusted;
+mod wire;
 
 pub use envelope::{Envelope, Signature};
 pub use error::{Error, Malformed};
@@ -30,6 +32,7 @@ pub use json::Value;
 pub use key::{Key, KeyId};
 pub use name::{PathPattern, Role, RoleName, TargetPath};
 pub use offer::{NotOffered, Offer, OfferAsk, OfferError, OfferReply};
+pub use receipt::{Receipt, ReceiptOutcome};
 pub use release::{NotFor, Release};
 pub use role::{
     Delegation, Delegations, Document, FileMeta, Keyholders, Root, Snapshot, TargetFile, Targets, Timestamp,

@@ -14,6 +14,7 @@
 //! [`OfferReply`].
 
 use crate::role::TargetFile;
+use crate::wire::{number, put_text, take, text};
 use wardein_crypto::{Digest, P256SigningKey, P256VerifyingKey, SigningError};
 use wardein_domain::{DeviceId, LineName, ReleaseText, RepositoryName, TenantId, UnixSeconds};
 
@@ -304,28 +305,6 @@ impl Offer {
         }
         Ok(())
     }
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    // Every name of the domain is at most 256 bytes; a longer one is cut, and no name any more.
-    let bytes = &text.as_bytes()[..text.len().min(u8::MAX.into())];
-    out.push(bytes.len() as u8);
-    out.extend_from_slice(bytes);
-}
-
-fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (taken, left) = rest.split_at_checked(length)?;
-    *rest = left;
-    Some(taken)
-}
-
-fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
-    let length = *take(rest, 1)?.first()?;
-    std::str::from_utf8(take(rest, length.into())?).ok()
-}
-
-fn number(rest: &mut &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(take(rest, 8)?.try_into().ok()?))
 }
 
 /// No transcript of DDKG-1 begins so, and no trust bundle: the same key signs those.

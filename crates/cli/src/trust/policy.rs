@@ -18,7 +18,8 @@ pub(crate) enum PolicyCommand {
     ///
     /// A rule is REASON=VERDICT, with VERDICT `restricted` or `not-trusted`, and REASON one of `silent:AGE`, `keys-old:AGE`,
     /// `attestation-old:AGE` (an age such as 30d or 12h), `firmware-old:ATTRIBUTE:VERSION` (versions below that one, and those that are not on
-    /// record), `assurance-low:LEVEL` (keys less surely held than that), `key-shared`, `certificate-expired` and `certificate-not-yet-valid`.
+    /// record), `assurance-low:LEVEL` (keys less surely held than that), `key-shared`, `firmware-unapproved`
+    /// (what runs is not a release that is approved, or the device has not told), `certificate-expired` and `certificate-not-yet-valid`.
     /// Such as: --rule silent:7d=restricted --rule silent:30d=not-trusted --rule firmware-old:firmware:2.1.0=restricted
     Set(SetArgs),
 }

@@ -117,9 +117,18 @@ pub(super) struct Release {
     pcrs: BTreeMap<String, String>,
     downgrade_from: u64,
     rollout: Rollout,
+    receipts: Receipts,
     state: String,
     since: u64,
     added_by: String,
+}
+
+/// Of how many devices what is known of a release.
+#[derive(Debug, Serialize)]
+struct Receipts {
+    running: u64,
+    differing: u64,
+    rolled_back: u64,
 }
 
 impl From<v1::Release> for Release {
@@ -142,10 +151,18 @@ impl From<v1::Release> for Release {
             pcrs: from.pcrs.into_iter().map(pcr).collect(),
             downgrade_from: from.downgrade_from,
             rollout: from.rollout.unwrap_or_default().into(),
+            receipts: from.receipts.unwrap_or_default().into(),
             state: word::<v1::ReleaseState>(from.state),
             since: wire::seconds(from.since),
             added_by: from.added_by,
         }
+    }
+}
+
+impl From<v1::ReleaseReceipts> for Receipts {
+    fn from(from: v1::ReleaseReceipts) -> Self {
+        let v1::ReleaseReceipts { running, differing, rolled_back } = from;
+        Self { running, differing, rolled_back }
     }
 }
 
@@ -172,6 +189,9 @@ impl Record for Release {
             from => from.to_string(),
         }),
         ("offered to", |release| release.rollout.to_string()),
+        ("runs on", |release| release.receipts.running.to_string()),
+        ("differs on", |release| release.receipts.differing.to_string()),
+        ("rolled back on", |release| release.receipts.rolled_back.to_string()),
         ("added by", |release| release.added_by.clone()),
     ];
 }
@@ -189,6 +209,8 @@ impl Record for Listed {
         ("since", |listed| time::at(listed.0.since)),
         ("models", |listed| listed.0.models.join(", ")),
         ("offered to", |listed| listed.0.rollout.to_string()),
+        ("runs on", |listed| listed.0.receipts.running.to_string()),
+        ("rolled back on", |listed| listed.0.receipts.rolled_back.to_string()),
         ("path", |listed| listed.0.path.clone()),
         ("length", |listed| listed.0.length.to_string()),
     ];

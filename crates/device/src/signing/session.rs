@@ -166,6 +166,10 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
         Ok(self.request("update-offer", body).await?.body)
     }
 
+    async fn update_receipt(&mut self, body: &[u8]) -> Result<(), Error> {
+        self.request("update-receipt", body).await.map(|_| ())
+    }
+
     async fn rekey(&mut self) -> Result<(), Error> {
         Err(Error::Signs("rekey"))
     }

@@ -36,6 +36,12 @@ pub enum UpdateError {
         /// The version that was asked for, or what else.
         version: String,
     },
+    /// It runs already.
+    #[error("version {version} runs already; there is nothing to do")]
+    RunsAlready {
+        /// The release's version.
+        version: u64,
+    },
     /// The release is not for this device.
     #[error("version {version} is not for this device: {why}")]
     NotForThis {
@@ -131,6 +137,7 @@ impl UpdateError {
             Self::NoRoot(_) => "update-no-root",
             Self::RootThere { .. } => "update-root-there",
             Self::NoRelease { .. } => "update-no-release",
+            Self::RunsAlready { .. } => "update-runs-already",
             Self::NotForThis { why: NotFor::Model, .. } => "update-other-model",
             Self::NotForThis { why: NotFor::Floor { .. }, .. } => "update-below-floor",
             Self::NotOffered { .. } => "update-not-offered",

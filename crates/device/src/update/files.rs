@@ -31,6 +31,15 @@ impl UpdateFiles {
         Ok(Self { path, _lock: lock })
     }
 
+    /// The same without waiting; `None` where there is none yet, or another process has it.
+    pub(super) fn take(of: &Path) -> Result<Option<Self>, Error> {
+        let path = of.join(UPDATE);
+        if !path.is_dir() {
+            return Ok(None);
+        }
+        Ok(Lock::take(&path)?.map(|lock| Self { path, _lock: lock }))
+    }
+
     /// Where the metadata of a role is kept: under its name, without a version.
     pub(super) fn metadata_path(&self, role: &Role) -> PathBuf {
         self.path.join(METADATA).join(format!("{}.json", role.stem()))
@@ -56,6 +65,19 @@ impl UpdateFiles {
 
     pub(super) fn keep_progress(&self, bytes: &[u8]) -> Result<(), Error> {
         let path = self.progress_path();
+        wardein_durable::replace(&path, bytes, 0o600).map_err(Error::file("write", path))
+    }
+
+    pub(super) fn receipts(&self) -> Result<Option<Vec<u8>>, Error> {
+        read(&self.receipts_path(), MAX_RECEIPTS)
+    }
+
+    pub(super) fn receipts_path(&self) -> PathBuf {
+        self.path.join(RECEIPTS)
+    }
+
+    pub(super) fn keep_receipts(&self, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.receipts_path();
         wardein_durable::replace(&path, bytes, 0o600).map_err(Error::file("write", path))
     }
 
@@ -109,5 +131,7 @@ const UPDATE: &str = "update";
 const METADATA: &str = "metadata";
 const ARTIFACTS: &str = "artifacts";
 const OFFER: &str = "offer";
+const RECEIPTS: &str = "receipts.json";
 const PROGRESS: &str = "progress.json";
 pub(super) const MAX_PROGRESS: u64 = 64 << 10;
+pub(super) const MAX_RECEIPTS: u64 = 64 << 10;

@@ -3,6 +3,7 @@
 
 use super::catalog::Listed;
 use super::error::UpdateError;
+use super::progress::Phase;
 use super::updater::{Pick, Updater};
 use crate::agent::Prover;
 use crate::error::Error;
@@ -23,6 +24,15 @@ impl Updater {
     ) -> Result<Result<Offer, NotOffered>, Error> {
         let (repository, line) = self.names()?;
         let standing = self.standing()?;
+        // With an offer the authority awaits what that release shows: another one would take the place of what is about to start.
+        let pick = match (&standing.pending, pick) {
+            (None, pick) => pick,
+            (Some((Phase::Installing, begun)), Pick::Latest) => Pick::Version(begun.version),
+            (Some((Phase::Installing, begun)), Pick::Version(version)) if begun.version == version => pick,
+            (Some((_, installed)), _) => {
+                return Err(UpdateError::Pending { version: installed.version }.into());
+            }
+        };
         let model = self.settings.model.parse();
         let ask = OfferAsk {
             repository,
@@ -87,7 +97,7 @@ impl Updater {
     }
 
     /// Repository and line, as the authority has them.
-    fn names(&self) -> Result<(RepositoryName, LineName), Error> {
+    pub(super) fn names(&self) -> Result<(RepositoryName, LineName), Error> {
         let repository = self.settings.offers_from().ok_or_else(|| {
             let why = "is missing, and `repository` does not end with a name: it is the repository's with the authority";
             wrong("update.name", why)

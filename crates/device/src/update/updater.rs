@@ -15,7 +15,9 @@ use crate::transport;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use wardein_client::{Settings, unix_now};
+use wardein_crypto::hex;
 use wardein_domain::UnixSeconds;
+use wardein_tuf::ReceiptOutcome;
 
 /// The updates of one device, for this process alone.
 pub struct Updater {
@@ -23,6 +25,7 @@ pub struct Updater {
     pub(super) config: Config,
     pub(super) settings: UpdateSettings,
     pub(super) needs_offer: bool,
+    pub(super) is_enrolled: bool,
     /// In the place of both places of device.toml: `metadata` and `targets` in it, such as on a USB stick.
     from: Option<PathBuf>,
     /// `/`, or what a test puts in its place.
@@ -52,9 +55,10 @@ impl Updater {
         // The device's own clock may be behind: the authority's last word is as good as that.
         let heard = files.contact().map_or(0, |contact| contact.server_time);
         let now = UnixSeconds::new(heard.max(unix_now()));
-        let needs_offer = settings.offers.unwrap_or_else(|| files.is_enrolled());
+        let is_enrolled = files.is_enrolled();
+        let needs_offer = settings.offers.unwrap_or(is_enrolled);
         let files = UpdateFiles::open(files.path()).await?;
-        Ok(Self { files, config, settings, needs_offer, from, root, now })
+        Ok(Self { files, config, settings, needs_offer, is_enrolled, from, root, now })
     }
 
     /// Trusts the maker's first root. Its version.
@@ -81,6 +85,7 @@ impl Updater {
         told: &mut (dyn FnMut(&Listed, u64) + Send),
     ) -> Result<(Listed, PathBuf), Error> {
         let listed = self.picked(self.check().await?, pick)?;
+        self.require_other(pick, &listed)?;
         let source = self.source("targets", &self.settings.artifacts)?;
         let place = self.place("targets", &self.settings.artifacts);
         let mut tell = |at| told(&listed, at);
@@ -109,6 +114,7 @@ impl Updater {
             }
             Some((Phase::Installing, _)) | None => {}
         }
+        self.require_other(pick, &listed)?;
         let path = self.files.artifact_path(&listed.file.sha256);
         artifact::verify(&path, &listed)?;
         let offered = self.offered(&listed, standing.last_offer)?;
@@ -130,24 +136,36 @@ impl Updater {
         Ok(installed)
     }
 
-    /// Says that what was installed has started well: it runs from now on, and its floor holds.
+    /// Says that what was installed has started well: it runs from now on, and its floor holds. The receipt is kept before that is.
     pub fn confirm(&self) -> Result<Installed, Error> {
         let standing = self.standing()?.confirmed()?;
+        let running = standing.running.clone().ok_or(Error::Fault("confirming an installation"))?;
+        self.note(ReceiptOutcome::Started, &running, &standing)?;
         standing.keep(&self.files)?;
         self.files.remove_other_artifacts(None)?;
-        standing.running.ok_or(Error::Fault("confirming an installation"))
+        Ok(running)
     }
 
-    /// Says that the device runs what it ran before.
+    /// Says that the device runs what it ran before. Of an installation that had come to its end there is a receipt.
     pub fn rolled_back(&self) -> Result<Standing, Error> {
-        let standing = self.standing()?.rolled_back()?;
+        let before = self.standing()?;
+        let standing = before.clone().rolled_back()?;
+        if let Some((Phase::Installed, installed)) = &before.pending {
+            self.note(ReceiptOutcome::RolledBack, installed, &before)?;
+        }
         standing.keep(&self.files)?;
         Ok(standing)
     }
 
-    /// Compares what runs with what was confirmed last.
+    /// Compares what runs with what was confirmed last. A receipt says what was found, where there was something to compare.
     pub fn running(&self) -> Result<Running, Error> {
-        Running::measured(&self.standing()?, &self.config, &self.root)
+        let standing = self.standing()?;
+        let running = Running::measured(&standing, &self.config, &self.root)?;
+        let outcome = if running.is_approved() { ReceiptOutcome::Verified } else { ReceiptOutcome::Differs };
+        if let Some(installed) = standing.running.as_ref().filter(|_| running.compared > 0) {
+            self.note(outcome, installed, &standing)?;
+        }
+        Ok(running)
     }
 
     async fn kept(&self) -> Result<Vec<Offered>, Error> {
@@ -184,6 +202,16 @@ impl Updater {
         match not_for {
             None => Ok(listed),
             Some(why) => Err(UpdateError::NotForThis { version: listed.release.version, why }.into()),
+        }
+    }
+
+    /// Refuses what runs already, where the latest was asked for; who names a version has it again.
+    fn require_other(&self, pick: Pick, listed: &Listed) -> Result<(), Error> {
+        let version = listed.release.version;
+        let is_it = |of: Installed| of.version == version && of.sha256 == hex::encode(&listed.file.sha256.0);
+        match pick == Pick::Latest && self.standing()?.running.is_some_and(is_it) {
+            true => Err(UpdateError::RunsAlready { version }.into()),
+            false => Ok(()),
         }
     }
 

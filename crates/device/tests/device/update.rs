@@ -5,6 +5,7 @@
 mod maker;
 
 mod offers;
+mod receipts;
 mod web;
 
 use crate::common::Shared;
@@ -161,6 +162,12 @@ async fn a_release_is_downloaded_installed_and_confirmed_and_then_its_floor_hold
     assert_eq!(bench.updater().await.install(Pick::Latest).await.unwrap().version, 2);
     assert_eq!(fs::read_to_string(bench.at("installs")).unwrap(), "2\n");
     assert_eq!(bench.updater().await.confirm().unwrap().version, 2);
+    // What runs is not fetched again, unless it is asked for by its number.
+    assert_eq!(code(bench.download(Pick::Latest).await), "update-runs-already");
+    assert_eq!(code(bench.updater().await.install(Pick::Latest).await), "update-runs-already");
+    bench.download(Pick::Version(2)).await.unwrap();
+    fs::remove_file(bench.at("device/update/artifacts").join(hex::encode(&Digest::of(b"the second").0)))
+        .unwrap();
     assert_eq!(code(bench.updater().await.confirm()), "update-nothing-pending");
     assert_eq!(code(bench.updater().await.rolled_back()), "update-nothing-pending");
     assert_eq!(bench.updater().await.standing().unwrap().floor, 2);

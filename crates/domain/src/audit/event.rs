@@ -207,6 +207,16 @@ events! {
     UpdateOffered = "update.offer",
     /// A device asked for an offer, and there was none for it.
     UpdateNotOffered = "update.not-offered",
+    /// A release that a device installed has started well: its floor holds from then on.
+    UpdateStarted = "update.start",
+    /// A device gave up a release that it had installed.
+    UpdateRolledBack = "update.roll-back",
+    /// A device told again what it had told.
+    ReceiptRepeated = "update.receipt-again",
+    /// A device looked at what it runs, and found the release.
+    SoftwareVerified = "software.verify",
+    /// A device looked at what it runs, and found something else than the release.
+    SoftwareDiffers = "software.differ",
     /// An offline key has signed metadata of a repository.
     UpdateSigned = "update.sign",
     /// Metadata of a repository was made again before it expires.
@@ -258,6 +268,8 @@ impl Event {
             Self::DeviceAuthenticated
                 | Self::TrustBundleServed
                 | Self::UpdateNotOffered
+                | Self::ReceiptRepeated
+                | Self::SoftwareVerified
                 | Self::ServiceAccessServed
         )
     }

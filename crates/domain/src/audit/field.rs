@@ -294,6 +294,8 @@ names! {
     Rollout = "rollout",
     /// The file of metadata that was drafted, signed or made.
     Metadata = "metadata",
+    /// The lowest version that a device may install.
+    Floor = "floor",
     /// The SHA-256 of an artifact.
     Artifact = "artifact",
     /// How many keys have signed, of how many must.

@@ -191,6 +191,15 @@ impl ErrorCode {
                 | Self::CertificateNameUnfit
                 | Self::CertificateProfileBeyondCa
                 | Self::CaMissing
+                | Self::RepositoryUnknown
+                | Self::LineUnknown
+                | Self::ReleaseUnknown
+                | Self::ReleaseState
+                | Self::UpdateQuota
+                | Self::ReceiptOtherDevice
+                | Self::ReceiptOtherRelease
+                | Self::ReceiptReplayed
+                | Self::ReceiptContradicts
                 | Self::ClockHeld
                 | Self::Malformed
                 | Self::TooLarge

@@ -130,6 +130,14 @@ codes! {
     ReleaseNotNewer = "release-not-newer", Exists, "Give it a version above all others of its models.";
     /// The release cannot come into that state from the one that it is in.
     ReleaseState = "release-state", Precondition, "`wardein update show` says in which state it is; what was recalled stays recalled.";
+    /// The receipt names another device than the one that sent it.
+    ReceiptOtherDevice = "receipt-other-device", Invalid, "Have it sent by the device that it is of: each writes its own.";
+    /// The artifact that the receipt names is not that of the release.
+    ReceiptOtherRelease = "receipt-other-release", Invalid, "Find out what the device has installed: the maker never signed it under that version.";
+    /// The device has told of a later installation.
+    ReceiptReplayed = "receipt-replayed", Precondition, "Nothing is to be done: what the device told since counts.";
+    /// The device has told that it gave up that installation, or installed another release by the same offer.
+    ReceiptContradicts = "receipt-contradicts", Precondition, "Find out what the device runs (`wardein-device update verify-running`), and install again.";
     /// The path is not one of the product line, or another release has it.
     PathNotOfLine = "path-not-of-line", Invalid, "Choose a path that one of the line's patterns matches and that no release has.";
     /// Nothing waits to be signed there.

@@ -65,7 +65,7 @@ impl Engine {
             return Err(Error::wrong("lifetime", message));
         }
         let name_key = rows::operator_name_key(*role, tenant.as_ref(), name);
-        let ask = role.administers().then(|| {
+        let ask = role.is_guarded().then(|| {
             Ask::new(GuardedDeed::IssueAdministrator, tenant.as_ref())
                 .with("how", "invitation")
                 .with("role", role)

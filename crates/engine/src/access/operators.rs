@@ -128,7 +128,7 @@ impl Engine {
         self.may_certify()?;
         let longest = self.infrastructure_validity(order.validity)?;
         let name_key = rows::operator_name_key(order.role, order.tenant.as_ref(), &order.name);
-        let ask = role.administers().then(|| {
+        let ask = role.is_guarded().then(|| {
             Ask::new(GuardedDeed::IssueAdministrator, tenant.as_ref())
                 .with("how", "certificate")
                 .with("role", role)

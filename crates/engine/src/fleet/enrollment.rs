@@ -150,6 +150,8 @@ impl Engine {
             is_shared: false,
             versions: rows::versions(&request.attributes),
             announced: Vec::new(),
+            // The floor outlives an enrollment.
+            software: row.as_ref().map(|(_, row)| row.software.clone()).unwrap_or_default(),
         };
         let mut change = Change::default();
         if row.is_none() {

@@ -141,6 +141,7 @@ impl Engine {
             tx.reserve_quota(&self.memory, station, name)?;
         }
         let (version, row) = row.unzip();
+        let software = row.as_ref().map(|row| row.software.clone()).unwrap_or_default();
         let (places, replaced) = row.map_or((Vec::new(), 0), |row| (row.places, row.replaced));
         let (places, replaced) =
             if costs { (rows::with_place(places, station), 0) } else { (places, replaced + 1) };
@@ -162,6 +163,7 @@ impl Engine {
             is_shared: false,
             versions: Vec::new(),
             announced: Vec::new(),
+            software,
         };
         change.put(Table::Device, key, version, rows::encode(&written)?);
         Ok(order.profile.clone())

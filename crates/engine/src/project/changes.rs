@@ -25,6 +25,8 @@ pub(crate) enum Changed {
     Profile(ProfileName),
     /// The trust policy of a profile, or of the tenant.
     Policy(Option<ProfileName>),
+    /// Which releases their makers approve.
+    Releases,
     /// No device, but perhaps whether a watcher may go on.
     Operator,
 }

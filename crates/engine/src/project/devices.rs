@@ -1,7 +1,8 @@
 //! Devices on record.
 
+use super::software::counted;
 use crate::kernel::Error;
-use crate::rows::{DeviceRow, PlaceRow, VersionRow};
+use crate::rows::{DeviceRow, PlaceRow, SoftwareColumn, VersionRow};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +31,8 @@ pub(crate) struct KnownDevice {
     places: Arc<Vec<PlaceRow>>,
     /// Those of its attributes that are versions; none where there are none.
     versions: Option<Arc<Vec<Version>>>,
+    /// What it runs, by its receipts; none where it has given none, or is not in service.
+    software: Option<Arc<Vec<SoftwareColumn>>>,
     signs: KnownSigns,
 }
 
@@ -48,13 +51,23 @@ pub(crate) struct KnownSigns {
     pub(crate) quoted: u64,
 }
 
-/// The places of stations' quotas that a device took, before and now.
-pub(super) type Places = (Arc<Vec<PlaceRow>>, Arc<Vec<PlaceRow>>);
+/// What is counted of a device, before a row was applied and now.
+pub(super) struct Counted {
+    /// The places of stations' quotas that it took.
+    pub(super) places: [Arc<Vec<PlaceRow>>; 2],
+    /// What it runs.
+    pub(super) software: [Arc<Vec<SoftwareColumn>>; 2],
+}
 
 impl KnownDevice {
     /// Whether the key that it signs with is in a TPM.
     pub(crate) fn is_in_tpm(&self) -> bool {
         self.assurance.is_some_and(Assurance::is_tpm)
+    }
+
+    /// What it runs, by its receipts.
+    pub(super) fn software(&self) -> Arc<Vec<SoftwareColumn>> {
+        self.software.clone().unwrap_or_default()
     }
 
     /// The same device with those signs of life.
@@ -63,7 +76,12 @@ impl KnownDevice {
     }
 
     /// What a verdict on it rests on.
-    pub(crate) fn facts<'a>(&'a self, verdict_lifetime: u64, policy: &'a TrustPolicy) -> DeviceFacts<'a> {
+    pub(crate) fn facts<'a>(
+        &'a self,
+        verdict_lifetime: u64,
+        policy: &'a TrustPolicy,
+        is_software_approved: bool,
+    ) -> DeviceFacts<'a> {
         let KnownSigns { seen, agreed, quoted, .. } = self.signs;
         DeviceFacts {
             state: self.state,
@@ -73,6 +91,7 @@ impl KnownDevice {
             assurance: self.assurance,
             is_shared: self.is_shared,
             versions: self.versions.as_ref().map_or(&[], |versions| versions.as_slice()),
+            is_software_approved,
         }
     }
 }
@@ -146,12 +165,13 @@ impl Devices {
                 is_shared,
                 places,
                 versions,
+                software,
                 ..
             } = &**known;
             let (name, profile) = (format!("{}/{}", name.tenant, name.device), profile.as_str());
             let names: Vec<_> = recipe.names().iter().map(|name| name.as_str()).collect();
             format!(
-                "device {name} at {version}: {state} {profile} {names:?} {rotation:?} {assurance:?} {is_shared} {places:?} {versions:?}"
+                "device {name} at {version}: {state} {profile} {names:?} {rotation:?} {assurance:?} {is_shared} {places:?} {versions:?} {software:?}"
             )
         };
         let shards =
@@ -160,13 +180,13 @@ impl Devices {
         shards.flatten().chain([counts]).collect()
     }
 
-    /// Applies a device's row, unless a later version is known; the places that it took before and now, if it was applied.
+    /// Applies a device's row, unless a later version is known; what is counted of it before and now, if it was applied.
     pub(super) fn put(
         &self,
         name: &DeviceName,
         version: u64,
         row: &DeviceRow,
-    ) -> Result<Option<Places>, Error> {
+    ) -> Result<Option<Counted>, Error> {
         let places = lock(&self.places).of(&row.places, || Ok(row.places.clone()))?;
         let recipe = || Recipe::new(row.attributes.clone()).map_err(Error::internal);
         let known = KnownDevice {
@@ -180,6 +200,7 @@ impl Devices {
             is_shared: row.is_shared,
             places: places.clone(),
             versions: self.versions_of(&row.versions)?,
+            software: Some(counted(row)).filter(|of| !of.is_empty()).map(|of| Arc::new(of.to_vec())),
             signs: KnownSigns::default(),
         };
         let mut shard = self.shard(name).write().unwrap_or_else(PoisonError::into_inner);
@@ -189,14 +210,17 @@ impl Devices {
                     return Ok(None);
                 }
                 let known = KnownDevice { signs: present.signs, ..known };
+                let software = known.software();
                 let before = std::mem::replace(present, Arc::new(known));
                 self.count(Some(before.state), row.state);
-                Ok(Some((before.places.clone(), places)))
+                let (places, software) = ([before.places.clone(), places], [before.software(), software]);
+                Ok(Some(Counted { places, software }))
             }
             None => {
+                let software = [Arc::default(), known.software()];
                 shard.insert(name.clone(), Arc::new(known));
                 self.count(None, row.state);
-                Ok(Some((Arc::default(), places)))
+                Ok(Some(Counted { places: [Arc::default(), places], software }))
             }
         }
     }
@@ -279,6 +303,7 @@ mod tests {
             is_shared: false,
             versions: Vec::new(),
             announced: Vec::new(),
+            software: Vec::new(),
         };
         let name = DeviceName { tenant: "klinik".parse().unwrap(), device: "pump-1".parse().unwrap() };
         for version in 1..=10_000 {

@@ -3,34 +3,37 @@
 use super::bearer_tokens::BearerTokens;
 use super::cas::Cas;
 use super::changes::{Changed, Changes, Cursor, Read, Subscription};
-use super::devices::Devices;
+use super::devices::{Counted, Devices};
 use super::operators::Operators;
 use super::own::Own;
 use super::revocations::Revocations;
 use super::revoked::{Place, RevokedCertificates};
 use super::rules::TenantRules;
+use super::software::{Software, counted};
 use super::status::StatusPlaces;
 use super::tenants::TenantKeys;
 use super::transfers::Transfers;
 use super::verdict_keys::VerdictKeys;
 use super::{
-    KnownBearerToken, KnownCa, KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Rules,
-    TrustPolicies,
+    KnownBearerToken, KnownCa, KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace,
+    ReceiptCounts, Rules, TrustPolicies,
 };
 use crate::access::bearer_tokens::BearerTokenId;
 use crate::kernel::{Error, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use crate::rows::{
-    self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, OperatorRow, ProfileRow, Revocation, RuleRow,
-    RuleScope, TenantRow, VERDICT_KEYS,
+    self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, LineRow, OperatorRow, ProfileRow, Revocation,
+    RuleRow, RuleScope, TenantRow, VERDICT_KEYS,
 };
 use crate::trust::policy::SetTrustPolicy;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::OnceCell;
 use wardein_ddkg::{ChallengeKey, DeviceName};
 use wardein_domain::{
-    CaId, CaState, DeviceId, DeviceState, Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds,
+    CaId, CaState, DeviceId, DeviceState, LineName, Principal, Profile, ProfileName, RepositoryName, Serial,
+    TenantId, TrustPolicy, UnixSeconds,
 };
 use wardein_pki::{InfrastructureCa, RevocationUrl};
 use wardein_port::{Committed, Projection, Signers, Store, Table};
@@ -44,6 +47,7 @@ pub(crate) struct Memory {
     operators: Operators,
     bearer_tokens: BearerTokens,
     pub(super) devices: Devices,
+    software: Software,
     revocations: Revocations,
     pub(super) revoked: RevokedCertificates,
     transfers: Transfers,
@@ -94,6 +98,7 @@ impl Memory {
             operators,
             bearer_tokens: BearerTokens::default(),
             devices,
+            software: Software::default(),
             revocations,
             transfers,
             revoked,
@@ -118,6 +123,7 @@ impl Memory {
             Table::TrustPolicy,
             Table::Operator,
             Table::BearerTokens,
+            Table::ProductLine,
             Table::Device,
             Table::Revocation,
             Table::Transfer,
@@ -157,6 +163,7 @@ impl Memory {
         let lines = [tenants.dump(), rules.dump(), operators.dump(), devices.dump(), cas.dump()];
         let mut lines = [lines.concat(), revocations.dump(), transfers.dump(), revoked.dump()].concat();
         lines.extend(self.bearer_tokens.dump());
+        lines.extend(self.software.dump());
         lines.extend(self.verdict_keys.dump());
         lines.extend(self.status.dump());
         lines.push(format!("authority at {}", self.authority_version()));
@@ -212,8 +219,9 @@ impl Memory {
                 let name = rows::parse_device_key(key)?;
                 let row: DeviceRow = rows::decode(table, value)?;
                 let before_state = self.devices.get(&name).map(|known| known.state);
-                if let Some((before, after)) = self.devices.put(&name, revision, &row)? {
-                    self.operators.count(&name, &before, &after);
+                if let Some(Counted { places, software }) = self.devices.put(&name, revision, &row)? {
+                    self.operators.count(&name, &places[0], &places[1]);
+                    self.software.count(&software[0], &software[1]);
                     let revokes = |state: DeviceState| state.revokes().is_some();
                     let is_changed = before_state != Some(row.state);
                     if is_changed && (revokes(row.state) || before_state.is_some_and(revokes)) {
@@ -226,6 +234,12 @@ impl Memory {
             Table::Transfer => self.transfers.put(key, revision, value)?,
             Table::IssuingCa => self.cas.put(key, revision, (&self.root.ring(), &self.signers), value)?,
             Table::StatusEntry => self.status.put(key, value)?,
+            Table::ProductLine => {
+                let row: LineRow = rows::decode(table, value)?;
+                let is_changed = self.software.put(rows::parse_update_key(key)?, revision, &row);
+                let tenants = if is_changed { self.rules.tenants_with_software() } else { Vec::new() };
+                return Ok(tenants.into_iter().map(|tenant| (tenant, Changed::Releases)).collect());
+            }
             // Read where they are needed, from the store.
             Table::DeviceKeys
             | Table::Certificate
@@ -258,7 +272,6 @@ impl Memory {
             | Table::Webhook
             | Table::WebhookPosition
             | Table::UpdateRepository
-            | Table::ProductLine
             | Table::SiteUpdates
             | Table::Readers
             | Table::UpdateFile => {}
@@ -435,6 +448,30 @@ impl Memory {
 
     pub(crate) fn device(&self, name: &DeviceName) -> Option<Arc<KnownDevice>> {
         self.devices.get(name)
+    }
+
+    /// Of how many devices what is known of each release of a line, by their receipts.
+    pub(crate) fn receipts(
+        &self,
+        repository: &RepositoryName,
+        line: &LineName,
+    ) -> BTreeMap<u64, ReceiptCounts> {
+        self.software.of(repository, line)
+    }
+
+    /// Whether all that a device runs, by its receipts, are releases that their makers approve; as good as so where the policy does not ask.
+    pub(crate) fn approves(&self, known: &KnownDevice, policy: &TrustPolicy) -> bool {
+        !policy.looks_at_software() || self.software.approves(&known.software())
+    }
+
+    /// The same for a device of that row.
+    pub(crate) fn approves_row(&self, row: &DeviceRow) -> bool {
+        self.software.approves(counted(row))
+    }
+
+    /// The counts of all releases together.
+    pub(crate) fn all_receipts(&self) -> ReceiptCounts {
+        self.software.total()
     }
 
     /// Whether a device is to carry out a transfer to another tenant.

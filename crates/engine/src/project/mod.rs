@@ -14,6 +14,7 @@ mod revocations;
 mod revoked;
 mod rules;
 mod signs;
+mod software;
 mod status;
 mod tenants;
 #[cfg(test)]
@@ -32,4 +33,5 @@ pub(crate) use operators::MAX_OPERATORS;
 pub(crate) use operators::{KnownOperator, OperatorPlace, QuotaPlace};
 pub use revoked::Revoked;
 pub(crate) use rules::{Rules, TrustPolicies};
+pub use software::ReceiptCounts;
 pub(crate) use verdict_keys::KnownVerdictKey;

@@ -95,6 +95,16 @@ impl TenantRules {
         known.filter_map(|known| known.set.as_ref()).any(|set| set.policy.looks_at_signs())
     }
 
+    /// The tenants of which a policy looks at what devices run.
+    pub(super) fn tenants_with_software(&self) -> Vec<TenantId> {
+        let tenants = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let looks = |of: &OfTenant| {
+            let known = of.policies.values().chain([&of.policy]);
+            known.filter_map(|known| known.set.as_ref()).any(|set| set.policy.looks_at_software())
+        };
+        tenants.iter().filter(|(_, of)| looks(of)).map(|(tenant, _)| tenant.clone()).collect()
+    }
+
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<String> {
         let all = self.0.read().unwrap();

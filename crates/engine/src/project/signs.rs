@@ -77,8 +77,9 @@ impl Memory {
         let (lifetime, set) = self.rules.trust(&name.tenant, &before.profile);
         let Some(set) = set.filter(|set| set.policy.looks_at_signs()) else { return Ok(None) };
         let (after, now) = (before.with_signs(signs), self.clock.now().get());
+        let is_approved = self.approves(&before, &set.policy);
         let judge = |known: &KnownDevice| {
-            let judgment = Verdict::on_device(Some(&known.facts(lifetime, &set.policy)), now);
+            let judgment = Verdict::on_device(Some(&known.facts(lifetime, &set.policy, is_approved)), now);
             (judgment.verdict, judgment.reasons)
         };
         let is_changed = judge(&before) != judge(&after);

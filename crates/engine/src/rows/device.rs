@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use wardein_ddkg::authority::Record;
 use wardein_ddkg::{Attributes, attribute_digest};
 use wardein_domain::{
-    Assurance, AttributeName, DeviceState, FirmwareVersion, ModelName, ProfileName, Reason, Serial, Udi,
-    UnixSeconds,
+    Assurance, AttributeName, DeviceState, FirmwareVersion, LineName, ModelName, ProfileName, Reason,
+    RepositoryName, Serial, Udi, UnixMillis, UnixSeconds,
 };
 
 #[derive(Serialize, Deserialize, Clone)]
@@ -46,6 +46,36 @@ pub(crate) struct DeviceRow {
     pub(crate) versions: Vec<VersionRow>,
     /// Those that it announced, until a proof shows them.
     pub(crate) announced: Vec<VersionRow>,
+    /// What it runs, by its receipts: of each product line, in order of repository and line, at most [`MAX_SOFTWARE`].
+    pub(crate) software: Vec<SoftwareColumn>,
+}
+
+/// What a device runs of a product line, and what came of its last installation.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SoftwareColumn {
+    #[serde(with = "column")]
+    pub(crate) repository: RepositoryName,
+    #[serde(with = "column")]
+    pub(crate) line: LineName,
+    /// The lowest version that it may install. It rises with the first good start of a release that says so.
+    pub(crate) floor: u64,
+    /// When the offer was issued by which it installed last, or when it did.
+    #[serde(with = "column")]
+    pub(crate) installed: UnixMillis,
+    /// The release that was given up at the last installation; none where that has started, or is not told.
+    pub(crate) rolled_back: Option<u64>,
+    /// What runs; none where no receipt says so.
+    pub(crate) running: Option<RunningColumn>,
+}
+
+/// A release that runs on a device.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunningColumn {
+    pub(crate) version: u64,
+    /// The artifact's digest.
+    pub(crate) sha256: [u8; 32],
+    /// Whether the device has shown something else than the release says, when it looked last.
+    pub(crate) differs: bool,
 }
 
 /// An attribute that is a version.
@@ -91,19 +121,31 @@ pub(crate) fn with_place(mut places: Vec<PlaceRow>, station: &Serial) -> Vec<Pla
 }
 
 impl DeviceRow {
-    /// Takes over, of the versions that it has and of those that were announced, those that the record has.
+    /// Takes over, of the versions that it has and of those that were announced, those that the record has. Others that were announced wait
+    /// on: they may be of a release that the device was offered since.
     pub(crate) fn adopt_versions(&mut self, record: &Record) {
-        let announced = std::mem::take(&mut self.announced);
-        let known = std::mem::take(&mut self.versions);
-        for row in announced.into_iter().chain(known) {
+        let is_shown = |row: &VersionRow| {
             let digest = attribute_digest(&row.attribute, row.version.as_str().as_bytes());
-            let is_new = self.versions.iter().all(|known| known.attribute != row.attribute);
-            if is_new && record.attributes().get(&row.attribute) == Some(&digest) {
+            record.attributes().get(&row.attribute) == Some(&digest)
+        };
+        let (shown, waiting) = std::mem::take(&mut self.announced).into_iter().partition(is_shown);
+        self.announced = waiting;
+        let known = std::mem::take(&mut self.versions).into_iter().filter(is_shown);
+        for row in Vec::into_iter(shown).chain(known) {
+            if self.versions.iter().all(|known| known.attribute != row.attribute) {
                 self.versions.push(row);
             }
         }
         self.versions.sort_by(|one, other| one.attribute.cmp(&other.attribute));
         self.versions.truncate(MAX_VERSIONS);
+    }
+
+    /// Has these versions wait beside those that were announced before, until a proof shows them.
+    pub(crate) fn await_versions(&mut self, mut coming: Vec<VersionRow>) {
+        self.announced.retain(|row| !coming.contains(row));
+        coming.append(&mut self.announced);
+        coming.truncate(2 * MAX_VERSIONS);
+        self.announced = coming;
     }
 }
 
@@ -118,6 +160,9 @@ pub(crate) fn versions(attributes: &Attributes) -> Vec<VersionRow> {
 
 /// How many versions of a device are kept: some 100 bytes each.
 const MAX_VERSIONS: usize = 8;
+
+/// Of how many product lines a device runs something: some 100 bytes each.
+pub(crate) const MAX_SOFTWARE: usize = 4;
 
 /// The value of [`DeviceRow::attributes`] for a record.
 pub(crate) fn attribute_names(record: &Record) -> Vec<AttributeName> {

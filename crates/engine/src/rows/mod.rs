@@ -58,7 +58,10 @@ pub(crate) use bearer_token::{BearerTokenRow, BearerTokensRow};
 pub(crate) use certificate::CertificateRow;
 pub(crate) use claim::{Claim, ClaimRow};
 pub(crate) use deed::{DeedRow, Step, What};
-pub(crate) use device::{DeviceRow, PlaceRow, VersionRow, attribute_names, versions, with_place};
+pub(crate) use device::{
+    DeviceRow, MAX_SOFTWARE, PlaceRow, RunningColumn, SoftwareColumn, VersionRow, attribute_names, versions,
+    with_place,
+};
 pub(crate) use endorsement_key::EndorsementKeyRow;
 pub(crate) use grant::GrantRow;
 pub(crate) use invitation::{InvitationRow, OpenInvitationsRow, RedeemedRow};
@@ -96,7 +99,7 @@ pub(crate) use transfer::{
 pub(crate) use trust_policy::{TrustPolicyRow, parse_trust_policy_key, trust_policy_key};
 pub(crate) use update::{
     FileColumn, KeyColumn, KeySetColumn, LineColumn, LineRow, PcrColumn, ReleaseColumn, ReleaseStateColumn,
-    RepositoryRow, RolloutColumn, ServedColumn, UpdateFileRow, update_key, update_place,
+    RepositoryRow, RolloutColumn, ServedColumn, UpdateFileRow, parse_update_key, update_key, update_place,
 };
 pub(crate) use verdict_keys::{
     VERDICT_KEYS, VerdictKeyColumn, VerdictKeyStage, VerdictKeysRow, verdict_key_place,

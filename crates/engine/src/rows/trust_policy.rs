@@ -40,6 +40,7 @@ enum WhenColumn {
         #[serde(with = "column")]
         floor: FirmwareVersion,
     },
+    FirmwareUnapproved,
 }
 
 impl From<Option<&TrustPolicy>> for TrustPolicyRow {
@@ -58,6 +59,7 @@ impl From<Option<&TrustPolicy>> for TrustPolicyRow {
                 TrustCondition::FirmwareBelow(attribute, floor) => {
                     WhenColumn::FirmwareBelow { attribute: attribute.clone(), floor: floor.clone() }
                 }
+                TrustCondition::FirmwareUnapproved => WhenColumn::FirmwareUnapproved,
             };
             RuleColumn { when, limit: *limit }
         };
@@ -84,6 +86,7 @@ impl TrustPolicyRow {
                 WhenColumn::FirmwareBelow { attribute, floor } => {
                     TrustCondition::FirmwareBelow(attribute, floor)
                 }
+                WhenColumn::FirmwareUnapproved => TrustCondition::FirmwareUnapproved,
             };
             TrustRule { when, limit }
         };

@@ -1,7 +1,8 @@
 //! The rows of updates: a maker's repository, its product lines with their releases, and the files of metadata as they are served.
 
 use super::seal::Place;
-use super::{IssuerRow, column};
+use super::{IssuerRow, column, word};
+use crate::kernel::Error;
 use serde::{Deserialize, Serialize};
 use wardein_crypto::P256VerifyingKey;
 use wardein_domain::{
@@ -155,6 +156,13 @@ pub(crate) struct UpdateFileRow {
 /// `repository ‖ 0 ‖ line`, or a file's name in its place.
 pub(crate) fn update_key(repository: &RepositoryName, within: &str) -> Vec<u8> {
     [repository.as_str().as_bytes(), b"\0", within.as_bytes()].concat()
+}
+
+/// Repository and line that [`update_key`] is the key of.
+pub(crate) fn parse_update_key(key: &[u8]) -> Result<(RepositoryName, LineName), Error> {
+    let text = std::str::from_utf8(key).unwrap_or_default();
+    let (repository, line) = text.split_once('\0').unwrap_or_default();
+    Ok((word("repository", repository)?, word("product line", line)?))
 }
 
 /// Where a sealed key belongs.

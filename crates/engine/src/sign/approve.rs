@@ -4,12 +4,13 @@ use super::pcr_policy::PcrPolicy;
 use crate::fleet::devices::Device;
 use crate::kernel::record::{Recording, hex, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
-use crate::rows::{self, BaselineRow};
+use crate::rows::{self, BaselineRow, PcrColumn, SignatureKeyRow};
 use wardein_attest::PcrState;
 use wardein_crypto::tpm::HashValue;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{ErrorCode, Event, FieldName, Outcome};
+use wardein_domain::{ErrorCode, Event, FieldName, Outcome, ProfileName};
 use wardein_port::{Change, Table};
+use wardein_tuf::Receipt;
 
 impl Engine {
     /// From now on a device's PCRs are compared with `digest`, by the hash of its attestation key, and with no earlier one. It
@@ -24,6 +25,34 @@ impl Engine {
         let decide = |tx: &mut Tx<'_>| self.decide_approval(tx, caller, &name, digest);
         self.transact_on_by(caller, &name, |_| Ok(()), decide).await?;
         self.get_device(caller, name).await
+    }
+
+    /// With the first good start of a release: where the policy of the device's profile compares its PCRs with its own, and the release names
+    /// all of them, it is compared with those from now on. What is new, for the audit entry.
+    pub(super) fn admit_pcrs(
+        &self,
+        tx: &Tx<'_>,
+        (name, profile): (&DeviceName, &ProfileName),
+        receipt: &Receipt,
+        row: &mut SignatureKeyRow,
+    ) -> Result<Vec<(FieldName, String)>, Stop> {
+        let PcrPolicy::AsEnrolled(selection) = self.pcr_policy(tx, &name.tenant, profile)? else {
+            return Ok(Vec::new());
+        };
+        let Some(ak) = row.ak()? else { return Ok(Vec::new()) };
+        let line = (&receipt.repository, &receipt.line);
+        let release = self.release_started(tx, line, receipt.version)?;
+        let value = |number: u8| {
+            let is_it = |pcr: &&PcrColumn| (pcr.bank, pcr.number) == (selection.bank(), number);
+            release.pcrs.iter().find(is_it).map(|pcr| pcr.value.as_slice())
+        };
+        let Some(values) = selection.numbers().map(value).collect::<Option<Vec<_>>>() else {
+            return Ok(Vec::new());
+        };
+        let state = PcrState::assertion(selection, ak.hash().digest(&values));
+        row.baseline = Some(BaselineRow::new(&state, true));
+        let digest = hex(state.digest().as_ref());
+        Ok(Vec::from([(FieldName::Pcrs, selection.to_string()), (FieldName::PcrDigest, digest)]))
     }
 
     fn decide_approval(

@@ -1,12 +1,13 @@
 //! The endorsement keys that a tenant lists: those of the TPMs that its factory bought.
 
+use crate::approve::Ask;
 use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, Stop, Tx};
 use crate::rows::{self, EndorsementKeyRow};
 use std::collections::BTreeSet;
 use wardein_attest::EkDigest;
 use wardein_crypto::Digest;
-use wardein_domain::{Event, FieldName, Fields, Outcome, Target, TenantId};
+use wardein_domain::{Event, FieldName, Fields, GuardedDeed, Outcome, Target, TenantId};
 use wardein_port::{Change, Table};
 
 /// An endorsement key on a tenant's list.
@@ -44,7 +45,8 @@ impl Engine {
                 }
             }
             self.record_list(&mut change, caller, tenant, Event::EndorsementKeysAdded, &new)?;
-            Ok(Decision::new(change, new.len()))
+            let ask = ask_for("add", tenant, &new);
+            self.approved(caller, tx, &ask, Decision::new(change, new.len()))
         })
         .await
     }
@@ -69,7 +71,8 @@ impl Engine {
                 }
             }
             self.record_list(&mut change, caller, tenant, Event::EndorsementKeysRemoved, &gone)?;
-            Ok(Decision::new(change, gone.len()))
+            let ask = ask_for("remove", tenant, &gone);
+            self.approved(caller, tx, &ask, Decision::new(change, gone.len()))
         })
         .await
     }
@@ -113,6 +116,13 @@ impl Engine {
         let fields = digests.iter().fold(Fields::default(), add);
         change.record(&entry.in_tenant(tenant).with_all(fields))
     }
+}
+
+/// What an approver is shown: each key that comes or goes.
+fn ask_for(deed: &'static str, tenant: &TenantId, digests: &[&EkDigest]) -> Ask {
+    Ask::new(GuardedDeed::PutEndorsementKeys, Some(tenant))
+        .with("deed", deed)
+        .with_each("digests", digests.iter().map(ToString::to_string))
 }
 
 fn judge(digests: &BTreeSet<EkDigest>) -> Result<(), Error> {

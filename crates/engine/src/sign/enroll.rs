@@ -155,6 +155,8 @@ impl Engine {
             is_shared: !others.is_empty(),
             versions: Vec::new(),
             announced: Vec::new(),
+            // The floor outlives an enrollment.
+            software: row.as_ref().map(|(_, row)| row.software.clone()).unwrap_or_default(),
         };
         // Another key has seen nothing: what was signed by the one before names that one (DDKG-1 §5.1, `key id`), and is no request
         // of this one.

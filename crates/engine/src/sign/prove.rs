@@ -5,6 +5,7 @@ use crate::kernel::record::{self, Recording, device_text, target};
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::release::readers::Sealing;
 use crate::rows::{self, SignatureKeyRow, key_id};
+use crate::update::offers::Offering;
 use std::sync::Arc;
 use wardein_crypto::Digest;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
@@ -110,7 +111,15 @@ impl Engine {
             None => self
                 .judge_quote(tx, (name, &known.profile), (ask, request.quote.as_ref()), &row, &transcript)
                 .and_then(|quoted| {
-                    let done = self.act(tx, ask, (name, &known.profile), now, &row, &mut change)?;
+                    let mut done = self.act(tx, ask, (name, &known.profile), now, &row, &mut change)?;
+                    if let Ask::UpdateReceipt(receipt) = ask
+                        && done.event == Event::UpdateStarted
+                    {
+                        let admitted = self.admit_pcrs(tx, (name, &known.profile), receipt, &mut row)?;
+                        done.fields = admitted
+                            .into_iter()
+                            .fold(done.fields, |fields, (name, text)| fields.with(name, text));
+                    }
                     if let Some(standing) = quoted {
                         row.quoted = Some((UnixSeconds::new(now), standing));
                     }
@@ -172,8 +181,13 @@ impl Engine {
             }
             Ask::UpdateOffer(ask) => {
                 let now_ms = self.clock.now_ms();
-                let (event, fields, body) = self.offer(tx, name, profile, ask, now_ms, change)?;
+                let Offering { event, fields, body, .. } =
+                    self.offer(tx, name, profile, ask, now_ms, change)?;
                 Ok(Done::new(event, fields, body))
+            }
+            Ask::UpdateReceipt(receipt) => {
+                let (event, fields) = self.update_receipt(tx, name, receipt, change)?;
+                Ok(Done::new(event, fields, Vec::new()))
             }
             Ask::ServiceAccess => Ok(answered(Event::ServiceAccessServed, self.service_bundle(tx, name)?)),
             Ask::Readers => {

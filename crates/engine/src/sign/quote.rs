@@ -4,8 +4,8 @@ use super::pcr_policy::PcrPolicy;
 use crate::derive::actions::Ask;
 use crate::kernel::record::hex;
 use crate::kernel::{Engine, Error, Stop, Tx};
-use crate::rows::SignatureKeyRow;
-use wardein_attest::{Evidence, PcrState, PcrValues, Refusal, TrustedAk};
+use crate::rows::{ReleaseColumn, SignatureKeyRow};
+use wardein_attest::{Evidence, GoldenPcrs, PcrState, PcrValues, Refusal, TrustedAk, pcr_value};
 use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{ErrorCode, PcrSelection, PcrStanding, ProfileName, Quote};
@@ -86,7 +86,11 @@ impl Engine {
     ) -> Result<Option<PcrStanding>, Stop> {
         match (quote, ask) {
             (Some(quote), _) => {
-                Ok(self.pcr_policy(tx, &name.tenant, profile)?.judge(row, quote, &transcript.0)?)
+                let policy = match self.pcr_policy(tx, &name.tenant, profile)? {
+                    PcrPolicy::Golden(golden) => PcrPolicy::Golden(self.with_releases(tx, name, golden)?),
+                    policy => policy,
+                };
+                Ok(policy.judge(row, quote, &transcript.0)?)
             }
             (None, Ask::Certificate(_)) => match self.pcr_policy(tx, &name.tenant, profile)?.selection() {
                 Some(_) if row.ak.is_none() => Err(no_tpm().into()),
@@ -96,6 +100,27 @@ impl Engine {
             (None, _) => Ok(None),
         }
     }
+
+    /// The golden values of a policy with those of the releases that the device runs by its receipts.
+    fn with_releases(&self, tx: &Tx<'_>, name: &DeviceName, golden: GoldenPcrs) -> Result<GoldenPcrs, Stop> {
+        Ok(self.releases_run(tx, name)?.iter().fold(golden, joined))
+    }
+}
+
+/// The golden values with those that `release` has for the same registers.
+fn joined(golden: GoldenPcrs, release: &ReleaseColumn) -> GoldenPcrs {
+    let bank = golden.selection().bank();
+    let mut allowed = golden.allowed().clone();
+    for pcr in release.pcrs.iter().filter(|pcr| pcr.bank == bank) {
+        let (Some(values), Some(value)) = (allowed.get_mut(&pcr.number), pcr_value(bank, &pcr.value)) else {
+            continue;
+        };
+        if !values.contains(&value) && values.len() < GoldenPcrs::MAX_VALUES {
+            values.push(value);
+        }
+    }
+    // The registers are the same, and each has as many values as it may.
+    GoldenPcrs::new(bank, allowed).unwrap_or(golden)
 }
 
 /// What `quote` says, if `ak` signed it for `nonce` and it is of `selection`.

@@ -212,7 +212,8 @@ impl Engine {
         let Some(known) = known else { return (judge(None), None) };
         let (verdict_lifetime, set) = self.memory.trust(tenant, &known.profile);
         let policy = set.as_deref().map_or(TrustPolicy::NONE, |set| &set.policy);
-        (judge(Some(&known.facts(verdict_lifetime, policy))), set)
+        let is_approved = self.memory.approves(known, policy);
+        (judge(Some(&known.facts(verdict_lifetime, policy, is_approved))), set)
     }
 
     /// How surely a device's key is where it is said to be, and its last quote.

@@ -177,6 +177,7 @@ impl Engine {
                 true => self.look(|tx| self.signs(tx, &name)).await?,
                 false => Signs::default(),
             };
+            let is_software_approved = self.memory.approves_row(&row);
             let versions: Vec<_> = row.versions.into_iter().map(|of| (of.attribute, of.version)).collect();
             let facts = DeviceFacts {
                 state: row.state,
@@ -186,6 +187,7 @@ impl Engine {
                 assurance: row.assurance,
                 is_shared: row.is_shared,
                 versions: &versions,
+                is_software_approved,
             };
             let before = Verdict::on_device(Some(&facts), now).verdict;
             let after = Verdict::on_device(Some(&DeviceFacts { policy: &next, ..facts }), now);

@@ -188,7 +188,7 @@ impl Engine {
                             Changed::Profile(name) | Changed::Policy(Some(name)) => {
                                 profiles.insert(name);
                             }
-                            Changed::Policy(None) => is_every = true,
+                            Changed::Policy(None) | Changed::Releases => is_every = true,
                             Changed::Operator => {}
                         }
                     }

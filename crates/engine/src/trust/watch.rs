@@ -450,6 +450,7 @@ fn of_row(tenant: &TenantId, row: &FeedRow) -> Result<Option<Changed>, Error> {
             let (of, profile) = rows::parse_trust_policy_key(&row.key)?;
             Ok((of == *tenant).then_some(Changed::Policy(profile)))
         }
+        Table::ProductLine => Ok(Some(Changed::Releases)),
         _ => Ok(None),
     }
 }
@@ -466,7 +467,7 @@ fn sorted(changed: Vec<Changed>) -> (Vec<DeviceId>, Over) {
                 is_wide |= name.as_str() == ProfileName::DEFAULT;
                 profiles.insert(name);
             }
-            Changed::Policy(None) => is_wide = true,
+            Changed::Policy(None) | Changed::Releases => is_wide = true,
             Changed::Device(_) | Changed::Operator => {}
         }
     }

@@ -5,6 +5,7 @@
 pub(crate) mod lines;
 pub(crate) mod metadata;
 pub(crate) mod offers;
+pub(crate) mod receipts;
 pub(crate) mod releases;
 pub(crate) mod repositories;
 pub(crate) mod rollout;

@@ -8,13 +8,26 @@ use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows::{ReleaseColumn, ReleaseStateColumn, update_key};
 use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Event, FieldName, Fields, ProfileName, Seconds, UnixSeconds};
+use wardein_domain::{
+    AttributeName, Event, FieldName, Fields, ProfileName, ReleaseText, Seconds, UnixSeconds,
+};
 use wardein_port::{Change, Table};
 use wardein_tuf::{NotOffered, Offer, OfferAsk, OfferReply};
 
+/// An answer to a device that asked for an offer.
+pub(crate) struct Offering {
+    pub(crate) event: Event,
+    /// For the audit entry.
+    pub(crate) fields: Fields,
+    /// The reply's body.
+    pub(crate) body: Vec<u8>,
+    /// What the device will show once it runs what it was offered.
+    pub(crate) attributes: Vec<(AttributeName, ReleaseText)>,
+}
+
 impl Engine {
-    /// The answer to a device that has proved who it is: event, fields of the entry, and reply body. The change rests on the line as it is,
-    /// so that no offer is on record after a pause or a recall that it did not see.
+    /// The answer to a device that has proved who it is. The change rests on the line as it is, so that no offer is on record after a pause
+    /// or a recall that it did not see.
     pub(crate) fn offer(
         &self,
         tx: &Tx<'_>,
@@ -23,13 +36,14 @@ impl Engine {
         ask: &OfferAsk,
         now_ms: u64,
         change: &mut Change,
-    ) -> Result<(Event, Fields, Vec<u8>), Stop> {
+    ) -> Result<Offering, Stop> {
         let (name, line) = (&ask.repository, &ask.line);
         let fields = Fields::default().with(FieldName::Repository, name.as_str());
         let fields = fields.with(FieldName::Line, line.as_str());
         let not = |why: NotOffered, fields: Fields| {
             let fields = fields.with(FieldName::Message, why.word());
-            Ok((Event::UpdateNotOffered, fields, OfferReply::Not(why).encode()))
+            let (event, body) = (Event::UpdateNotOffered, OfferReply::Not(why).encode());
+            Ok(Offering { event, fields, body, attributes: Vec::new() })
         };
         let row = repository(tx, name)?;
         if !row.is_some_and(|(_, row)| row.lines.iter().any(|of| of.name == *line)) {
@@ -38,6 +52,8 @@ impl Engine {
         let (version, releases) = releases_of(tx, name, line)?;
         change.check(Table::ProductLine, update_key(name, line.as_str()), version);
         let now = UnixSeconds::new(now_ms / 1000);
+        // What it says of its floor may be of a state that was put back.
+        let ask = &OfferAsk { floor: ask.floor.max(self.floor_of(tx, device, name, line)?), ..ask.clone() };
         let mut judge = |release: &ReleaseColumn| -> Judged {
             match judge(release, ask, device, profile) {
                 Err(why) => Ok(Err(why)),
@@ -64,7 +80,8 @@ impl Engine {
         let fields = fields
             .with(FieldName::Release, release.version)
             .with(FieldName::Artifact, wardein_crypto::hex::encode(&release.sha256));
-        Ok((Event::UpdateOffered, fields, OfferReply::Offered(signed).encode()))
+        let (event, body) = (Event::UpdateOffered, OfferReply::Offered(signed).encode());
+        Ok(Offering { event, fields, body, attributes: release.attributes.clone() })
     }
 }
 
@@ -110,7 +127,7 @@ fn judge(
         ReleaseStateColumn::Paused => return Err(NotOffered::Paused),
         ReleaseStateColumn::Recalled => return Err(NotOffered::Recalled),
     }
-    // A device says its floor itself, and holds to it; an offer that it would refuse is not made.
+    // The device holds to its floor itself; an offer that it would refuse is not made.
     let is_signed_downgrade = release.downgrade_from.is_some_and(|from| ask.floor <= from);
     if release.version < ask.floor && !is_signed_downgrade {
         return Err(NotOffered::Floor);

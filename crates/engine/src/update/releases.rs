@@ -4,13 +4,16 @@ use super::metadata::{Work, is_listed};
 use super::repositories::repository;
 use super::views::{self, Release, ReleaseOrder, ReleaseState, Rollout};
 use super::{MAX_RELEASES, UpdateRole, line_of, no_repository};
-use crate::kernel::record::Recording;
+use crate::approve::Ask;
+use crate::kernel::record::{Recording, hex};
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{
     self, IssuerRow, LineRow, PcrColumn, ReleaseColumn, ReleaseStateColumn, RepositoryRow, RolloutColumn,
     update_key,
 };
-use wardein_domain::{ErrorCode, Event, FieldName, LineName, Outcome, Reason, RepositoryName, Target};
+use wardein_domain::{
+    ErrorCode, Event, FieldName, GuardedDeed, LineName, Outcome, Reason, RepositoryName, Role, Target,
+};
 use wardein_port::Table;
 use wardein_tuf::{PathPattern, TargetPath};
 
@@ -34,8 +37,7 @@ pub enum ReleaseDeed {
     Recall,
 }
 
-/// The state that a deed leads to from another: the one place in which it is decided who may be released. None where it does not lead
-/// from there.
+/// The state that a deed leads to from another; none where it does not lead from there. By policy a second person has a say ([`ask_for`]).
 fn decided(from: ReleaseStateColumn, deed: ReleaseDeed) -> Option<ReleaseStateColumn> {
     use ReleaseStateColumn::{Paused, Proposed, Recalled, Released};
     match (deed, from) {
@@ -93,19 +95,26 @@ impl Engine {
                 .with(FieldName::Repository, name.as_str())
                 .with(FieldName::Line, line.as_str())
                 .with(FieldName::Release, order.version)
-                .with(FieldName::Artifact, wardein_crypto::hex::encode(&order.sha256.0));
+                .with(FieldName::Artifact, hex(&order.sha256.0));
             let entry = match order.downgrade_from {
                 Some(from) => entry.with(FieldName::DowngradeFrom, from),
                 None => entry,
             };
             work.change.record(&entry)?;
             let (change, _) = work.finish(Some(version))?;
-            Ok(Decision::new(change, views::release(name, line, &release)))
+            let release = views::release(name, line, &release);
+            let ask = is_listed.then(|| ask_for("downgrade", &release));
+            let decision = Decision::new(change, release);
+            match ask {
+                Some(ask) => self.approved(caller, tx, &ask, decision),
+                None => Ok(decision),
+            }
         })
         .await
+        .map(|release| self.counted(release))
     }
 
-    /// The releases of a line, in order of their making.
+    /// The releases of a line, in order of their making. An operator of a tenant sees those that are or were released, for that tenant.
     pub async fn list_releases(
         &self,
         caller: &Caller,
@@ -114,11 +123,33 @@ impl Engine {
     ) -> Result<Vec<Release>, Error> {
         self.look(|tx| {
             let row = repository(tx, name)?.ok_or_else(|| no_repository(name))?.1;
-            line_of(caller, name, &row, line)?;
-            let releases = releases_of(tx, name, line)?.1.releases;
-            Ok(releases.iter().map(|release| views::release(name, line, release)).collect())
+            let decides = matches!(caller.principal.role, Role::Site | Role::TenantAdmin);
+            if !(decides && row.lines.iter().any(|of| of.name == *line)) {
+                line_of(caller, name, &row, line)?;
+            }
+            let mut releases = releases_of(tx, name, line)?.1.releases;
+            if let Some(tenant) = &caller.principal.tenant {
+                // What is proposed is its maker's affair.
+                releases.retain(|release| {
+                    let tenants = &release.rollout.tenants;
+                    release.state != ReleaseStateColumn::Proposed
+                        && (tenants.is_empty() || tenants.contains(tenant))
+                });
+            }
+            let counts = self.memory.receipts(name, line);
+            let view = |release: &ReleaseColumn| Release {
+                receipts: counts.get(&release.version).copied().unwrap_or_default(),
+                ..views::release(name, line, release)
+            };
+            Ok(releases.iter().map(view).collect())
         })
         .await
+    }
+
+    /// The release with what devices have told of it.
+    pub(super) fn counted(&self, release: Release) -> Release {
+        let counts = self.memory.receipts(&release.order.repository, &release.order.line);
+        Release { receipts: counts.get(&release.order.version).copied().unwrap_or_default(), ..release }
     }
 
     /// Releases, pauses, resumes or recalls. What is in the state already is left as it is. The metadata of the line follows at once where
@@ -166,10 +197,45 @@ impl Engine {
                 .with(FieldName::Reason, &reason);
             work.change.record(&entry)?;
             let (change, _) = work.finish(Some(version))?;
-            Ok(Decision::new(change, views::release(name, line, &release)))
+            let release = views::release(name, line, &release);
+            let ask = match deed {
+                ReleaseDeed::Release => Some("release"),
+                ReleaseDeed::Resume => Some("resume"),
+                // What holds devices back needs nobody.
+                ReleaseDeed::Pause | ReleaseDeed::Recall => None,
+            };
+            let ask = ask.map(|deed| ask_for(deed, &release).with("reason", &reason));
+            let decision = Decision::new(change, release);
+            match ask {
+                Some(ask) => self.approved(caller, tx, &ask, decision),
+                None => Ok(decision),
+            }
         })
         .await
+        .map(|release| self.counted(release))
     }
+}
+
+/// What an approver is shown: the release whole, and to whom it goes.
+fn ask_for(deed: &'static str, release: &Release) -> Ask {
+    let Release { order, rollout, .. } = release;
+    let pcr = |pcr: &views::ReleasePcr| format!("{}:{}={}", pcr.bank, pcr.number, hex(&pcr.value));
+    Ask::new(GuardedDeed::ReleaseUpdate, None)
+        .with("deed", deed)
+        .with("repository", &order.repository)
+        .with("line", &order.line)
+        .with("version", order.version)
+        .with("label", &order.label)
+        .with_each("models", &order.models)
+        .with("path", &order.path)
+        .with("length", order.length)
+        .with("sha256", hex(&order.sha256.0))
+        .with("floor", order.floor)
+        .with("downgrade_from", order.downgrade_from.unwrap_or_default())
+        .with("notes", order.notes.as_ref().map_or("", |notes| notes.as_str()))
+        .with_each("attributes", order.attributes.iter().map(|(name, value)| format!("{name}={value}")))
+        .with_each("pcrs", order.pcrs.iter().map(pcr))
+        .with("rollout", rollout)
 }
 
 pub(super) fn no_release(name: &RepositoryName, line: &LineName, number: u64) -> Error {

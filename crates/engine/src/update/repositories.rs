@@ -3,15 +3,16 @@
 use super::metadata::{Signers, Work, file_of, read_draft, signers_of, stem};
 use super::views::{self, UpdateFile, UpdateRepository};
 use super::{MAX_KEYS, MAX_REPOSITORIES, UpdateRole, line_of, no_repository, sees_all};
+use crate::approve::Ask;
 use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{
     self, FileColumn, IssuerRow, KeyColumn, KeySetColumn, RepositoryRow, UpdateFileRow, update_key,
 };
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, SecretBytes};
-use wardein_domain::{ErrorCode, Event, FieldName, Outcome, Reason, RepositoryName, Target};
+use wardein_domain::{ErrorCode, Event, FieldName, GuardedDeed, Outcome, Reason, RepositoryName, Target};
 use wardein_port::Table;
-use wardein_tuf::Signature;
+use wardein_tuf::{Key, Signature};
 
 /// Who is to sign.
 #[derive(Debug, Clone)]
@@ -126,6 +127,14 @@ impl Engine {
         reason: Reason,
     ) -> Result<UpdateRepository, Error> {
         let made = fresh()?;
+        let ask = Ask::new(GuardedDeed::RotateUpdateRoot, None).with("repository", &name);
+        let ask = match &keys {
+            UpdateKeys::InCustody => ask.with("keys", "in custody"),
+            UpdateKeys::Offline { keys, threshold } => ask
+                .with_each("key_sha256", keys.iter().map(|key| Key::p256(key).id()))
+                .with("threshold", threshold),
+        };
+        let ask = ask.with("reason", &reason);
         self.transact_by(caller, |tx| {
             let (version, row) = repository(tx, &name)?.ok_or_else(|| no_repository(&name))?;
             let mut work = Work::new(self, tx, &name, row);
@@ -136,7 +145,8 @@ impl Engine {
             let entry = entry.with(FieldName::Repository, name.as_str()).with(FieldName::Reason, &reason);
             work.change.record(&entry)?;
             let (change, row) = work.finish(Some(version))?;
-            Ok(Decision::new(change, views::repository(&name, &row)?))
+            let decision = Decision::new(change, views::repository(&name, &row)?);
+            self.approved(caller, tx, &ask, decision)
         })
         .await
     }

@@ -126,6 +126,7 @@ impl Engine {
             Ok(Decision::new(change, views::release(name, line, &release)))
         })
         .await
+        .map(|release| self.counted(release))
     }
 }
 

@@ -4,6 +4,7 @@ use super::UpdateRole;
 use super::metadata::{Signers, file_of, read_draft, signers_of};
 use crate::access::operators::Issuer;
 use crate::kernel::Error;
+use crate::project::ReceiptCounts;
 use crate::rows::{IssuerRow, LineColumn, PcrColumn, ReleaseColumn, ReleaseStateColumn, RepositoryRow};
 use wardein_crypto::{Digest, P256VerifyingKey};
 use wardein_domain::{
@@ -90,6 +91,8 @@ pub struct Release {
     pub since: u64,
     /// Who added it.
     pub by: Issuer,
+    /// Of how many devices what is known of it, by their receipts.
+    pub receipts: ReceiptCounts,
 }
 
 /// A release to be added.
@@ -260,6 +263,7 @@ pub(super) fn release(repository: &RepositoryName, line: &LineName, row: &Releas
         state: row.state.into(),
         since: row.since.get(),
         by: issuer(&row.by),
+        receipts: ReceiptCounts::default(),
     }
 }
 

@@ -1,13 +1,16 @@
 //! Two-person approval: bound to what was proposed, by another person, in time, and good once.
 
+use crate::offers::numbered;
+use crate::updates;
 use crate::world::{World, caller, facts, order};
+use std::collections::BTreeSet;
 use wardein_domain::{
     ApprovalPolicy, DeviceState, Event, GuardedDeed, Role, Seconds, TrustCondition, TrustLimit, TrustPolicy,
     TrustRule,
 };
 use wardein_engine::{
     Caller, Detail, Engine, Error, ErrorCode, InvitationOrder, KeyPolicy, OperatorOrder, Page, PcrPolicy,
-    Proposal, ProposalId, ProposalState,
+    Proposal, ProposalId, ProposalState, ReleaseDeed, ReleaseOrder, ReleaseState, Rollout, UpdateKeys,
 };
 use wardein_port::{Store, Table};
 
@@ -510,4 +513,66 @@ async fn memory_decides_nothing_about_an_approval() {
     other.approve_proposal(&berta, id, digest).await.unwrap();
     set(&other, &admin, "pump", DeviceState::Revoked, "stolen").await.unwrap();
     assert_eq!(other.count_proposals().await.unwrap(), 0);
+}
+
+/// What keeps devices back needs nobody; what lets them install does.
+#[tokio::test]
+async fn a_release_is_released_by_two_people_and_held_back_by_one() {
+    let world = World::new().await;
+    updates::found(&world).await;
+    let berta = issue(&world, &world.admin, Role::Admin, None, "berta").await;
+    let eva = issue(&world, &world.admin, Role::ReleaseManager, None, "eva").await;
+    let deeds = [GuardedDeed::ReleaseUpdate, GuardedDeed::RotateUpdateRoot, GuardedDeed::PutEndorsementKeys];
+    world.engine.put_approval_policy(&world.admin, None, policy(&deeds), None).await.unwrap();
+    world.clock.pass(1);
+    let (engine, admin) = (&world.engine, &world.admin);
+    engine.add_release(&eva, numbered(2)).await.unwrap();
+    let line = async || engine.list_product_lines(admin, None).await.unwrap()[0].file.clone();
+    let before = line().await;
+    let id = proposed(updates::set(&world, &eva, 2, ReleaseDeed::Release).await);
+    assert_eq!(line().await, before, "nothing is signed or drafted");
+    let shown = engine.get_proposal(&berta, id).await.unwrap();
+    let asked: Vec<_> = shown.asked.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let digest = wardein_crypto::hex::encode(&wardein_crypto::Digest::of(b"firmware").0);
+    for field in ["version=2", &format!("sha256={digest}"), "models=pump-3", "rollout=100 %", "reason=test"] {
+        assert!(asked.iter().any(|asked| asked == field), "{field}: {asked:?}");
+    }
+    assert_eq!(code(approve(&world, &eva, id).await), ErrorCode::RoleInsufficient);
+    approve(&world, &berta, id).await.unwrap();
+    // Who is to get it is part of what was approved.
+    let (name, of) = ("maker".parse().unwrap(), "pumps".parse().unwrap());
+    let rollout = |percent| Rollout { percent, ..Rollout::everyone() };
+    let roll = async |percent| {
+        let reason = "x".parse().unwrap();
+        engine.set_release_rollout(&eva, (&name, &of, 2), rollout(percent), reason).await.unwrap()
+    };
+    roll(5).await;
+    let other = proposed(updates::set(&world, &eva, 2, ReleaseDeed::Release).await);
+    assert_ne!(other, id);
+    roll(100).await;
+    let released = updates::set(&world, &eva, 2, ReleaseDeed::Release).await.unwrap();
+    assert_eq!(released.state, ReleaseState::Released);
+    assert!(line().await.version > before.version);
+    // What is so already, and what holds back, needs nobody.
+    updates::set(&world, &eva, 2, ReleaseDeed::Release).await.unwrap();
+    updates::set(&world, &eva, 2, ReleaseDeed::Pause).await.unwrap();
+    let resumed = proposed(updates::set(&world, &eva, 2, ReleaseDeed::Resume).await);
+    approve(&world, &berta, resumed).await.unwrap();
+    updates::set(&world, &eva, 2, ReleaseDeed::Resume).await.unwrap();
+    let signed = ReleaseOrder { downgrade_from: Some(3), ..numbered(2) };
+    let lowered = proposed(engine.add_release(&eva, signed.clone()).await);
+    approve(&world, &berta, lowered).await.unwrap();
+    assert_eq!(engine.add_release(&eva, signed).await.unwrap().order.downgrade_from, Some(3));
+    updates::set(&world, &eva, 2, ReleaseDeed::Recall).await.unwrap();
+    // Nor does one make the person who proposes, give the repository other keys, or list other TPMs.
+    let manager = order(Role::ReleaseManager, None, "ida");
+    proposed(engine.issue_operator(admin, manager).await);
+    let rotated = engine.rotate_update_root(admin, name, UpdateKeys::InCustody, "x".parse().unwrap()).await;
+    proposed(rotated);
+    let tenant = world.tenant();
+    let keys = BTreeSet::from([wardein_attest::EkDigest(wardein_crypto::Digest::of(b"tpm"))]);
+    let listed = proposed(engine.add_endorsement_keys(admin, &tenant, &keys).await);
+    approve(&world, &berta, listed).await.unwrap();
+    assert_eq!(engine.add_endorsement_keys(admin, &tenant, &keys).await.unwrap(), 1);
+    proposed(engine.remove_endorsement_keys(admin, &tenant, &keys).await);
 }

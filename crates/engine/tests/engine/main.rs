@@ -53,6 +53,7 @@ mod tpm;
 mod transfers;
 mod trust;
 mod trust_policy;
+mod update_receipts;
 mod updates;
 mod watch;
 mod webhooks;

@@ -1,5 +1,6 @@
 //! Offers of releases: who is offered what, by proof, and how a staged rollout goes over a fleet.
 
+use crate::update_receipts::{counts, receipt, tell};
 use crate::updates::{founded, release, set};
 use crate::world::{TestDevice, World, caller, facts, order};
 use wardein_crypto::{Digest, P256VerifyingKey};
@@ -7,9 +8,9 @@ use wardein_domain::{ErrorCode, Event, Role, UnixSeconds, UpdateWindow};
 use wardein_engine::{
     Caller, Error, Release, ReleaseDeed, ReleaseOrder, Rollout, UpdateDecision, UpdateRules,
 };
-use wardein_tuf::{NotOffered, Offer, OfferAsk, OfferReply};
+use wardein_tuf::{NotOffered, Offer, OfferAsk, OfferReply, ReceiptOutcome};
 
-fn ask(floor: u64, running: u64, version: u64) -> OfferAsk {
+pub(crate) fn ask(floor: u64, running: u64, version: u64) -> OfferAsk {
     OfferAsk {
         repository: "maker".parse().unwrap(),
         line: "pumps".parse().unwrap(),
@@ -20,7 +21,11 @@ fn ask(floor: u64, running: u64, version: u64) -> OfferAsk {
     }
 }
 
-async fn asked(world: &World, device: &mut TestDevice, ask: &OfferAsk) -> Result<Offer, NotOffered> {
+pub(crate) async fn asked(
+    world: &World,
+    device: &mut TestDevice,
+    ask: &OfferAsk,
+) -> Result<Offer, NotOffered> {
     let reply = device.prove(&world.engine, "update-offer", &ask.encode()).await.unwrap().body;
     let identity = P256VerifyingKey(world.engine.trust_bundle().identity_key);
     match OfferReply::decode(&reply).unwrap() {
@@ -43,7 +48,7 @@ async fn rule(world: &World, needs_consent: bool, window: Option<UpdateWindow>) 
 }
 
 /// The world of the tests of updates, with a tenant whose devices need no consent.
-async fn ready() -> World {
+pub(crate) async fn ready() -> World {
     let world = founded().await;
     rule(&world, false, None).await;
     world
@@ -54,7 +59,7 @@ fn share(percent: u8) -> Rollout {
 }
 
 /// The release that goes by that number.
-fn numbered(version: u64) -> ReleaseOrder {
+pub(crate) fn numbered(version: u64) -> ReleaseOrder {
     ReleaseOrder { floor: 1, ..release(version, &format!("pumps/{version}.img")) }
 }
 
@@ -177,7 +182,8 @@ async fn a_rollout_is_bounded_and_its_line_s_managers_say_it() {
     assert_eq!(facts(&said[0]), expected);
 }
 
-/// 1,000 devices: a twentieth, a third, a pause, a resumption, all, a recall.
+/// 1,000 devices: a twentieth, a third, a pause, a resumption, all, a recall. Each that installs tells of it, one in ten that it went back; some
+/// are not heard and tell again.
 #[tokio::test]
 async fn a_staged_rollout_goes_over_a_thousand_devices() {
     let world = ready().await;
@@ -217,8 +223,21 @@ async fn a_staged_rollout_goes_over_a_thousand_devices() {
     assert_eq!(offered().await, third);
     roll_out(&world, 2, share(100)).await.unwrap();
     assert_eq!(offered().await.len(), 1000);
+    for (number, device) in fleet.iter_mut().enumerate() {
+        let issued = asked(&world, device, &ask(0, 0, 0)).await.unwrap().issued;
+        let outcome = if number % 10 == 7 { ReceiptOutcome::RolledBack } else { ReceiptOutcome::Started };
+        let receipt = receipt(&device.name, 2, issued, outcome);
+        for _ in 0..1 + number % 3 {
+            tell(&world, device, &receipt).await.unwrap();
+        }
+    }
+    assert_eq!(counts(&world, 2).await, (900, 0, 100));
     set(&world, &world.admin, 2, ReleaseDeed::Recall).await.unwrap();
-    assert_eq!(offered().await, []);
+    let mut have = 0;
+    for device in &mut fleet {
+        have += usize::from(asked(&world, device, &ask(0, 0, 0)).await.is_ok());
+    }
+    assert_eq!((have, counts(&world, 2).await), (0, (900, 0, 100)));
 }
 
 #[tokio::test]
@@ -241,7 +260,20 @@ async fn nothing_is_offered_without_the_site_s_consent_or_outside_its_window() {
     for version in [2, 3] {
         set(&world, admin, version, ReleaseDeed::Release).await.unwrap();
     }
-    assert_eq!(asked(&world, &mut device, &ask(0, 0, 0)).await, Err(NotOffered::Consent));
+    let listed = async |by: &Caller| {
+        let releases = engine.list_releases(by, &name, &line).await.unwrap();
+        releases.iter().map(|release| release.order.version).collect::<Vec<_>>()
+    };
+    // A site sees what was released for its tenant, and nothing that is proposed.
+    engine.add_release(admin, numbered(4)).await.unwrap();
+    roll_out(&world, 3, Rollout { tenants: vec!["lab".parse().unwrap()], ..share(100) }).await.unwrap();
+    assert_eq!((listed(&ada).await, listed(admin).await), (vec![2], vec![2, 3, 4]));
+    roll_out(&world, 3, share(100)).await.unwrap();
+    assert_eq!(listed(&ada).await, [2, 3]);
+    let auditor = engine.issue_operator(admin, order(Role::Auditor, Some("klinik"), "ole")).await.unwrap();
+    let seen = engine.list_releases(&caller(auditor.1.principal), &name, &line).await.unwrap_err();
+    assert_eq!(seen.code, ErrorCode::LineUnknown);
+    assert_eq!(asked(&world, &mut device, &ask(0, 0, 3)).await, Err(NotOffered::Consent));
     let decided = decide(&ada, Some(2), UpdateDecision::Consent).await.unwrap().unwrap();
     assert_eq!(decided.order.version, 2);
     assert_eq!(asked(&world, &mut device, &ask(0, 0, 0)).await.unwrap().version, 2);

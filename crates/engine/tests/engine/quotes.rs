@@ -1,6 +1,8 @@
 //! Quotes: a certificate takes one that is of this request, of the device's own TPM, and of a state that the profile's policy takes.
 
+use crate::offers::ask;
 use crate::tpm::{again, answer, evidence, key_order};
+use crate::updates::{found, release, set};
 use crate::world::{World, csr, name};
 use std::collections::BTreeMap;
 use wardein_attest::{GoldenPcrs, pcr_value};
@@ -11,11 +13,13 @@ use wardein_domain::{
 };
 use wardein_engine::ProfilePut;
 use wardein_engine::{
-    Error, ErrorKind, KeyOrder, KeyPolicy, PcrPolicy, SignedReply, SignedRequest, Subject, TpmActivation,
+    Error, ErrorKind, KeyOrder, KeyPolicy, PcrPolicy, ReleaseDeed, ReleaseOrder, ReleasePcr, SignedReply,
+    SignedRequest, Subject, TpmActivation, UpdateRules,
 };
 use wardein_pki::{Csr, PublicKey};
 use wardein_port::{Store, Table};
 use wardein_testkit::SoftTpm;
+use wardein_tuf::{NotOffered, Offer, OfferReply, Receipt, ReceiptOutcome};
 
 /// Registers 0 and 7 with these values.
 type State = [(u8, [u8; 32]); 2];
@@ -121,10 +125,39 @@ impl Device {
         world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await
     }
 
+    async fn tell(&self, world: &World, outcome: ReceiptOutcome) -> Result<SignedReply, Error> {
+        let receipt = Receipt {
+            tenant: world.tenant(),
+            device: self.id.parse().unwrap(),
+            repository: "maker".parse().unwrap(),
+            line: "pumps".parse().unwrap(),
+            version: 2,
+            sha256: Digest::of(b"firmware"),
+            installed: 7,
+            outcome,
+        };
+        let body = receipt.encode();
+        let (request, _) = self.request(world, "update-receipt", &body);
+        world.engine.prove_by_signature(&Call::new("test"), &request, &body).await
+    }
+
     async fn refused(&self, world: &World, state: Option<&State>) -> (ErrorKind, &'static str) {
         let error = self.certify(world, state).await.unwrap_err();
         (error.kind(), error.code.as_str())
     }
+}
+
+/// Has release 2 say that it shows [`UPDATED`], released, and installed by the device.
+async fn updated(world: &World, device: &Device, pcrs: &State) -> Result<SignedReply, Error> {
+    let pcr = |(number, value): &(u8, [u8; 32])| ReleasePcr {
+        bank: Bank::Sha256,
+        number: *number,
+        value: value.to_vec(),
+    };
+    let order = ReleaseOrder { pcrs: pcrs.iter().map(pcr).collect(), ..release(2, "pumps/2.img") };
+    world.engine.add_release(&world.admin, order).await.unwrap();
+    set(world, &world.admin, 2, ReleaseDeed::Release).await.unwrap();
+    device.tell(world, ReceiptOutcome::Started).await
 }
 
 async fn certificates(world: &World) -> usize {
@@ -422,4 +455,94 @@ async fn what_is_not_on_record_is_approved_first_and_only_where_a_policy_compare
     request.quote = Some(Quote { attested, signature, values: vec![BOOTED[0].1.to_vec()] });
     let refused = world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await.unwrap_err();
     assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "pcr-unknown"));
+}
+
+#[tokio::test]
+async fn the_pcrs_of_a_release_are_a_devices_own_once_it_has_started_and_nobody_approves_them() {
+    let world = World::new().await;
+    world.trust_first_use().await;
+    found(&world).await;
+    world.ask_of("default", Some(PcrPolicy::AsEnrolled(selection()))).await;
+    let device = Device::enrolled(&world, "pump-1", Some(&BOOTED)).await;
+    assert_eq!(device.refused(&world, Some(&UPDATED)).await.1, "pcr-changed");
+    updated(&world, &device, &UPDATED).await.unwrap();
+    device.certify(&world, Some(&UPDATED)).await.unwrap();
+    assert_eq!(world.quoted("pump-1").await.unwrap().0, PcrStanding::AsApproved);
+    assert_eq!(device.refused(&world, Some(&BOOTED)).await.1, "pcr-changed", "the former ones hold no more");
+    let said = world.entries(Event::UpdateStarted).await;
+    assert_eq!(said[0].field(FieldName::PcrDigest), Some(hex::encode(&digest_of(&UPDATED)).as_str()));
+    // What an administrator approves later is not undone by the same receipt.
+    world.approve("pump-1", &digest_of(&BOOTED)).await.unwrap();
+    device.tell(&world, ReceiptOutcome::Started).await.unwrap();
+    device.certify(&world, Some(&BOOTED)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_release_that_names_some_of_the_pcrs_or_was_rolled_back_admits_none() {
+    let world = World::new().await;
+    world.trust_first_use().await;
+    found(&world).await;
+    let three = PcrSelection::new(Bank::Sha256, &[0, 7]).unwrap();
+    world.ask_of("default", Some(PcrPolicy::AsEnrolled(three))).await;
+    let device = Device::enrolled(&world, "pump-1", Some(&BOOTED)).await;
+    let other: State = [(0, [1; 32]), (8, [3; 32])];
+    updated(&world, &device, &other).await.unwrap();
+    assert_eq!(device.refused(&world, Some(&UPDATED)).await.1, "pcr-changed");
+    let fresh = Device::enrolled(&world, "pump-2", Some(&BOOTED)).await;
+    fresh.tell(&world, ReceiptOutcome::RolledBack).await.unwrap();
+    assert_eq!(fresh.refused(&world, Some(&UPDATED)).await.1, "pcr-changed");
+}
+
+#[tokio::test]
+async fn golden_values_are_joined_by_those_of_the_release_that_runs_until_it_is_recalled() {
+    let world = World::new().await;
+    world.trust_first_use().await;
+    found(&world).await;
+    world.ask_of("default", Some(golden(&[(0, &[[1; 32]]), (7, &[[2; 32]])]))).await;
+    let device = Device::enrolled(&world, "pump-1", Some(&BOOTED)).await;
+    let other = Device::enrolled(&world, "pump-2", Some(&BOOTED)).await;
+    assert_eq!(device.refused(&world, Some(&UPDATED)).await.1, "pcr-value");
+    updated(&world, &device, &UPDATED).await.unwrap();
+    device.certify(&world, Some(&UPDATED)).await.unwrap();
+    assert_eq!(other.refused(&world, Some(&UPDATED)).await.1, "pcr-value", "it never installed it");
+    set(&world, &world.admin, 2, ReleaseDeed::Recall).await.unwrap();
+    assert_eq!(device.refused(&world, Some(&UPDATED)).await.1, "pcr-value");
+}
+
+#[tokio::test]
+async fn a_device_that_signs_is_offered_releases_and_held_to_its_floor() {
+    let world = World::new().await;
+    world.trust_first_use().await;
+    found(&world).await;
+    let rules = UpdateRules { needs_consent: false, window: None };
+    let (tenant, reason) = (Some(world.tenant()), "test".parse().unwrap());
+    world.engine.put_update_rules(&world.admin, tenant, rules, reason).await.unwrap();
+    let device = Device::enrolled(&world, "pump-1", None).await;
+    let asked = async |running: u64, version: u64| {
+        let body = ask(0, running, version).encode();
+        let (request, _) = device.request(&world, "update-offer", &body);
+        let reply = world.engine.prove_by_signature(&Call::new("test"), &request, &body).await.unwrap();
+        let identity = wardein_crypto::P256VerifyingKey(world.engine.trust_bundle().identity_key);
+        match OfferReply::decode(&reply.body).unwrap() {
+            OfferReply::Offered(bytes) => Ok(Offer::open(&bytes, &identity).unwrap()),
+            OfferReply::Not(why) => Err(why),
+        }
+    };
+    assert_eq!(asked(0, 0).await, Err(NotOffered::Release));
+    let low = ReleaseOrder { floor: 1, ..release(1, "pumps/1.img") };
+    world.engine.add_release(&world.admin, low).await.unwrap();
+    set(&world, &world.admin, 1, ReleaseDeed::Release).await.unwrap();
+    assert_eq!(asked(0, 0).await.unwrap().device.as_str(), "pump-1");
+    let high = ReleaseOrder { floor: 2, ..release(2, "pumps/2.img") };
+    world.engine.add_release(&world.admin, high).await.unwrap();
+    set(&world, &world.admin, 2, ReleaseDeed::Release).await.unwrap();
+    assert_eq!(asked(0, 1).await.unwrap().version, 1);
+    device.tell(&world, ReceiptOutcome::Started).await.unwrap();
+    assert_eq!(asked(0, 1).await, Err(NotOffered::Floor));
+    // A body that was altered under the signature is nobody's.
+    let body = ask(0, 0, 0).encode();
+    let (request, _) = device.request(&world, "update-offer", &body);
+    let altered = ask(0, 0, 2).encode();
+    let wrong = world.engine.prove_by_signature(&Call::new("test"), &request, &altered).await.unwrap_err();
+    assert_eq!(wrong.code.as_str(), "signature-wrong");
 }

@@ -57,7 +57,7 @@ pub(crate) async fn founded() -> World {
     world
 }
 
-async fn found(world: &World) {
+pub(crate) async fn found(world: &World) {
     let engine = &world.engine;
     engine
         .create_update_repository(&world.admin, "maker".parse().unwrap(), UpdateKeys::InCustody)

@@ -4459,7 +4459,8 @@ pub struct RejectProposalResponse {
 pub enum GuardedDeed {
     /// Not stated.
     Unspecified = 0,
-    /// An operator with role `admin` or `tenant-admin` is issued (IssueOperator) or invited (CreateInvitation). Guarded wherever anything is.
+    /// An operator with role `admin`, `tenant-admin` or `release-manager` is issued (IssueOperator) or invited (CreateInvitation). Guarded wherever
+    /// anything is.
     IssueAdministrator = 1,
     /// A device is revoked or retired (SetDeviceState). It guards shredding too.
     RevokeDevice = 2,
@@ -4479,6 +4480,12 @@ pub enum GuardedDeed {
     LoosenApprovals = 9,
     /// A technician is invited to devices (InviteTechnician).
     InviteTechnician = 10,
+    /// A release is released or resumed (SetReleaseState), or one that is released is signed as a downgrade (AddRelease): of the authority alone.
+    ReleaseUpdate = 11,
+    /// Other keys are to sign the root of a repository (RotateUpdateRoot): of the authority alone.
+    RotateUpdateRoot = 12,
+    /// Endorsement keys are put on a tenant's list or taken off it (AddEndorsementKeys, RemoveEndorsementKeys).
+    PutEndorsementKeys = 13,
 }
 impl GuardedDeed {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -4498,6 +4505,9 @@ impl GuardedDeed {
             Self::ReplaceVerdictKey => "GUARDED_DEED_REPLACE_VERDICT_KEY",
             Self::LoosenApprovals => "GUARDED_DEED_LOOSEN_APPROVALS",
             Self::InviteTechnician => "GUARDED_DEED_INVITE_TECHNICIAN",
+            Self::ReleaseUpdate => "GUARDED_DEED_RELEASE_UPDATE",
+            Self::RotateUpdateRoot => "GUARDED_DEED_ROTATE_UPDATE_ROOT",
+            Self::PutEndorsementKeys => "GUARDED_DEED_PUT_ENDORSEMENT_KEYS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4514,6 +4524,9 @@ impl GuardedDeed {
             "GUARDED_DEED_REPLACE_VERDICT_KEY" => Some(Self::ReplaceVerdictKey),
             "GUARDED_DEED_LOOSEN_APPROVALS" => Some(Self::LoosenApprovals),
             "GUARDED_DEED_INVITE_TECHNICIAN" => Some(Self::InviteTechnician),
+            "GUARDED_DEED_RELEASE_UPDATE" => Some(Self::ReleaseUpdate),
+            "GUARDED_DEED_ROTATE_UPDATE_ROOT" => Some(Self::RotateUpdateRoot),
+            "GUARDED_DEED_PUT_ENDORSEMENT_KEYS" => Some(Self::PutEndorsementKeys),
             _ => None,
         }
     }
@@ -9494,7 +9507,8 @@ pub struct ProveRequest {
     /// The number of its key within the epoch. Each is good for one request.
     #[prost(uint64, tag = "7")]
     pub number: u64,
-    /// `authenticate`, `certificate`, `made-key`, `rekey`, `attributes`, `transfer`, `trust-bundle` or `update-offer` (DDKG-1 section 8).
+    /// `authenticate`, `certificate`, `made-key`, `rekey`, `attributes`, `transfer`, `trust-bundle`, `update-offer`, `update-receipt` or
+    /// `service-access` (DDKG-1 section 8).
     #[prost(string, tag = "8")]
     pub action: ::prost::alloc::string::String,
     /// The action's body; the proof covers its SHA-256.
@@ -9562,7 +9576,7 @@ pub struct ProveBySignatureRequest {
     /// 32 random bytes of the device.
     #[prost(bytes = "vec", tag = "4")]
     pub device_nonce: ::prost::alloc::vec::Vec<u8>,
-    /// `authenticate`, `certificate`, `trust-bundle` or `update-offer` (DDKG-1 section 8).
+    /// `authenticate`, `certificate`, `trust-bundle`, `update-offer`, `update-receipt` or `service-access` (DDKG-1 section 8).
     #[prost(string, tag = "5")]
     pub action: ::prost::alloc::string::String,
     /// The action's body; the signature covers its SHA-256.
@@ -9747,7 +9761,7 @@ pub mod device_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// The same for a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with,
-        /// `trust-bundle` and `update-offer`. A challenge is good for one signature.
+        /// `trust-bundle`, `update-offer`, `update-receipt` and `service-access`. A challenge is good for one signature.
         pub async fn prove_by_signature(
             &mut self,
             request: impl tonic::IntoRequest<super::ProveBySignatureRequest>,
@@ -9829,7 +9843,7 @@ pub mod device_service_server {
             request: tonic::Request<super::ProveRequest>,
         ) -> std::result::Result<tonic::Response<super::ProveResponse>, tonic::Status>;
         /// The same for a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with,
-        /// `trust-bundle` and `update-offer`. A challenge is good for one signature.
+        /// `trust-bundle`, `update-offer`, `update-receipt` and `service-access`. A challenge is good for one signature.
         async fn prove_by_signature(
             &self,
             request: tonic::Request<super::ProveBySignatureRequest>,
@@ -14387,10 +14401,28 @@ pub struct Release {
     #[prost(uint64, tag = "16")]
     pub downgrade_from: u64,
     /// To which devices it is offered; not read in an order. A new release is offered to all.
-    ///
-    /// Next unused field number: 18.
     #[prost(message, optional, tag = "17")]
     pub rollout: ::core::option::Option<Rollout>,
+    /// Of how many devices what is known of it, by their receipts; not read in an order.
+    ///
+    /// Next unused field number: 19.
+    #[prost(message, optional, tag = "18")]
+    pub receipts: ::core::option::Option<ReleaseReceipts>,
+}
+/// Of how many devices in service what is known of a release, by what each told last.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseReceipts {
+    /// It runs on them.
+    #[prost(uint64, tag = "1")]
+    pub running: u64,
+    /// Of those, they show something else than the release says.
+    #[prost(uint64, tag = "2")]
+    pub differing: u64,
+    /// They gave it up when they installed last, and went back to what they ran before.
+    ///
+    /// Next unused field number: 4.
+    #[prost(uint64, tag = "3")]
+    pub rolled_back: u64,
 }
 /// To which devices a release is offered.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -15055,7 +15087,8 @@ pub mod update_service_client {
                 .insert(GrpcMethod::new("wardein.v1.UpdateService", "AddRelease"));
             self.inner.unary(req, path, codec).await
         }
-        /// The releases of a line, in order of their making. Callers: `admin`, `auditor` and `release-manager`.
+        /// The releases of a line, in order of their making. Callers: `admin`, `auditor` and `release-manager`; and `site` and `tenant-admin`, who see
+        /// those that are no longer proposed and are for their tenant, without who added them, to whom else they are offered and what devices told.
         pub async fn list_releases(
             &mut self,
             request: impl tonic::IntoRequest<super::ListReleasesRequest>,
@@ -15278,7 +15311,8 @@ pub mod update_service_server {
             tonic::Response<super::AddReleaseResponse>,
             tonic::Status,
         >;
-        /// The releases of a line, in order of their making. Callers: `admin`, `auditor` and `release-manager`.
+        /// The releases of a line, in order of their making. Callers: `admin`, `auditor` and `release-manager`; and `site` and `tenant-admin`, who see
+        /// those that are no longer proposed and are for their tenant, without who added them, to whom else they are offered and what devices told.
         async fn list_releases(
             &self,
             request: tonic::Request<super::ListReleasesRequest>,
@@ -16170,7 +16204,7 @@ pub mod decide_update_request {
 /// What DecideUpdate answers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DecideUpdateResponse {
-    /// The release that was decided on, without who added it and to whom else it is offered; unset for all of a line.
+    /// The release that was decided on, without who added it, to whom else it is offered and what their devices told; unset for all of a line.
     ///
     /// Next unused field number: 2.
     #[prost(message, optional, tag = "1")]
@@ -18185,6 +18219,8 @@ pub enum Reason {
     FirmwareOld = 18,
     /// By a trust policy: the version of its firmware is not on record.
     FirmwareUnknown = 19,
+    /// By a trust policy: what it runs is not a release that its maker approves, or it has not told.
+    FirmwareUnapproved = 20,
 }
 impl Reason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -18213,6 +18249,7 @@ impl Reason {
             Self::Silent => "REASON_SILENT",
             Self::FirmwareOld => "REASON_FIRMWARE_OLD",
             Self::FirmwareUnknown => "REASON_FIRMWARE_UNKNOWN",
+            Self::FirmwareUnapproved => "REASON_FIRMWARE_UNAPPROVED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -18238,6 +18275,7 @@ impl Reason {
             "REASON_SILENT" => Some(Self::Silent),
             "REASON_FIRMWARE_OLD" => Some(Self::FirmwareOld),
             "REASON_FIRMWARE_UNKNOWN" => Some(Self::FirmwareUnknown),
+            "REASON_FIRMWARE_UNAPPROVED" => Some(Self::FirmwareUnapproved),
             _ => None,
         }
     }
@@ -19096,6 +19134,8 @@ pub struct TrustRule {
     /// - SILENT: its last accepted proof or signature, and the last change of its state, are `max_age` ago. Requests by EST are no sign.
     /// - FIRMWARE_OLD: its `attribute` is a version below `least_version`, or is not on record as a version: the reason is then
     ///    FIRMWARE_UNKNOWN.
+    /// - FIRMWARE_UNAPPROVED: by its last receipts it runs something else than a release that is on record and not recalled, or one below its
+    ///    floor; or it has given no receipt.
     ///
     /// Any other is refused: `trust-reason-fixed` where no policy may relax it, `trust-reason-unknown` where it is none.
     #[prost(enumeration = "Reason", tag = "1")]

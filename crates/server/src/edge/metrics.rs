@@ -8,7 +8,7 @@ use prometheus::{
 use std::sync::OnceLock;
 use std::time::Duration;
 use wardein_domain::{Agreement, DeviceState, KeyKind, Method};
-use wardein_engine::{ClockStatus, CrlStatus};
+use wardein_engine::{ClockStatus, CrlStatus, ReceiptCounts};
 
 /// All that is counted.
 pub struct Metrics {
@@ -33,6 +33,7 @@ pub struct Metrics {
     keys_ready: IntGaugeVec,
     open_proposals: IntGauge,
     devices: IntGaugeVec,
+    release_devices: IntGaugeVec,
     clock_ahead: Gauge,
     clock_agrees: IntGauge,
     certificate_ends: IntGaugeVec,
@@ -99,6 +100,13 @@ impl Metrics {
                 "wardein_open_proposals",
                 "Proposals that wait for a second person, or for who made them",
             )?,
+            release_devices: IntGaugeVec::new(
+                Opts::new(
+                    "wardein_release_devices",
+                    "Devices by what they told last of a maker's release: that it runs, differs, or was rolled back",
+                ),
+                &["outcome"],
+            )?,
             clock_ahead: Gauge::new(
                 "wardein_clock_ahead_seconds",
                 "The machine's clock less the authority's time",
@@ -133,6 +141,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.keys_ready.clone()))?;
         metrics.registry.register(Box::new(metrics.open_proposals.clone()))?;
         metrics.registry.register(Box::new(metrics.devices.clone()))?;
+        metrics.registry.register(Box::new(metrics.release_devices.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_ahead.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_agrees.clone()))?;
         metrics.registry.register(Box::new(metrics.certificate_ends.clone()))?;
@@ -165,6 +174,15 @@ impl Metrics {
         for (state, count) in by_state {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.devices.with_label_values(&[state.as_str()]).set(count);
+        }
+    }
+
+    /// Of how many devices what is known of the releases that they run.
+    pub(crate) fn receipts(&self, counts: ReceiptCounts) {
+        let ReceiptCounts { running, differing, rolled_back } = counts;
+        for (outcome, count) in [("running", running), ("differs", differing), ("rolled-back", rolled_back)] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.release_devices.with_label_values(&[outcome]).set(count);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::grpc::words::{Answered, Asked};
 use crate::grpc::{Api, reply, update};
 use tonic::{Request, Response, Status, async_trait};
 use wardein_domain::{UnixSeconds, UpdateWindow};
-use wardein_engine::{Error, Rollout, UpdateChoice, UpdateDecision, UpdateRules};
+use wardein_engine::{Error, UpdateChoice, UpdateDecision, UpdateRules};
 use wardein_proto::{time, v1};
 
 #[async_trait]
@@ -59,12 +59,7 @@ impl v1::site_service_server::SiteService for Api {
             let (reason, what) = (parse("reason", &asked.reason)?, (&name, &line, version));
             let engine = &self.shared.engine;
             let decided = engine.decide_update(context.caller()?, tenant, what, decision, reason).await?;
-            // Who works at the maker's, and who else gets it, is not a site's affair.
-            let release = decided.map(|release| v1::Release {
-                added_by: String::new(),
-                rollout: None,
-                ..update::release(wardein_engine::Release { rollout: Rollout::everyone(), ..release })
-            });
+            let release = decided.map(update::release_for_site);
             Ok(v1::DecideUpdateResponse { release })
         };
         reply(decide.await)

@@ -107,8 +107,13 @@ impl v1::update_service_server::UpdateService for Api {
             let context = Context::of(&request)?;
             let asked = request.get_ref();
             let (name, line) = place(&asked.repository, &asked.line)?;
-            let releases = self.shared.engine.list_releases(context.caller()?, &name, &line).await?;
-            Ok(v1::ListReleasesResponse { releases: releases.into_iter().map(release).collect() })
+            let caller = context.caller()?;
+            let releases = self.shared.engine.list_releases(caller, &name, &line).await?.into_iter();
+            let releases = match caller.principal.tenant {
+                Some(_) => releases.map(release_for_site).collect(),
+                None => releases.map(release).collect(),
+            };
+            Ok(v1::ListReleasesResponse { releases })
         };
         reply(list.await)
     }
@@ -350,8 +355,13 @@ fn file(from: UpdateFile) -> v1::UpdateFile {
     }
 }
 
+/// As a tenant sees it: who works at the maker's, and who else gets or runs it, is not a site's affair.
+pub(super) fn release_for_site(from: Release) -> v1::Release {
+    v1::Release { added_by: String::new(), rollout: None, receipts: None, ..release(from) }
+}
+
 pub(super) fn release(from: Release) -> v1::Release {
-    let Release { order, rollout, state, since, by } = from;
+    let Release { order, rollout, state, since, by, receipts } = from;
     let pcr = |pcr: ReleasePcr| v1::ReleasePcr {
         bank: pcr.bank.wire(),
         number: pcr.number.into(),
@@ -379,6 +389,11 @@ pub(super) fn release(from: Release) -> v1::Release {
         added_by: by.name,
         downgrade_from: order.downgrade_from.unwrap_or_default(),
         rollout: Some(rollout_of(rollout)),
+        receipts: Some(v1::ReleaseReceipts {
+            running: receipts.running,
+            differing: receipts.differing,
+            rolled_back: receipts.rolled_back,
+        }),
     }
 }
 

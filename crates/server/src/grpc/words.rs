@@ -76,7 +76,7 @@ macro_rules! answered {
 asked! {
     GuardedDeed = GuardedDeed {
         IssueAdministrator, RevokeDevice, ShredDevice, PutTrustPolicy, PutKeyPolicy, PutPcrPolicy, DistrustCa, ReplaceVerdictKey,
-        InviteTechnician, LoosenApprovals
+        InviteTechnician, LoosenApprovals, ReleaseUpdate, RotateUpdateRoot, PutEndorsementKeys
     }
     Bank = PcrBank { Sha256, Sha384 }
     CaState = CaState { Next, Active, Retiring, Retired, Distrusted }
@@ -101,7 +101,7 @@ answered! {
     Assurance = Assurance { TpmVendor, TpmListed, TpmFirstUse, StatedSecureElement, StatedPkcs11, Software }
     GuardedDeed = GuardedDeed {
         IssueAdministrator, RevokeDevice, ShredDevice, PutTrustPolicy, PutKeyPolicy, PutPcrPolicy, DistrustCa, ReplaceVerdictKey,
-        InviteTechnician, LoosenApprovals
+        InviteTechnician, LoosenApprovals, ReleaseUpdate, RotateUpdateRoot, PutEndorsementKeys
     }
     Bank = PcrBank { Sha256, Sha384 }
     CaState = CaState { Next, Active, Retiring, Retired, Distrusted }
@@ -164,6 +164,7 @@ impl Answered for VerdictReason {
             Self::Silent => v1::Reason::Silent,
             Self::FirmwareOld => v1::Reason::FirmwareOld,
             Self::FirmwareUnknown => v1::Reason::FirmwareUnknown,
+            Self::FirmwareUnapproved => v1::Reason::FirmwareUnapproved,
         };
         wire.into()
     }
@@ -242,6 +243,7 @@ mod tests {
             VerdictReason::Silent,
             VerdictReason::FirmwareOld,
             VerdictReason::FirmwareUnknown,
+            VerdictReason::FirmwareUnapproved,
         ] {
             assert_eq!(word::<v1::Reason>(reason.wire()), reason.code());
         }

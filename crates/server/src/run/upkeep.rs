@@ -85,12 +85,13 @@ pub(crate) async fn account(shared: &Shared) {
     }
 }
 
-/// Counts devices and the proposals that wait, every ten seconds, forever.
+/// Counts devices, what they told of releases, and the proposals that wait, every ten seconds, forever.
 pub(crate) async fn count(shared: &Shared) {
     let mut due = tokio::time::interval(Duration::from_secs(10));
     loop {
         due.tick().await;
         shared.metrics.devices(shared.engine.devices_by_state());
+        shared.metrics.receipts(shared.engine.receipts_counted());
         // Where they cannot be read, the store says so in other ways.
         if let Ok(open) = shared.engine.count_proposals().await {
             shared.metrics.proposals(open);

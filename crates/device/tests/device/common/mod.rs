@@ -76,6 +76,8 @@ pub(crate) struct World {
     pub(crate) trusted: Vec<String>,
     /// The trust bundle's second version.
     pub(crate) pins: Vec<u8>,
+    /// The receipts of updates that were taken.
+    pub(crate) receipts: Vec<Vec<u8>>,
     /// The key of a device that signs.
     pub(crate) signs_with: Option<P256VerifyingKey>,
     /// The TPM that seals the device's state.
@@ -127,6 +129,7 @@ impl Shared {
             disk: PathBuf::new(),
             trusted: Vec::new(),
             pins: Vec::new(),
+            receipts: Vec::new(),
             root_pem: pem::encode_certificates([root.certificate().der()]).unwrap(),
             signs_with: None,
             sealed_by: None,
@@ -250,6 +253,10 @@ impl World {
             }
             "attributes" => {
                 record.announce(accepted, Attributes::decode(body).unwrap().digests())?;
+                Ok(Vec::new())
+            }
+            "update-receipt" => {
+                self.receipts.push(body.to_vec());
                 Ok(Vec::new())
             }
             _ => Ok(Vec::new()),

@@ -3,7 +3,7 @@
 use super::*;
 
 /// What the authority would offer of release 2.
-fn offer(issued: u64) -> Offer {
+pub(super) fn offer(issued: u64) -> Offer {
     Offer {
         tenant: "clinic".parse().unwrap(),
         device: "pump-1".parse().unwrap(),

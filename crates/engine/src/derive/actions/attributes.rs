@@ -2,10 +2,11 @@
 
 use super::{Done, Performing};
 use crate::kernel::{Engine, Error, Stop, Tx};
-use crate::rows;
-use wardein_ddkg::authority::Record;
+use crate::rows::{self, VersionRow};
+use wardein_crypto::hex;
+use wardein_ddkg::authority::{Accepted, Record};
 use wardein_ddkg::{Attributes, DeviceName};
-use wardein_domain::{Event, FieldName, Fields};
+use wardein_domain::{AttributeName, Event, FieldName, Fields, ReleaseText};
 use wardein_port::Change;
 
 pub(super) fn announce(attributes: &Attributes, performing: Performing<'_>) -> Result<Done, Error> {
@@ -35,6 +36,33 @@ impl Engine {
         })
     }
 
+    /// With an offer: what the release shows is taken as announced, so that the device can prove who it is from its first start on. Of the
+    /// release's attributes those count that the device has on record.
+    pub(super) fn expect_release(
+        &self,
+        tx: &Tx<'_>,
+        name: &DeviceName,
+        (accepted, record): (&Accepted, &mut Record),
+        release: &[(AttributeName, ReleaseText)],
+        change: &mut Change,
+    ) -> Result<(), Stop> {
+        let present = record.attributes();
+        let coming = release
+            .iter()
+            .fold(present.clone(), |coming, (attribute, text)| coming.with(attribute, &measured(text)));
+        // To announce what is on record would call off what is announced.
+        if coming == *present {
+            return Ok(());
+        }
+        record.announce(accepted, coming).map_err(Error::from)?;
+        let version = |(attribute, text): &(AttributeName, ReleaseText)| {
+            let version = text.as_str().parse().ok()?;
+            Some(VersionRow { attribute: attribute.clone(), version })
+        };
+        let versions: Vec<_> = release.iter().filter_map(version).collect();
+        self.alter_device(tx, change, name, |row| row.await_versions(versions))
+    }
+
     /// After an announcement: those of the attributes that are versions, which count once a proof shows them. What is on record is
     /// shown already.
     pub(crate) fn keep_announced(
@@ -52,3 +80,12 @@ impl Engine {
         })
     }
 }
+
+/// The value that a device measures where a release says `text`: the digest of a file is in hexadecimal there.
+fn measured(text: &ReleaseText) -> Vec<u8> {
+    let text = text.as_str();
+    hex::decode(text).filter(|bytes| bytes.len() == DIGEST_LEN).unwrap_or_else(|| text.as_bytes().to_vec())
+}
+
+/// The bytes of a file's digest.
+const DIGEST_LEN: usize = 32;

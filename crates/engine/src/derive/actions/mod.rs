@@ -12,6 +12,7 @@ use crate::issue::made_key::MadeKey;
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::project::Rules;
 use crate::release::readers::Sealing;
+use crate::update::offers::Offering;
 use wardein_ddkg::authority::{Accepted, Record};
 use wardein_ddkg::message::RekeyAsk;
 use wardein_ddkg::{Attributes, DeviceName};
@@ -20,7 +21,7 @@ use wardein_domain::{
 };
 use wardein_pki::{CsrError, DeviceCsr};
 use wardein_port::Change;
-use wardein_tuf::OfferAsk;
+use wardein_tuf::{OfferAsk, Receipt};
 
 /// An action with its body, judged (DDKG-1 §8).
 pub(crate) enum Ask<'a> {
@@ -40,6 +41,8 @@ pub(crate) enum Ask<'a> {
     ServiceAccess,
     /// For the readers of its files.
     Readers,
+    /// What came of an installation.
+    UpdateReceipt(Receipt),
 }
 
 /// The input of an action: a proof that was accepted, and the change that its work goes into.
@@ -107,6 +110,10 @@ impl<'a> Ask<'a> {
                 let wrong = || Error::wrong("body", "is not an ask for an offer of a release");
                 OfferAsk::decode(body).map(Self::UpdateOffer).ok_or_else(wrong)
             }
+            ("update-receipt", body) => {
+                let wrong = || Error::wrong("body", "is not a receipt of an installation");
+                Receipt::decode(body).map(Self::UpdateReceipt).ok_or_else(wrong)
+            }
             ("authenticate" | "service-access" | "readers", _) => {
                 Err(Error::wrong("body", format_args!("action {action} takes none")))
             }
@@ -128,7 +135,7 @@ impl<'a> Ask<'a> {
             ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
             _ => {
                 let message = format_args!(
-                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer, service-access, readers"
+                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer, update-receipt, service-access, readers"
                 );
                 Err(Error::new(ErrorCode::ActionUnknown, message))
             }
@@ -179,9 +186,15 @@ impl Engine {
                 Ok(answered(Event::TrustBundleServed, body))
             }
             Ask::UpdateOffer(ask) => {
-                let Performing { name, profile, now_ms, change, .. } = performing;
-                let (event, fields, body) = self.offer(tx, name, profile, ask, now_ms, change)?;
+                let Performing { name, profile, now_ms, change, accepted, record, .. } = performing;
+                let Offering { event, fields, body, attributes } =
+                    self.offer(tx, name, profile, ask, now_ms, change)?;
+                self.expect_release(tx, name, (accepted, record), &attributes, change)?;
                 Ok(Done::new(event, fields, body))
+            }
+            Ask::UpdateReceipt(receipt) => {
+                let (event, fields) = self.update_receipt(tx, performing.name, receipt, performing.change)?;
+                Ok(Done::new(event, fields, Vec::new()))
             }
             Ask::ServiceAccess => {
                 let body = self.service_bundle(tx, performing.name)?;

@@ -178,6 +178,7 @@ impl DeviceV1 {
             is_shared: false,
             versions: Vec::new(),
             announced: Vec::new(),
+            software: Vec::new(),
         };
         Ok((row, readmitted_at))
     }

@@ -74,6 +74,7 @@ fn rule(field: &str, given: &v1::TrustRule) -> Result<TrustRule, Error> {
             parse(&within("attribute"), &given.attribute)?,
             parse(&within("least_version"), &given.least_version)?,
         ),
+        VerdictReason::FirmwareUnapproved => TrustCondition::FirmwareUnapproved,
         VerdictReason::InGoodStanding
         | VerdictReason::NoSuchDevice
         | VerdictReason::State(_)
@@ -121,6 +122,7 @@ fn asked_reason(field: &str, number: i32) -> Result<VerdictReason, Error> {
         Ok(v1::Reason::Silent) => Ok(VerdictReason::Silent),
         Ok(v1::Reason::FirmwareOld) => Ok(VerdictReason::FirmwareOld),
         Ok(v1::Reason::FirmwareUnknown) => Ok(VerdictReason::FirmwareUnknown),
+        Ok(v1::Reason::FirmwareUnapproved) => Ok(VerdictReason::FirmwareUnapproved),
         Err(_) => {
             let message = format_args!("{field}.reason: is {number}, which is none of its values");
             Err(Error::new(ErrorCode::TrustReasonUnknown, message))

@@ -63,6 +63,8 @@ class Reason(Word):
     FIRMWARE_OLD = 18
     # By a trust policy: the version of its firmware is not on record.
     FIRMWARE_UNKNOWN = 19
+    # By a trust policy: what it runs is not a release that its maker approves, or it has not told.
+    FIRMWARE_UNAPPROVED = 20
 
 
 class DeviceState(Word):
