@@ -411,6 +411,44 @@ change_keys() {
 	run "${device[@]}" authenticate
 }
 
+# The maker releases, the hospital consents, the device installs and tells. Its attribute changes with the firmware.
+update() {
+	local pump=$here/devices/pump-002 of=(--repository acme --line infusion)
+	local updater=(wardein-device --dir "$pump" update)
+	mkdir -p "$here/share/infusion"
+	printf 'firmware 3.2.0' >"$here/share/infusion/2.img"
+	run wardein update repository create acme
+	run wardein update line create acme infusion --path 'infusion/*'
+	run wardein update add "$here/share/infusion/2.img" "${of[@]}" --version 2 --label 3.2.0 --model 'Infusion pump 3' \
+		--path infusion/2.img --floor 2 --attribute firmware=3.2.0
+	run wardein update release 2 "${of[@]}" --reason tested --yes
+	run wardein operator issue --role site --tenant klinik-nord --name anna --validity 30d --out "$here/site"
+	run wardein update export acme "$here/tuf"
+	printf '#!/bin/sh\nsed -i "s/text:3.1.4/text:3.2.0/" "%s/device.toml"\n' "$pump" >"$here/install"
+	chmod 700 "$here/install"
+	cat >>"$pump/device.toml" <<C
+
+[update]
+line = "infusion"
+model = "Infusion pump 3"
+repository = "http://127.0.0.1:$http/tuf/acme"
+artifacts = "dir:$here/share"
+install = ["$here/install"]
+C
+	run "${updater[@]}" trust "$here/tuf/1.root.json"
+	code 1 "${updater[@]}" download
+	holds "nothing is offered before the hospital consents" grep -q 'has not consented' "$here/said"
+	run wardein update consent --identity "$here/site" --all "${of[@]}" --reason agreed --yes
+	run "${updater[@]}" download
+	run "${updater[@]}" install
+	run "${updater[@]}" confirm | tee "$here/said"
+	holds "it tells of its first start, with the attribute that the release brought, and nobody had to approve that" \
+		grep -q 'the authority has acknowledged that' "$here/said"
+	run "${updater[@]}" verify-running
+	wardein update show 2 "${of[@]}" --json >"$here/said"
+	holds "the maker sees on how many devices it runs" answers '.receipts == {"running": 1, "differing": 0, "rolled_back": 0}' "$here/said"
+}
+
 # Another machine has the directory too; here it listens on other ports.
 second_node() {
 	local port port2 tries=0 second=$here/second
@@ -475,6 +513,7 @@ part "three devices prove themselves and are certified" prove
 if [[ -n $tpm ]]; then part "a fourth, whose key is in a TPM (in software)" attested; fi
 part "a device logs in at the platform and seals a value for it" keys
 part "keys are changed at every level while it serves" change_keys
+part "a release is offered to a device, which installs it and tells so" update
 part "trust verdicts, before and after a suspension" trust
 if [[ -n $postgresql ]]; then part "a second node serves from the same database" second_node; fi
 part "the audit log" audit

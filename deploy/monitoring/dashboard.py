@@ -35,6 +35,7 @@ PANELS = [
     ("The machine's clock less the authority's time", "s", [("wardein_clock_ahead_seconds", "{{instance}}")]),
     ("Deeds that wait for a second person", "short", [("max(wardein_open_proposals)", "proposals")]),
     ("Devices, by state", "short", [("max by (state) (wardein_devices)", "{{state}}")]),
+    ("Devices by what they told of their release", "short", [("max by (outcome) (wardein_release_devices)", "{{outcome}}")]),
     ("Keys made ahead", "short", [("sum by (kind) (wardein_keys_ready)", "{{kind}}")]),
     ("Failed changes and lost lines of the log", "short", [
         (f"sum(increase(wardein_store_commits_failed_total[{RATE}]))", "changes"),
