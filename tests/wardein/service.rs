@@ -114,10 +114,11 @@ async fn a_technician_is_invited_released_and_sent_away() {
         let device = place.path("devices/pump-1");
         let output = Command::new(wardein_device())
             .args(["--dir", &device, "service", "sync", "--out", &sshd, "--json"])
+            .env("WARDEIN_SERVICE_SPOOL", place.path("visits"))
             .output();
         done(output.unwrap())
     };
-    assert_eq!(sync(), serde_json::json!({ "ca": true, "ended": 0, "directory": sshd }));
+    assert_eq!(sync(), serde_json::json!({ "ca": true, "ended": 0, "directory": sshd, "protocols": 0 }));
     let ca = done(place.by("anna", &["service", "ca"]));
     let file = |name: &str| fs::read_to_string(format!("{sshd}/{name}")).unwrap();
     assert_eq!(
@@ -133,12 +134,31 @@ async fn a_technician_is_invited_released_and_sent_away() {
         has_openssh().then(|| is_revoked(&list, &fs::read_to_string(&out).unwrap()))
     };
     assert_ne!(judged(), Some(true));
+    // A session there, as sshd begins it with what the certificate says; the visit is open until the device has told of it.
+    let open = || done(place.by("sina", &["service", "list", "--open"]))["visits"].as_array().unwrap().len();
+    fs::create_dir(place.path("visits")).unwrap();
+    let session = Command::new(wardein_device())
+        .args(["service", "session", "--visit", id, "--scope", "view", "--work-order", "WO-12"])
+        .args(["--technician", "eva", "--until", &(now() + 600).to_string()])
+        .env("SHELL", "/bin/sh")
+        .env("SSH_ORIGINAL_COMMAND", "true")
+        .env("WARDEIN_SERVICE_DIR", &sshd)
+        .env("WARDEIN_SERVICE_SPOOL", place.path("visits"))
+        .output();
+    assert!(session.unwrap().status.success());
     let end = ["service", "end", id, "--reason", "the ward is closed"];
     assert_eq!(place.by("sina", &end).status.code(), Some(2));
     assert_eq!(done(place.by("sina", &[&end[..], &["--yes"]].concat()))["state"], "ended");
     refused(&place.by("sina", &["service", "release", id, "--yes"]), "visit-closed");
     refused(&place.by("eva", &certify), "visit-closed");
-    assert_eq!(sync()["ended"], 1);
+    assert_eq!(open(), 1);
+    let synced = sync();
+    assert_eq!((&synced["ended"], &synced["protocols"]), (&1.into(), &1.into()));
+    assert_eq!(open(), 0);
+    let shown = done(place.by("otto", &["service", "show", id]));
+    let told = &shown["protocols"][0];
+    assert_eq!((&told["device_id"], &told["end"]), (&"pump-1".into(), &"left".into()));
+    assert_eq!(told["actions"], serde_json::json!({ "command": 1, "login": 1 }));
     assert_eq!(file("ended").trim(), id);
     assert_ne!(judged(), Some(false));
     assert_eq!(current("sina"), 0);

@@ -4,6 +4,7 @@ use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Confirm, Failure, Output, Record, files, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use wardein_client::{time as wire, v1, word};
 
@@ -79,6 +80,9 @@ pub(crate) struct ListArgs {
     /// Only visits whose window is open, and that were released: who may be in now
     #[arg(long)]
     current: bool,
+    /// Only visits that are over and of which a protocol is missing: a device let the technician in, and has not told of it
+    #[arg(long, conflicts_with = "current")]
+    open: bool,
     /// The tenant; without it all that the caller may see
     #[arg(long)]
     tenant: Option<String>,
@@ -171,6 +175,34 @@ struct Visit {
     ended_by: String,
     ended_at: u64,
     end_reason: String,
+    protocols: Vec<Protocol>,
+    awaited_protocols: Vec<String>,
+}
+
+/// What a device told of a session.
+#[derive(Debug, Serialize)]
+struct Protocol {
+    device_id: String,
+    session: String,
+    began_at: u64,
+    ended_at: u64,
+    end: String,
+    actions: BTreeMap<String, u32>,
+    given_at: u64,
+}
+
+impl From<v1::VisitProtocol> for Protocol {
+    fn from(of: v1::VisitProtocol) -> Self {
+        Self {
+            device_id: of.device_id,
+            session: of.session,
+            began_at: wire::seconds(of.began_at),
+            ended_at: wire::seconds(of.ended_at),
+            end: word::<v1::SessionEnd>(of.end),
+            actions: of.actions.into_iter().map(|action| (action.category, action.times)).collect(),
+            given_at: wire::seconds(of.given_at),
+        }
+    }
 }
 
 impl From<Option<v1::Visit>> for Visit {
@@ -197,6 +229,8 @@ impl From<Option<v1::Visit>> for Visit {
             ended_by: visit.ended_by,
             ended_at: wire::seconds(visit.ended_at),
             end_reason: visit.end_reason,
+            protocols: visit.protocols.into_iter().map(Protocol::from).collect(),
+            awaited_protocols: visit.awaited_protocols,
         }
     }
 }
@@ -215,6 +249,10 @@ impl Record for Visit {
         ("invited by", |visit| visit.invited_by.clone()),
         ("released by", |visit| visit.released_by.clone()),
         ("ended by", |visit| visit.ended_by.clone()),
+        ("protocols", |visit| match visit.awaited_protocols.as_slice() {
+            [] => visit.protocols.len().to_string(),
+            missing => format!("missing of {}", missing.join(",")),
+        }),
     ];
 }
 
@@ -241,6 +279,19 @@ impl Visit {
         if !self.ended_by.is_empty() {
             let (by, at) = (&self.ended_by, time::at(self.ended_at));
             lines.push(format!("  ended by {by} at {at}: {}", self.end_reason));
+        }
+        for of in &self.protocols {
+            let actions: Vec<_> = of.actions.iter().map(|(word, times)| format!("{word} {times}")).collect();
+            let (began, ended) = (time::at(of.began_at), time::at(of.ended_at));
+            lines.push(format!(
+                "  in {} from {began} to {ended} ({}): {}",
+                of.device_id,
+                of.end,
+                actions.join(", ")
+            ));
+        }
+        if !self.awaited_protocols.is_empty() {
+            lines.push(format!("  no protocol has come of {}", self.awaited_protocols.join(", ")));
         }
         lines.join("\n")
     }
@@ -325,7 +376,9 @@ async fn list(args: ListArgs, out: Output) -> Result<(), Failure> {
         Ok((answer.visits, answer.next_page_token))
     });
     let visits = visits.await?.into_iter().map(|visit| Visit::from(Some(visit)));
-    let is_wanted = |visit: &Visit| !args.current || visit.state == "current";
+    let is_wanted = |visit: &Visit| {
+        (!args.current || visit.state == "current") && (!args.open || !visit.awaited_protocols.is_empty())
+    };
     out.list("visits", &visits.filter(is_wanted).collect::<Vec<_>>())
 }
 

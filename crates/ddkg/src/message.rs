@@ -10,6 +10,7 @@ mod sealed;
 mod text;
 mod token;
 mod transfer;
+mod visit;
 
 pub use enroll::{Confirmation, EnrollReply, EnrollRequest};
 pub use made_key::{MAX_MADE_KEY, MadeKeyAnswer};
@@ -25,6 +26,7 @@ pub use text::{from_text, to_text};
 pub use token::{MAX_PLATFORM_NONCE, Token};
 pub use transfer::TransferAnswer;
 pub(crate) use transfer::transfer_transcript;
+pub use visit::{VisitEnd, VisitProtocol};
 
 use crate::key::{DeviceName, MAX_NUMBER};
 use crate::wire::{DecodeError, Problem, Reader, Sink};

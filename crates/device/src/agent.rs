@@ -5,7 +5,9 @@ use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::directory::Files;
 use crate::error::Error;
+use crate::service::give_protocols;
 use crate::update::tell_kept;
+use std::path::PathBuf;
 use std::time::Duration;
 use wardein_domain::DeviceAction;
 use wardein_pki::PinBundle;
@@ -50,6 +52,8 @@ pub trait Prover {
     async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error>;
     /// Tells what came of an installation, with that body (DDKG-1 §8.6).
     async fn update_receipt(&mut self, body: &[u8]) -> Result<(), Error>;
+    /// Gives the protocol of a technician's session (DDKG-1 §8.7).
+    async fn visit_protocol(&mut self, body: &[u8]) -> Result<(), Error>;
     /// Agrees on new keys and goes over to them.
     async fn rekey(&mut self) -> Result<(), Error>;
     /// Whether keys are to be agreed again.
@@ -73,8 +77,8 @@ pub trait Prover {
 /// Runs a session on a schedule: renews the certificate, rekeys, sends keep-alives.
 pub struct Agent<P> {
     session: P,
-    /// Where the device keeps what it has to tell of its updates.
-    files: Option<Files>,
+    /// Where the device keeps what it has to tell of its updates, and of visits.
+    files: Option<(Files, PathBuf)>,
     renew: When,
     failures: u32,
 }
@@ -96,9 +100,9 @@ impl<P: Prover> Agent<P> {
         Ok(Self { session, files: None, renew, failures: 0 })
     }
 
-    /// The same; it tells the authority what the state directory `files` keeps for it, too.
-    pub fn telling(self, files: Files) -> Self {
-        Self { files: Some(files), ..self }
+    /// The same; it tells the authority what the state directory `files` and the visits in `spool` have for it, too.
+    pub fn telling(self, files: Files, spool: PathBuf) -> Self {
+        Self { files: Some((files, spool)), ..self }
     }
 
     /// Works until `stop`. Dropping what is under way is safe: whatever had to be saved was saved before it was sent.
@@ -167,12 +171,15 @@ impl<P: Prover> Agent<P> {
         }
     }
 
-    /// Sends the receipts of updates that are kept. The device is in service without that.
+    /// Sends the receipts of updates and the protocols of visits that are kept. The device is in service without that.
     async fn tell(&mut self) {
-        let Some(files) = &self.files else { return };
+        let Some((files, spool)) = &self.files else { return };
         let config = self.session.config().clone();
         if let Err(error) = tell_kept(files, &config, &mut self.session).await {
             tracing::warn!(%error, "receipts of updates are kept; the next round tries again");
+        }
+        if let Err(error) = give_protocols(spool, &config.device, &mut self.session).await {
+            tracing::warn!(%error, "protocols of visits are kept; the next round tries again");
         }
     }
 

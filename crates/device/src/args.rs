@@ -118,13 +118,19 @@ pub(crate) enum Update {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Service {
-    /// Get the tenant's SSH CA and what is revoked, once, and write `ca.pub`, `revoked`, `principals` and `ended` for sshd.
+    /// Get the tenant's SSH CA and what is revoked, once, and write `ca.pub`, `revoked`, `principals` and `ended` for sshd; and give the
+    /// authority the protocols of sessions that are over, which are in /var/lib/wardein-visits.
     Sync {
         /// The directory, which is there and which root alone writes.
         #[arg(long, value_name = "DIR", default_value = "/etc/ssh/wardein")]
         out: PathBuf,
         #[command(flatten)]
         output: Json,
+    },
+    /// Add an action to the protocol of the session in which this runs: the maker's programs say so what a technician does.
+    Note {
+        /// Its category, such as calibration.
+        category: String,
     },
     /// Run a technician's command or shell until the visit is over or was ended; sshd runs this, as the certificate says. Files of sync are
     /// read in the directory that WARDEIN_SERVICE_DIR names (SetEnv in sshd_config), or in /etc/ssh/wardein.

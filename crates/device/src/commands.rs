@@ -2,7 +2,7 @@
 
 use crate::args::{Args, Certificate, Command, ConnectCheck, Enroll, Seal, Token};
 use crate::prover::{self, prover, session};
-use crate::services::service;
+use crate::services::{service, spool};
 use crate::updates::update;
 use std::collections::BTreeMap;
 use std::io::{Read, stdin, stdout};
@@ -245,7 +245,7 @@ async fn keep(path: &Path, once: bool) -> Result<(), Error> {
     let fault = |_| Error::Fault("listening for signals");
     let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
-    let mut agent = Agent::new(prover(path).await?)?.telling(Files::open(path)?);
+    let mut agent = Agent::new(prover(path).await?)?.telling(Files::open(path)?, spool());
     if once {
         let round = agent.round().await?;
         tracing::info!(?round, "done");

@@ -129,6 +129,13 @@ impl Prover for Either {
         }
     }
 
+    async fn visit_protocol(&mut self, body: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Derives(session) => session.visit_protocol(body).await,
+            Self::Signs(session) => session.visit_protocol(body).await,
+        }
+    }
+
     async fn rekey(&mut self) -> Result<(), Error> {
         match self {
             Self::Derives(session) => session.rekey().await.map(|_| ()),

@@ -434,6 +434,10 @@ impl<A: Authority, E: Entropy> Prover for Session<A, E> {
         self.request(&Asking::Action("update-receipt", body)).await.map(|_| ())
     }
 
+    async fn visit_protocol(&mut self, body: &[u8]) -> Result<(), Error> {
+        self.request(&Asking::Action("visit-protocol", body)).await.map(|_| ())
+    }
+
     async fn rekey(&mut self) -> Result<(), Error> {
         Self::rekey(self).await.map(|_| ())
     }

@@ -69,9 +69,9 @@ pub use file_name::{FileNameError, check_file_name};
 pub use grant::{Right, UserNameTemplate};
 pub use key_kind::{KeyKind, KeyKinds};
 pub use name::{
-    Action, AttributeName, Audience, CommonName, DeviceId, LineName, ModelName, NameError, OperatorName,
-    ProfileName, Purpose, ReaderName, Reason, ReleaseText, RepositoryName, ServiceScope, SubjectSerial,
-    TenantId, TrustDomain, WebhookName, WorkOrder, is_plain,
+    Action, ActionCategory, AttributeName, Audience, CommonName, DeviceId, LineName, ModelName, NameError,
+    OperatorName, ProfileName, Purpose, ReaderName, Reason, ReleaseText, RepositoryName, ServiceScope,
+    SubjectSerial, TenantId, TrustDomain, WebhookName, WorkOrder, is_plain,
 };
 pub use operator::{Principal, Role};
 pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};

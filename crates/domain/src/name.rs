@@ -254,6 +254,12 @@ name! {
     |_, position, c| c.is_ascii_lowercase() || c.is_ascii_digit() || (c == '-' && position > 0)
 }
 
+name! {
+    /// What a technician did at a device, in a word of the maker's, such as `calibration`.
+    ActionCategory, "category of actions", 1..=32, "a-z, 0-9 and '-', with a letter or digit first",
+    |_, position, c| c.is_ascii_lowercase() || c.is_ascii_digit() || (c == '-' && position > 0)
+}
+
 /// Whether a [`CommonName`] may have the character.
 pub(crate) fn is_of_common_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '@' | '-')

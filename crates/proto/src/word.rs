@@ -88,6 +88,7 @@ words! {
     ReleaseState = "RELEASE_STATE_",
     ReleaseDeed = "RELEASE_DEED_",
     Verdict = "VERDICT_",
+    SessionEnd = "SESSION_END_",
     VisitState = "VISIT_STATE_",
 }
 

@@ -1,6 +1,7 @@
 //! A technician's session: a command or a shell that ends with the visit. sshd runs it as the `force-command` of the certificate, so that
 //! what it is told of the visit is what the authority signed.
 
+use super::protocol::{Recorder, note};
 use super::sync::ENDED;
 use crate::error::Error;
 use rustix::process::{Pid, Signal, getpid, getppid, getsid, kill_process};
@@ -40,13 +41,24 @@ pub enum SessionEnd {
 
 /// Runs `asked`, or a shell, until it ends, the visit is over, or it was ended by the authority's word in `directory` (`wardein-device service
 /// sync`). Where `directory` has a folder `scopes`, the program that is named as the scope runs in the place of the shell, and a
-/// scope without one is refused.
-pub fn attend(visit: &Visit, asked: Option<OsString>, directory: &Path) -> Result<SessionEnd, Error> {
+/// scope without one is refused. The session has a protocol in `spool`; one that cannot be begun keeps nobody out, and is missing then.
+pub fn attend(
+    visit: &Visit,
+    asked: Option<OsString>,
+    directory: &Path,
+    spool: &Path,
+) -> Result<SessionEnd, Error> {
     let watch = Watch::begin(visit, directory);
     if let Some(end) = watch.is_over() {
         return Ok(end);
     }
     let program = program(visit, directory)?;
+    let recorder = Recorder::begin(spool, visit);
+    if let Err(error) = &recorder {
+        tracing::warn!(%error, "this session has no protocol");
+    }
+    let recorder = recorder.ok();
+    let is_command = asked.is_some();
     let mut command = match (&program, asked) {
         (Program::OfScope(path), asked) => {
             let mut command = Command::new(path);
@@ -65,20 +77,30 @@ pub fn attend(visit: &Visit, asked: Option<OsString>, directory: &Path) -> Resul
         .env("WARDEIN_SCOPE", &visit.scope)
         .env("WARDEIN_WORK_ORDER", &visit.work_order)
         .env("WARDEIN_TECHNICIAN", &visit.technician);
+    if let Some(recorder) = &recorder {
+        command.env(SESSION, recorder.path());
+        if is_command && let Err(error) = note(recorder.path(), "command") {
+            tracing::warn!(%error, "the command is not in the protocol");
+        }
+    }
     let path = program.path().to_owned();
     let wrong = |source| Error::File { doing: "run", path: path.clone(), source };
     let mut child = command.spawn().map_err(wrong)?;
-    loop {
+    let end = loop {
         if let Some(status) = child.try_wait().map_err(wrong)? {
             let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255);
-            return Ok(SessionEnd::Exit(code));
+            break SessionEnd::Exit(code);
         }
         if let Some(end) = watch.is_over() {
             end_all(&mut child, &visit.id);
-            return Ok(end);
+            break end;
         }
         std::thread::sleep(PAUSE);
+    };
+    if let Some(Err(error)) = recorder.map(|recorder| recorder.end(end)) {
+        tracing::warn!(%error, "the end of this session is not in its protocol");
     }
+    Ok(end)
 }
 
 enum Program {
@@ -200,6 +222,9 @@ fn belonging(child: u32, id: &str) -> Vec<Pid> {
 
 /// The variable that everything of a visit has in its environment, unless it takes it away.
 const MARK: &str = "WARDEIN_VISIT";
+
+/// Where the protocol of the session is: `wardein-device service note` adds to it.
+pub(crate) const SESSION: &str = "WARDEIN_SESSION";
 
 /// How often it is looked whether the visit is over.
 const PAUSE: Duration = Duration::from_millis(250);

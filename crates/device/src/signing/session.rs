@@ -170,6 +170,10 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
         self.request("update-receipt", body).await.map(|_| ())
     }
 
+    async fn visit_protocol(&mut self, body: &[u8]) -> Result<(), Error> {
+        self.request("visit-protocol", body).await.map(|_| ())
+    }
+
     async fn rekey(&mut self) -> Result<(), Error> {
         Err(Error::Signs("rekey"))
     }

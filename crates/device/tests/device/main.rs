@@ -10,6 +10,7 @@ mod keys;
 mod lines;
 mod made_keys;
 mod pins;
+mod protocols;
 mod rekey;
 mod requests;
 mod roots;

@@ -87,6 +87,10 @@ events! {
     SealingPut = "sealing.put",
     /// A device got the list of its readers.
     ReadersServed = "device.readers",
+    /// A device gave the protocol of a technician's session.
+    VisitProtocolGiven = "visit.protocol",
+    /// A device gave a protocol again.
+    VisitProtocolRepeated = "visit.protocol-again",
     /// A device was told which visits were ended, and by which CA technicians are certified.
     ServiceAccessServed = "device.service-access",
     /// An operator was revoked.
@@ -269,6 +273,7 @@ impl Event {
                 | Self::TrustBundleServed
                 | Self::UpdateNotOffered
                 | Self::ReceiptRepeated
+                | Self::VisitProtocolRepeated
                 | Self::SoftwareVerified
                 | Self::ServiceAccessServed
         )

@@ -282,6 +282,16 @@ names! {
     Repository = "repository",
     /// The name of a product line.
     Line = "line",
+    /// A session of a visit.
+    VisitSession = "session",
+    /// When a session began, in Unix seconds.
+    Began = "began",
+    /// When it had ended.
+    SessionEnded = "ended",
+    /// How it ended.
+    SessionEnd = "end",
+    /// What was done in it, and how often.
+    Action = "action",
     /// The version of a release.
     Release = "release",
     /// Whether releases need a tenant's consent, or what it decided.

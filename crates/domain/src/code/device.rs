@@ -200,6 +200,13 @@ impl ErrorCode {
                 | Self::ReceiptOtherRelease
                 | Self::ReceiptReplayed
                 | Self::ReceiptContradicts
+                | Self::VisitUnknown
+                | Self::VisitNotReleased
+                | Self::VisitQuota
+                | Self::ProtocolOtherDevice
+                | Self::ProtocolOtherVisit
+                | Self::ProtocolWindow
+                | Self::ProtocolContradicts
                 | Self::ClockHeld
                 | Self::Malformed
                 | Self::TooLarge

@@ -84,6 +84,14 @@ codes! {
     VisitOverlaps = "visit-overlaps", Precondition, "Use the visit that the message names, or end it first (`wardein service end`).";
     /// The device has as many visits that are not over as it may.
     VisitQuota = "visit-quota", Precondition, "End visits that are not needed (`wardein service list`), or wait until some are over.";
+    /// The protocol of a visit names another device than the one that sent it.
+    ProtocolOtherDevice = "protocol-other-device", Invalid, "Have it sent by the device that it is of.";
+    /// The protocol names another technician, work order or scope than the visit, or a device that is not one of it.
+    ProtocolOtherVisit = "protocol-other-visit", Invalid, "Compare it with `wardein service show`; somebody may have altered what the device keeps.";
+    /// The session began outside of the visit's window.
+    ProtocolWindow = "protocol-window", Invalid, "Compare the device's clock with the visit's window (`wardein service show`).";
+    /// Another protocol of the same session is on record.
+    ProtocolContradicts = "protocol-contradicts", Precondition, "What came first counts; find out who altered what the device keeps.";
     /// The scope is not one of the tenant's list.
     ServiceScopeUnknown = "service-scope-unknown", Invalid, "`wardein service policy show` lists the scopes; a tenant administrator sets them.";
     /// The person who releases the visit asked for it, or is the technician.

@@ -85,8 +85,9 @@ pub(crate) use revocation::{
     rule_key,
 };
 pub(crate) use service::{
-    DeviceVisitsRow, EndedRow, OpenVisitRow, ReleasedRow, ServiceCaRow, ServicePolicyRow, VisitRow,
-    VisitTerms, parse_visit_key, service_ca_place, visit_key,
+    ActionColumn, DeviceVisitsRow, EndedRow, MAX_PROTOCOLS, OpenVisitRow, ProtocolColumn, ReleasedRow,
+    ServiceCaRow, ServicePolicyRow, VisitEndColumn, VisitRow, VisitTerms, parse_visit_key, service_ca_place,
+    visit_key,
 };
 pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
 pub(crate) use site::{ChoiceColumn, SiteRow, WindowColumn};

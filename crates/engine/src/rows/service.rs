@@ -6,8 +6,8 @@ use crate::kernel::Error;
 use serde::{Deserialize, Serialize};
 use wardein_crypto::P256VerifyingKey;
 use wardein_domain::{
-    DeviceId, OperatorName, Reason, Seconds, ServicePolicy, ServiceScope, SourceAddress, TenantId,
-    UnixSeconds, VisitWindow, WorkOrder,
+    ActionCategory, DeviceId, OperatorName, Reason, Seconds, ServicePolicy, ServiceScope, SourceAddress,
+    TenantId, UnixSeconds, VisitWindow, WorkOrder,
 };
 use wardein_port::Table;
 
@@ -48,7 +48,48 @@ pub(crate) struct VisitRow {
     pub(crate) restored_at: UnixSeconds,
     pub(crate) released: Option<ReleasedRow>,
     pub(crate) ended: Option<EndedRow>,
+    /// Those of its devices for which the technician was certified.
+    #[serde(with = "column::list")]
+    pub(crate) certified: Vec<DeviceId>,
+    /// What the devices gave of the technician's sessions, at most [`MAX_PROTOCOLS`].
+    pub(crate) protocols: Vec<ProtocolColumn>,
 }
+
+/// The protocol of a session.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProtocolColumn {
+    #[serde(with = "column")]
+    pub(crate) device: DeviceId,
+    pub(crate) session: [u8; 16],
+    #[serde(with = "column")]
+    pub(crate) began: UnixSeconds,
+    #[serde(with = "column")]
+    pub(crate) ended: UnixSeconds,
+    pub(crate) end: VisitEndColumn,
+    pub(crate) actions: Vec<ActionColumn>,
+    /// When it was given.
+    #[serde(with = "column")]
+    pub(crate) given: UnixSeconds,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ActionColumn {
+    #[serde(with = "column")]
+    pub(crate) category: ActionCategory,
+    pub(crate) times: u32,
+}
+
+/// The order of the variants is stored.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum VisitEndColumn {
+    Left,
+    Over,
+    Ended,
+    BrokeOff,
+}
+
+/// The most sessions of a visit that are on record.
+pub(crate) const MAX_PROTOCOLS: usize = 256;
 
 #[derive(Serialize, Deserialize, Clone)]
 pub(crate) struct ReleasedRow {
@@ -154,6 +195,8 @@ impl VisitRow {
             restored_at,
             released: None,
             ended: None,
+            certified: Vec::new(),
+            protocols: Vec::new(),
         }
     }
 
@@ -225,10 +268,21 @@ mod tests {
             needs_verification: true,
         };
         let mut row = VisitRow::new(terms, by.clone(), UnixSeconds::new(4), UnixSeconds::new(2));
-        stays(Table::Visit, &row, &format!("{VISIT}0000"));
+        stays(Table::Visit, &row, &format!("{VISIT}00000000"));
         row.released = Some(ReleasedRow { by: by.clone(), at: UnixSeconds::new(5) });
         row.ended = Some(EndedRow { by, at: UnixSeconds::new(6), reason: "no".parse().unwrap() });
-        stays(Table::Visit, &row, &format!("{VISIT}01{BY}0501{BY}06026e6f"));
+        row.certified = vec!["d".parse().unwrap()];
+        row.protocols = vec![ProtocolColumn {
+            device: "d".parse().unwrap(),
+            session: [9; 16],
+            began: UnixSeconds::new(11),
+            ended: UnixSeconds::new(12),
+            end: VisitEndColumn::BrokeOff,
+            actions: vec![ActionColumn { category: "view".parse().unwrap(), times: 3 }],
+            given: UnixSeconds::new(13),
+        }];
+        let given = format!("010164010164{}0b0c03010476696577030d", "09".repeat(16));
+        stays(Table::Visit, &row, &format!("{VISIT}01{BY}0501{BY}06026e6f{given}"));
         let open = OpenVisitRow::of([1; 8], &row);
         let row = DeviceVisitsRow { open: vec![open] };
         let public = P256VerifyingKey([4; 65]);

@@ -42,7 +42,7 @@ impl Engine {
     ) -> Result<VisitCertificate, Error> {
         self.require_tenant(caller, &tenant)?;
         self.transact_by(caller, |tx| {
-            let (version, row) = visible(tx, caller, &tenant, &id)?;
+            let (version, mut row) = visible(tx, caller, &tenant, &id)?;
             self.require_current(&id, &row)?;
             if !row.devices.contains(&device) {
                 let message = format_args!("{device} is not a device of visit {}", hex(&id));
@@ -59,7 +59,15 @@ impl Engine {
             let certificate = self.sign_certificate(tx, &name, &id, &row, &ca)?;
             let mut change = Change::default();
             // One that is ended at the same time certifies nothing.
-            change.check(Table::Visit, rows::visit_key(&tenant, &id), version);
+            match row.certified.contains(&device) {
+                true => change.check(Table::Visit, rows::visit_key(&tenant, &id), version),
+                false => {
+                    // From now on a protocol of that device is awaited.
+                    row.certified.push(device.clone());
+                    let value = rows::encode(&row)?;
+                    change.update(Table::Visit, rows::visit_key(&tenant, &id), version, value);
+                }
+            }
             let entry = self.entry(caller, Event::VisitCertified, target(&name), Outcome::Done);
             let entry = of(entry, &tenant, &id, &row)
                 .with(FieldName::SshSerial, certificate.serial)

@@ -1,5 +1,6 @@
 //! Visits: looking at them, releasing and ending them.
 
+use super::protocols::{self, SessionProtocol};
 use crate::access::operators::Issuer;
 use crate::kernel::record::{Recording, hex, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, Stop, Tx};
@@ -49,6 +50,10 @@ pub struct Visit {
     pub ended: Option<(Issuer, u64, Reason)>,
     /// Where it is now.
     pub state: VisitState,
+    /// What its devices told of the technician's sessions.
+    pub protocols: Vec<SessionProtocol>,
+    /// Those of its devices that let the technician in, and of which no protocol has come once it is over.
+    pub awaited: Vec<DeviceId>,
 }
 
 /// Where a visit is.
@@ -220,6 +225,8 @@ impl Engine {
             released: row.released.as_ref().map(|released| (who(&released.by), released.at.get())),
             ended: row.ended.as_ref().map(|end| (who(&end.by), end.at.get(), end.reason.clone())),
             state: self.state(row),
+            protocols: row.protocols.iter().map(protocols::protocol).collect(),
+            awaited: protocols::awaited(row, self.state(row)),
         })
     }
 }

@@ -189,6 +189,10 @@ impl Engine {
                 let (event, fields) = self.update_receipt(tx, name, receipt, change)?;
                 Ok(Done::new(event, fields, Vec::new()))
             }
+            Ask::VisitProtocol(protocol) => {
+                let (event, fields) = self.visit_protocol(tx, name, protocol, change)?;
+                Ok(Done::new(event, fields, Vec::new()))
+            }
             Ask::ServiceAccess => Ok(answered(Event::ServiceAccessServed, self.service_bundle(tx, name)?)),
             Ask::Readers => {
                 let body = self.signed_readers(tx, Sealing { tenant: &name.tenant, profile })?;

@@ -1,7 +1,9 @@
 //! Visits of technicians: asked by one person, released by another, within a window, and ended at any time.
 
 use crate::world::{World, caller, facts, name, order};
+use std::collections::BTreeMap;
 use wardein_crypto::hex;
+use wardein_ddkg::message::{VisitEnd, VisitProtocol};
 use wardein_domain::{
     ApprovalPolicy, DeviceState, Event, GuardedDeed, OperatorName, Reason, Role, Seconds, ServicePolicy,
 };
@@ -488,4 +490,98 @@ async fn the_ssh_ca_stays_where_the_root_key_is_changed() {
     crate::storage_keys::restart(&mut site.world, &custody).await;
     site.certify(&site.eva, visit.id, "pump").await.unwrap();
     assert_eq!(site.world.engine.get_service_ca(&site.eva, tenant).await.unwrap(), before);
+}
+
+fn protocol(visit: &Visit, device: &crate::world::TestDevice, session: u8) -> VisitProtocol {
+    let from = visit.window.from().get();
+    VisitProtocol {
+        device: device.name.clone(),
+        visit: visit.id,
+        session: [session; 16],
+        technician: visit.technician.clone(),
+        work_order: visit.work_order.clone(),
+        scope: visit.scope.clone(),
+        began: from + 10,
+        ended: from + 70,
+        end: VisitEnd::Left,
+        actions: BTreeMap::from([("calibration".parse().unwrap(), 2), ("login".parse().unwrap(), 1)]),
+    }
+}
+
+#[tokio::test]
+async fn a_device_gives_the_protocol_of_a_visit_and_a_missing_one_stays_open() {
+    let site = Site::new().await;
+    let engine = &site.world.engine;
+    let mut device = site.world.proven("a").await;
+    let other = site.world.proven("b").await;
+    let devices = vec!["a".parse().unwrap(), "b".parse().unwrap()];
+    let visit = site.invite(VisitOrder { devices, ..site.order() }).await.unwrap();
+    let give = async |device: &mut crate::world::TestDevice, protocol: &VisitProtocol| {
+        let given = device.prove(engine, "visit-protocol", &protocol.encode()).await;
+        given.map(|acknowledged| assert_eq!(acknowledged.body, b"")).map_err(|error| error.code)
+    };
+    let good = protocol(&visit, &device, 1);
+    assert_eq!(give(&mut device, &good).await, Err(ErrorCode::VisitNotReleased));
+    site.release(&site.site, visit.id).await.unwrap();
+    for device in ["a", "b"] {
+        let tenant = site.world.tenant();
+        engine.certify_visit(&site.eva, tenant, visit.id, device.parse().unwrap()).await.unwrap();
+    }
+    assert_eq!(site.get(&site.eva, visit.id).await.unwrap().awaited, [], "it is under way");
+    let (from, until) = (visit.window.from().get(), visit.window.until().get());
+    let forged = [
+        (VisitProtocol { device: other.name.clone(), ..good.clone() }, ErrorCode::ProtocolOtherDevice),
+        (VisitProtocol { device: name("lab", "a"), ..good.clone() }, ErrorCode::ProtocolOtherDevice),
+        (VisitProtocol { visit: [7; 8], ..good.clone() }, ErrorCode::VisitUnknown),
+        (VisitProtocol { technician: "max".parse().unwrap(), ..good.clone() }, ErrorCode::ProtocolOtherVisit),
+        (
+            VisitProtocol { work_order: "WO-1".parse().unwrap(), ..good.clone() },
+            ErrorCode::ProtocolOtherVisit,
+        ),
+        (VisitProtocol { scope: "view".parse().unwrap(), ..good.clone() }, ErrorCode::ProtocolOtherVisit),
+        (VisitProtocol { began: from - 61, ..good.clone() }, ErrorCode::ProtocolWindow),
+        (VisitProtocol { began: until, ended: until, ..good.clone() }, ErrorCode::ProtocolWindow),
+        (VisitProtocol { ended: until + 3_601, ..good.clone() }, ErrorCode::ProtocolWindow),
+    ];
+    for (protocol, code) in forged {
+        assert_eq!(give(&mut device, &protocol).await, Err(code), "{protocol:?}");
+    }
+    let cut = &good.encode()[..40];
+    assert_eq!(device.prove(engine, "visit-protocol", cut).await.unwrap_err().code, ErrorCode::Malformed);
+    assert_eq!(site.get(&site.eva, visit.id).await.unwrap().protocols, []);
+    for _ in 0..3 {
+        give(&mut device, &good).await.unwrap();
+    }
+    let longer = VisitProtocol { ended: good.ended + 1, ..good.clone() };
+    assert_eq!(give(&mut device, &longer).await, Err(ErrorCode::ProtocolContradicts));
+    let broken = VisitProtocol { end: VisitEnd::BrokeOff, ..protocol(&visit, &device, 2) };
+    give(&mut device, &broken).await.unwrap();
+    let seen = site.get(&site.site, visit.id).await.unwrap();
+    assert_eq!((seen.protocols.len(), seen.protocols[1].end), (2, VisitEnd::BrokeOff));
+    assert_eq!(
+        seen.protocols[0].actions,
+        [("calibration".parse().unwrap(), 2), ("login".parse().unwrap(), 1)]
+    );
+    let said = site.world.entries(Event::VisitProtocolGiven).await;
+    assert_eq!(said.len(), 2);
+    let (id, session) = (hex::encode(&visit.id), "01".repeat(16));
+    let expected = format!(
+        "visit={id}, technician=eva, work-order=WO-00012, session={session}, began={}, ended={}, end=left, action=calibration=2, \
+         action=login=1",
+        from + 10,
+        from + 70
+    );
+    assert_eq!(facts(&said[0]), expected);
+    // Once it is over, what let the technician in and has not told is open; it tells late, and is not.
+    site.world.clock.pass(HOUR);
+    assert_eq!(site.get(&site.site, visit.id).await.unwrap().awaited, ["b".parse().unwrap()]);
+    let mut late = other;
+    let told = protocol(&visit, &late, 3);
+    give(&mut late, &told).await.unwrap();
+    assert_eq!(site.get(&site.site, visit.id).await.unwrap().awaited, []);
+    // Of a visit that nobody was certified for nothing is awaited.
+    let unused = site.invite(site.order()).await.unwrap();
+    site.release(&site.site, unused.id).await.unwrap();
+    site.end(&site.site, unused.id).await.unwrap();
+    assert_eq!(site.get(&site.site, unused.id).await.unwrap().awaited, []);
 }

@@ -8,8 +8,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_crypto::hex;
-use wardein_domain::{Seconds, ServicePolicy, TenantId};
-use wardein_engine::{Caller, Error, Visit, VisitId, VisitOrder};
+use wardein_domain::{ActionCategory, Seconds, ServicePolicy, TenantId};
+use wardein_engine::{Caller, Error, SessionProtocol, Visit, VisitId, VisitOrder};
 use wardein_proto::{time, v1};
 
 #[async_trait]
@@ -236,6 +236,22 @@ fn visit(visit: Visit) -> v1::Visit {
         ended_by,
         ended_at,
         end_reason,
+        protocols: visit.protocols.into_iter().map(protocol).collect(),
+        awaited_protocols: visit.awaited.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn protocol(of: SessionProtocol) -> v1::VisitProtocol {
+    let action =
+        |(category, times): (ActionCategory, u32)| v1::VisitAction { category: category.to_string(), times };
+    v1::VisitProtocol {
+        device_id: of.device.to_string(),
+        session: hex::encode(&of.session),
+        began_at: time::at(of.began),
+        ended_at: time::at(of.ended),
+        end: of.end.wire(),
+        actions: of.actions.into_iter().map(action).collect(),
+        given_at: time::at(of.given),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::grpc::convert::wrong;
 use wardein_crypto::KeyAlgorithm;
+use wardein_ddkg::message::VisitEnd;
 use wardein_domain::{
     Assurance, Bank, CaState, CertificateProfile, DeviceState, GuardedDeed, KeyKeeper, KeyKind, PcrStanding,
     PlatformProfile, Purpose, RekeyGate, RevocationReason, Right, Role, TransferState, TrustLimit, Verdict,
@@ -124,6 +125,7 @@ answered! {
     TransferState = TransferState { Offered, Accepted, Agreed, Complete, Withdrawn }
     TrustLimit = Verdict { Restricted, NotTrusted }
     Verdict = Verdict { Trusted, Restricted, NotTrusted, Unknown }
+    VisitEnd = SessionEnd { Left, Over, Ended, BrokeOff }
     VisitState = VisitState { Requested, Released, Current, Ended, Over }
 }
 

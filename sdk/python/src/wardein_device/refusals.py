@@ -46,17 +46,19 @@ _CODES: Final[Mapping[Action, str]] = {
         certificate-name-unfit certificate-profile-beyond-ca clone-suspected confirmation-wrong
         csr-key-not-accepted device-unknown fault generation-pending generation-retired generation-unknown
         internal keeper-not-allowed key-policy-changed keys-after-backup line-unknown mac-wrong pcr-changed
-        pcr-digest pcr-selection pcr-unknown pcr-value quarantined quote-missing quote-without-tpm
-        receipt-contradicts receipt-replayed release-state release-unknown repository-unknown retention-full
-        signature-wrong suspended update-quota
+        pcr-digest pcr-selection pcr-unknown pcr-value protocol-contradicts quarantined quote-missing
+        quote-without-tpm receipt-contradicts receipt-replayed release-state release-unknown
+        repository-unknown retention-full signature-wrong suspended update-quota visit-not-released
+        visit-quota visit-unknown
     """,
     Action.STOP: "retired revoked transferred",
     Action.MEND: """
         action-needs-derived-keys action-unknown attest-scheme attest-type attribute-unknown body-wrong
         csr-key csr-key-of-another csr-malformed csr-rsa-exponent csr-rsa-modulus csr-rsa-roca csr-signature
         csr-signature-algorithm csr-too-long csr-trailing-bytes csr-version malformed method-unknown
-        not-supported receipt-other-device receipt-other-release share-invalid too-large tpm-too-long
-        tpm-trailing-bytes tpm-truncated tpm-unsupported tpm-value transfer-unknown wrong-device
+        not-supported protocol-other-device protocol-other-visit protocol-window receipt-other-device
+        receipt-other-release share-invalid too-large tpm-too-long tpm-trailing-bytes tpm-truncated
+        tpm-unsupported tpm-value transfer-unknown wrong-device
     """,
 }
 

@@ -78,6 +78,8 @@ pub(crate) struct World {
     pub(crate) pins: Vec<u8>,
     /// The receipts of updates that were taken.
     pub(crate) receipts: Vec<Vec<u8>>,
+    /// The protocols of visits that were taken.
+    pub(crate) protocols: Vec<Vec<u8>>,
     /// The key of a device that signs.
     pub(crate) signs_with: Option<P256VerifyingKey>,
     /// The TPM that seals the device's state.
@@ -130,6 +132,7 @@ impl Shared {
             trusted: Vec::new(),
             pins: Vec::new(),
             receipts: Vec::new(),
+            protocols: Vec::new(),
             root_pem: pem::encode_certificates([root.certificate().der()]).unwrap(),
             signs_with: None,
             sealed_by: None,
@@ -253,6 +256,10 @@ impl World {
             }
             "attributes" => {
                 record.announce(accepted, Attributes::decode(body).unwrap().digests())?;
+                Ok(Vec::new())
+            }
+            "visit-protocol" => {
+                self.protocols.push(body.to_vec());
                 Ok(Vec::new())
             }
             "update-receipt" => {

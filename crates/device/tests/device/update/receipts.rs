@@ -68,7 +68,7 @@ async fn a_rollback_has_a_receipt_of_its_own_and_the_agent_sends_what_is_kept() 
     bench.updater().await.install(Pick::Version(2)).await.unwrap();
     bench.updater().await.confirm().unwrap();
     let files = Files::open(&bench.at("device")).unwrap();
-    let mut agent = Agent::new(device.session().unwrap()).unwrap().telling(files);
+    let mut agent = Agent::new(device.session().unwrap()).unwrap().telling(files, bench.at("visits"));
     // An update that is under way tells by itself: the agent does not wait for it.
     let busy = bench.updater().await;
     agent.round().await.unwrap();

@@ -14,7 +14,7 @@ use crate::project::Rules;
 use crate::release::readers::Sealing;
 use crate::update::offers::Offering;
 use wardein_ddkg::authority::{Accepted, Record};
-use wardein_ddkg::message::RekeyAsk;
+use wardein_ddkg::message::{RekeyAsk, VisitProtocol};
 use wardein_ddkg::{Attributes, DeviceName};
 use wardein_domain::{
     Action, Call, ErrorCode, Event, Fields, KeyKind, KeyKinds, Profile, ProfileName, RenewalWindow,
@@ -43,6 +43,8 @@ pub(crate) enum Ask<'a> {
     Readers,
     /// What came of an installation.
     UpdateReceipt(Receipt),
+    /// What came of a technician's session.
+    VisitProtocol(VisitProtocol),
 }
 
 /// The input of an action: a proof that was accepted, and the change that its work goes into.
@@ -114,6 +116,7 @@ impl<'a> Ask<'a> {
                 let wrong = || Error::wrong("body", "is not a receipt of an installation");
                 Receipt::decode(body).map(Self::UpdateReceipt).ok_or_else(wrong)
             }
+            ("visit-protocol", body) => Ok(Self::VisitProtocol(VisitProtocol::decode(body)?)),
             ("authenticate" | "service-access" | "readers", _) => {
                 Err(Error::wrong("body", format_args!("action {action} takes none")))
             }
@@ -135,7 +138,7 @@ impl<'a> Ask<'a> {
             ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
             _ => {
                 let message = format_args!(
-                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer, update-receipt, service-access, readers"
+                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer, update-receipt, service-access, visit-protocol, readers"
                 );
                 Err(Error::new(ErrorCode::ActionUnknown, message))
             }
@@ -194,6 +197,11 @@ impl Engine {
             }
             Ask::UpdateReceipt(receipt) => {
                 let (event, fields) = self.update_receipt(tx, performing.name, receipt, performing.change)?;
+                Ok(Done::new(event, fields, Vec::new()))
+            }
+            Ask::VisitProtocol(protocol) => {
+                let (event, fields) =
+                    self.visit_protocol(tx, performing.name, protocol, performing.change)?;
                 Ok(Done::new(event, fields, Vec::new()))
             }
             Ask::ServiceAccess => {
