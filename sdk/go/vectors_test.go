@@ -39,6 +39,7 @@ var sections = map[string]func(*vector){
 	"rekeys":           rekeysSection,
 	"transfers":        transfersSection,
 	"made_keys":        madeKeysSection,
+	"service_codes":    serviceCodesSection,
 	"refusals":         refusalsSection,
 }
 
@@ -77,7 +78,7 @@ func TestVectors(t *testing.T) {
 
 // So that a shorter file, or one under other names, is noticed.
 func TestThereAreAsManySectionsAsAreKnown(t *testing.T) {
-	optional := []string{"messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "refusals"}
+	optional := []string{"messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "service_codes", "refusals"}
 	required := append(slices.Clone(vectorNames), laterSections(t)...)
 	if os.Getenv("WARDEIN_DDKG_VECTORS") != "" {
 		required = slices.Clone(vectorNames)

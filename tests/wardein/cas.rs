@@ -106,7 +106,7 @@ impl Place {
         let pinned = P256VerifyingKey(self.served.identity_key);
         let enrolling = Enrolling::begin(pinned, Suite::P256, name.clone(), attributes, entropy).unwrap();
         let (_, reply) = self.factory.enroll(enrolling.request()).await.unwrap();
-        let mut state = enrolling.finish(&reply, Purposes::ALL).unwrap();
+        let mut state = enrolling.finish(&reply, Purposes::ENROLLED).unwrap();
         let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
         self.factory.confirm(&confirmation).await.unwrap();
         Device { name, state, measured }

@@ -107,7 +107,7 @@ impl Fleet {
             let pinned = P256VerifyingKey(served.identity_key);
             let enrolling = Enrolling::begin(pinned, Suite::P256, name.clone(), attributes, entropy).unwrap();
             let (_, reply) = factory.enroll(enrolling.request()).await.unwrap();
-            let mut state = enrolling.finish(&reply, Purposes::ALL).unwrap();
+            let mut state = enrolling.finish(&reply, Purposes::ENROLLED).unwrap();
             let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
             factory.confirm(&confirmation).await.unwrap();
             lanes[lane].devices.push(Device { name, state, measured });

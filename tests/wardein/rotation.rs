@@ -61,7 +61,7 @@ impl Device {
         let enrolling = Enrolling::begin(pinned, Suite::P256, name.clone(), attributes, entropy).unwrap();
         let mut factory = RemoteStation::new(served.remote(), station, Vouched::default());
         let (_, reply) = factory.enroll(enrolling.request()).await.unwrap();
-        let mut state = enrolling.finish(&reply, Purposes::ALL).unwrap();
+        let mut state = enrolling.finish(&reply, Purposes::ENROLLED).unwrap();
         let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
         factory.confirm(&confirmation).await.unwrap();
         let mut authority = served.remote();

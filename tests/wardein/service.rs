@@ -3,7 +3,8 @@
 use crate::common::{Served, now, wardein, wardein_device};
 use serde_json::Value;
 use std::fs;
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 use wardein_testkit::{has_openssh, is_revoked};
 
 const KEY: &str =
@@ -172,4 +173,102 @@ async fn a_technician_is_invited_released_and_sent_away() {
     for event in ["visit.invite", "visit.release", "visit.end", "service-policy.put", "visit.certify"] {
         assert!(log.contains(event), "{event}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_without_network_lets_the_invited_technician_in_by_a_code() {
+    let place = Place::new().await;
+    let key = place.path("eva.pub");
+    fs::write(&key, KEY).unwrap();
+    let until = moment(now() + 3_600);
+    let order =
+        ["service", "invite", "--technician", "eva", "--key", &key, "--device", "pump-1,pump-2", "--yes"];
+    let rest = ["--work-order", "WO-12", "--scope", "view", "--until", &until];
+    let visit = done(place.by("carla", &[&order[..], &rest].concat()));
+    let id = visit["id"].as_str().unwrap();
+    done(place.by("sina", &["service", "release", id, "--yes"]));
+    let scopes = place.path("scopes");
+    fs::create_dir(&scopes).unwrap();
+    let device = |name: &str, args: &[&str], typed: &str| {
+        let directory = place.path(&format!("devices/{name}"));
+        let mut command = Command::new(wardein_device());
+        command
+            .args(["--dir", &directory])
+            .args(args)
+            .env("WARDEIN_SERVICE_DIR", &scopes)
+            .env("SHELL", "/bin/sh");
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // One that is refused reads no further.
+        let _ = child.stdin.take().unwrap().write_all(typed.as_bytes());
+        child.wait_with_output().unwrap()
+    };
+    let challenge = |name: &str, scope: &str| {
+        let shown = done(device(name, &["service", "challenge", "--scope", scope, "--json"], ""));
+        shown["challenge"].as_str().unwrap().to_owned()
+    };
+    let code = |name: &str, challenge: &str| {
+        place.by("eva", &["service", "code", id, "--device", name, "--challenge", challenge])
+    };
+    let open =
+        |name: &str, code: &str, then: &str| device(name, &["service", "open"], &format!("{code}\n{then}"));
+    let is_refused = |output: &Output, code: &str| {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.contains(code)), (Some(6), true), "{code}: {said}");
+    };
+    let none = device("pump-1", &["service", "challenge", "--scope", "view"], "");
+    is_refused(&none, "service-codes-not-agreed");
+    refused(&code("pump-1", "1000-0000-00"), "service-codes-not-agreed");
+    for name in ["pump-1", "pump-2"] {
+        let file = place.path(&format!("devices/{name}/device.toml"));
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace("\"file\"", "\"file\", \"service\"")).unwrap();
+        assert!(device(name, &["rekey"], "").status.success());
+    }
+    // From here on the devices ask nobody.
+    let shown = challenge("pump-1", "view");
+    refused(&code("pump-2", &shown), "service-challenge-wrong");
+    refused(&code("pump-1", &challenge("pump-2", "view")), "service-challenge-wrong");
+    refused(
+        &place.by("anna", &["service", "code", id, "--device", "pump-1", "--challenge", &shown]),
+        "role-denied",
+    );
+    let answer = done(code("pump-1", &shown.to_lowercase()));
+    assert_eq!(done(code("pump-1", &shown)), answer);
+    assert!((3_000..=3_600).contains(&answer["session_length"].as_u64().unwrap()), "{answer}");
+    let text = answer["code"].as_str().unwrap();
+    is_refused(&open("pump-2", text, "echo in"), "service-code-wrong");
+    is_refused(&open("pump-1", "no code", ""), "service-code-malformed");
+    let session = open("pump-1", text, "echo in for $WARDEIN_SCOPE; exit 7\n");
+    assert_eq!((session.status.code(), &session.stdout[..]), (Some(7), &b"in for view\n"[..]));
+    is_refused(&open("pump-1", text, "echo in"), "service-challenge-missing");
+    // One that was restarted in between, and one whose time is nearly over.
+    let alter = |change: &dyn Fn(&mut Value)| {
+        let file = place.path("devices/pump-1/codes.json");
+        let mut codes: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        change(&mut codes["shown"]["at"]);
+        fs::write(&file, serde_json::to_vec(&codes).unwrap()).unwrap();
+    };
+    let shown = challenge("pump-1", "view");
+    let answer = done(code("pump-1", &shown));
+    alter(&|at| at["boot"] = "another".into());
+    is_refused(&open("pump-1", answer["code"].as_str().unwrap(), ""), "service-challenge-over");
+    let shown = challenge("pump-1", "view");
+    let wrong: Vec<_> = (0..5).map(|_| open("pump-1", "0K000-00000", "")).collect();
+    wrong.iter().for_each(|output| is_refused(output, "service-code-wrong"));
+    is_refused(&open("pump-1", "0K000-00000", ""), "service-locked");
+    is_refused(&device("pump-1", &["service", "challenge", "--scope", "view"], ""), "service-locked");
+    // The network is there again for a moment.
+    let sshd = place.path("sshd");
+    fs::create_dir(&sshd).unwrap();
+    assert!(device("pump-1", &["service", "sync", "--out", &sshd], "").status.success());
+    is_refused(
+        &open("pump-1", done(code("pump-1", &shown))["code"].as_str().unwrap(), ""),
+        "service-challenge-missing",
+    );
+    // The visit is ended: a session that is open goes on, since nobody can tell the device; no further code is given.
+    done(place.by("sina", &["service", "end", id, "--reason", "the ward is closed", "--yes"]));
+    refused(&code("pump-1", &challenge("pump-1", "view")), "visit-closed");
+    let log = String::from_utf8_lossy(&place.by("otto", &["audit", "list"]).stdout).into_owned();
+    assert!(log.contains("visit.code") && !log.contains(text));
 }

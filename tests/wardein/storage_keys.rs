@@ -32,7 +32,7 @@ impl TestDevice {
         let enrolling =
             Enrolling::begin(pinned, Suite::P256, name.clone(), Attributes::new(), entropy).unwrap();
         let (_, reply) = factory.enroll(enrolling.request()).await.unwrap();
-        let mut state = enrolling.finish(&reply, Purposes::ALL).unwrap();
+        let mut state = enrolling.finish(&reply, Purposes::ENROLLED).unwrap();
         let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
         factory.confirm(&confirmation).await.unwrap();
         Self { name, state, authority: served.remote() }

@@ -22,6 +22,8 @@ pub(crate) enum ServiceCommand {
     End(EndArgs),
     /// Get an SSH certificate for a device of one's own visit: for the key that the visit names, for an hour at most
     Certificate(CertificateArgs),
+    /// Get the code that lets one in at a device without network, in answer to the challenge that it shows
+    Code(CodeArgs),
     /// Print the SSH CA of the tenant, for TrustedUserCAKeys; a device gets it by `wardein-device service sync`
     Ca(PolicyShowArgs),
     /// Which scopes visits may have, and how long they may be
@@ -119,6 +121,18 @@ pub(crate) struct CertificateArgs {
     /// Where to write it: ssh finds it beside the key as KEY-cert.pub
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CodeArgs {
+    #[command(flatten)]
+    visit: VisitArgs,
+    /// The device
+    #[arg(long, value_name = "ID")]
+    device: String,
+    /// The challenge that the device shows (wardein-device service challenge)
+    #[arg(long, value_name = "CHALLENGE")]
+    challenge: String,
 }
 
 #[derive(Debug, Args)]
@@ -330,6 +344,7 @@ impl ServiceCommand {
             Self::Release(args) => release(args, out).await,
             Self::End(args) => end(args, out).await,
             Self::Certificate(args) => certificate(args, out).await,
+            Self::Code(args) => code(args, out).await,
             Self::Ca(args) => ca(args, out).await,
             Self::Policy(PolicyCommand::Show(args)) => show_policy(args, out).await,
             Self::Policy(PolicyCommand::Set(args)) => set_policy(args, out).await,
@@ -436,6 +451,28 @@ async fn certificate(args: CertificateArgs, out: Output) -> Result<(), Failure> 
         certificate.file.display()
     );
     out.say(&words, &certificate)
+}
+
+/// The code is for the technician's eyes: it is good once, at one device, for some minutes.
+#[derive(Serialize)]
+struct Code {
+    code: String,
+    session_length: u64,
+}
+
+async fn code(args: CodeArgs, out: Output) -> Result<(), Failure> {
+    let CodeArgs { visit: VisitArgs { id, tenant, connect }, device, challenge } = args;
+    let session = connect.open().await?;
+    let tenant = scope(&session, tenant);
+    let request = v1::AnswerChallengeRequest { tenant, id, device_id: device, challenge };
+    let answer = session.operator().answer_challenge(request).await?;
+    let code = Code { code: answer.code, session_length: wire::span_seconds(answer.session_length) };
+    let length = time::span(code.session_length);
+    let words = format!(
+        "{}\nit is typed at the device within 15 minutes of the challenge; you are in for {length} from then on",
+        code.code
+    );
+    out.say(&words, &code)
 }
 
 #[derive(Debug, Serialize)]

@@ -133,6 +133,7 @@ client! {
             end_visit: EndVisitRequest => EndVisitResponse,
             get_service_ca: GetServiceCaRequest => GetServiceCaResponse,
             issue_visit_certificate: IssueVisitCertificateRequest => IssueVisitCertificateResponse,
+            answer_challenge: AnswerChallengeRequest => AnswerChallengeResponse,
         }
         sites {
             get_update_rules: GetUpdateRulesRequest => GetUpdateRulesResponse,

@@ -80,11 +80,11 @@ fn record() -> impl FnMut(usize) {
     let enrolling = Enrolling::begin(key, Suite::P256, name, Attributes::new(), entropy);
     let enrolling = enrolling.expect("there is entropy");
     let schedule = Schedule { period: 3_600, max_uses: 0, not_before: NOW };
-    let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ALL };
+    let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ENROLLED };
     let sign = |digest: &Digest| identity.sign(digest.as_ref());
     let enrolled = Record::enroll(None, enrolling.request(), &terms, sign, entropy).expect("the first");
     let mut record = enrolled.record.expect("it is new");
-    let mut device = enrolling.finish(&enrolled.reply, Purposes::ALL).expect("an honest reply");
+    let mut device = enrolling.finish(&enrolled.reply, Purposes::ENROLLED).expect("an honest reply");
     let confirmation = device.confirmation().expect("unconfirmed").save(|_| Ok::<(), ()>(()));
     record.confirm(&confirmation.expect("memory does not fail")).expect("an honest confirmation");
 

@@ -129,7 +129,7 @@ impl Authority {
 
     fn enroll(&mut self, request: &EnrollRequest) -> Outcome<Vec<u8>> {
         let schedule = Schedule { period: 3_600, max_uses: 0, not_before: self.now };
-        let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ALL };
+        let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ENROLLED };
         let sign = |digest: &Digest| self.identity.sign(digest.as_ref());
         let enrolled = Record::enroll(None, request, &terms, sign, &mut SystemEntropy::default())?;
         self.record = enrolled.record;

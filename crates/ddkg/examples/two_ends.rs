@@ -109,13 +109,13 @@ fn enroll(suite: Suite) -> Outcome<(Authority, Device)> {
     let request = enrolling.request().encode();
 
     let schedule = Schedule { period: 3_600, max_uses: 0, not_before: now };
-    let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ALL };
+    let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ENROLLED };
     let sign = |digest: &Digest| identity.sign(digest.as_ref());
     let enrolled = Record::enroll(None, &EnrollRequest::decode(&request)?, &terms, sign, entropy)?;
     let reply = enrolled.reply.encode();
     let mut record = enrolled.record.ok_or("a first enrollment makes a record")?;
 
-    let mut state = enrolling.finish(&EnrollReply::decode(&reply)?, Purposes::ALL)?;
+    let mut state = enrolling.finish(&EnrollReply::decode(&reply)?, Purposes::ENROLLED)?;
     let mut flash = Vec::new();
     let unsaved = state.confirmation().ok_or("an enrolled device confirms")?;
     let confirmation = save(unsaved, &mut flash)?.encode();

@@ -140,6 +140,16 @@ impl NumberKey {
         MadeKeySeal(derive(&self.0, "made key", binding.0.as_ref()))
     }
 
+    /// The key that the device authenticates a challenge for a technician with (section 7.1).
+    pub(crate) fn service_challenge(&self) -> ServiceChallengeKey {
+        ServiceChallengeKey(MacKey::new(derive(&self.0, "service challenge", b"")))
+    }
+
+    /// The key that the authority's code is made with (section 7.1).
+    pub(crate) fn service_code(&self) -> ServiceCodeKey {
+        ServiceCodeKey(MacKey::new(derive(&self.0, "service code", b"")))
+    }
+
     /// The bytes, for an implementation that is checked against vectors.
     pub fn expose(&self) -> &[u8; 32] {
         self.0.expose()
@@ -180,6 +190,14 @@ transcript_mac! {
 transcript_mac! {
     /// Authenticates a platform token.
     TokenMacKey
+}
+transcript_mac! {
+    /// Shows that a challenge for a technician is the device's.
+    ServiceChallengeKey
+}
+transcript_mac! {
+    /// Authenticates the code that answers one.
+    ServiceCodeKey
 }
 transcript_mac! {
     /// Confirms a key agreement, one for each end.

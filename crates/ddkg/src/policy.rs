@@ -41,6 +41,7 @@ impl Policy {
             Purpose::Token => self.token_retention,
             Purpose::Data => self.data_retention,
             Purpose::File => self.file_retention,
+            Purpose::Service => 0,
         }
     }
 }

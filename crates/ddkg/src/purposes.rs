@@ -8,12 +8,20 @@ use wardein_domain::Purpose;
 pub struct Purposes(u8);
 
 impl Purposes {
-    /// All four.
-    pub const ALL: Self = Self(0b1111);
+    /// Those that an enrollment agrees on: `proof`, `token`, `data` and `file`. Others are named at a rekey.
+    pub const ENROLLED: Self = Self(0b1111);
+
+    /// All that this release knows.
+    pub(crate) const KNOWN: Self = Self(0b1_1111);
 
     /// `proof` and the given ones.
     pub fn of(purposes: impl IntoIterator<Item = Purpose>) -> Self {
         Self(purposes.into_iter().fold(PROOF, |set, purpose| set | 1 << purpose as u8))
+    }
+
+    /// Those of them that an enrollment agrees on.
+    pub(crate) fn at_enrollment(self) -> Self {
+        Self(self.0 & Self::ENROLLED.0)
     }
 
     /// Whether `purpose` is among them.
@@ -37,7 +45,7 @@ impl Purposes {
 
     /// Those of `named` that this release knows. A later one may name more, which count as not named.
     pub(crate) fn known(named: u32) -> Self {
-        Self(named as u8 & Self::ALL.0)
+        Self(named as u8 & Self::KNOWN.0)
     }
 
     /// Reads a set that the other end names.
@@ -50,7 +58,7 @@ impl Purposes {
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let set = Self(reader.small("purposes", Self::ALL.0)?);
+        let set = Self(reader.small("purposes", Self::KNOWN.0)?);
         set.contains(Purpose::Proof)
             .then_some(set)
             .ok_or_else(|| Problem::NotCanonical("lacks proof").of("purposes"))

@@ -14,6 +14,7 @@ mod made_keys;
 mod mutate;
 mod refused;
 mod scenario;
+mod service_codes;
 mod transfers;
 
 use alloc::format;
@@ -45,6 +46,7 @@ fn added(file: &form::File, skipped: &mut Skipped) -> Result<(), String> {
     added::check(file, skipped)?;
     transfers::check(file, skipped)?;
     made_keys::check(file)?;
+    service_codes::check(file)?;
     refused::check(file, skipped)?;
     scenario::check(file)
 }

@@ -18,12 +18,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import gcm  # noqa: E402
 import refusals  # noqa: E402
 from spec import (  # noqa: E402
-    Device, attribute_digest, b64, binding, body_of_attributes, expand, frame, key, epoch_secret, message, sha256, transcript, u16, u32,
-    u64,
+    Device, attribute_digest, b64, binding, bit_digits, body_of_attributes, expand, frame, grouped, key, epoch_secret, leading, mac, message,
+    number_digits, sha256, transcript, u16, u32, u64,
 )
 
 PATH = pathlib.Path(__file__).with_name("ddkg-1.vectors.json")
-ADDED = ["messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "refusals"]
+ADDED = ["messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "service_codes", "refusals"]
 
 
 def messages(file, device):
@@ -168,6 +168,30 @@ def made_keys(file, device):
     return out
 
 
+def service_codes(file, device):
+    """Section 7.1, whole."""
+    out = []
+    longest = "t" * 63, "A-Z.a_z:0-9" + "d" * 117
+    own = file["tenant"], file["device_id"]
+    cases = [
+        ("the first of a device", *own, 1, 0, 0, "maintenance", 20), ("another scope", *own, 1, 0, 0, "view", 20),
+        ("another length", *own, 1, 0, 0, "maintenance", 1), ("for 12 hours", *own, 7, 5475, 1664, "0-9", 240),
+        ("the greatest numbers", *longest, (1 << 64) - 1, (1 << 32) - 1, (1 << 63) - 1, "s" * 32, 255 - 15),
+    ]
+    for name, tenant, device_id, generation, epoch, number, scope, units in cases:
+        K = key(device.root, "service", epoch, number)
+        C = transcript("service challenge", tenant, device_id, generation, epoch, number, scope)
+        asked = leading(mac(expand(K, "service challenge"), C), 35)
+        answered = leading(mac(expand(K, "service code"), transcript("service code", C, units)), 42)
+        digits = [digit for value in (generation, epoch, number) for digit in number_digits(value)]
+        out.append({
+            "name": name, "generation_root": device.root.hex(), "tenant": tenant, "device_id": device_id, "generation": generation, "epoch": epoch,
+            "number": number, "scope": scope, "challenge": grouped(digits + bit_digits(asked, 35), 4), "units": units,
+            "code": grouped(bit_digits(units << 42 | answered, 50), 5),
+        })
+    return out
+
+
 def extended(file):
     first = {name: value for name, value in file.items() if name not in ADDED}
     device = Device(first)
@@ -176,7 +200,8 @@ def extended(file):
     refused = refusals.all_of(first, made, device)
     # Made last: what is drawn for them leaves the vectors of earlier revisions as they were.
     gone_over = transfers(first, device)
-    return {**first, **made, "transfers": gone_over, "made_keys": made_keys(first, device), "refusals": refused}
+    return {**first, **made, "transfers": gone_over, "made_keys": made_keys(first, device),
+            "service_codes": service_codes(first, device), "refusals": refused}
 
 
 def main():

@@ -77,6 +77,28 @@ def binding(challenge, recipe, values):
     return sha256(frame(challenge) + b"".join(attribute_digest(name, values[name]) for name in recipe))
 
 
+def leading(value, bits):
+    """Section 7.1: the first bits, as a number."""
+    return int.from_bytes(value, "big") >> (8 * len(value) - bits)
+
+
+def number_digits(value):
+    """Section 7.1: digits of 4 bits, the most significant first; each but the last has the fifth bit set."""
+    nibbles = [int(nibble, 16) for nibble in f"{value:x}"]
+    return [16 | nibble for nibble in nibbles[:-1]] + nibbles[-1:]
+
+
+def bit_digits(value, bits):
+    """Section 7.1: digits of 5 bits, the most significant first."""
+    return [value >> place & 31 for place in range(bits - 5, -1, -5)]
+
+
+def grouped(digits, length):
+    """Section 7.1: digits as text, in groups."""
+    text = "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[digit] for digit in digits)
+    return "-".join(text[at:at + length] for at in range(0, len(text), length))
+
+
 def names_of(values):
     return sorted(values, key=str.encode)
 

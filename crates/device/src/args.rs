@@ -3,7 +3,7 @@
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 use wardein_device::{Given, Nonce};
-use wardein_domain::{Audience, KeyKind};
+use wardein_domain::{Audience, KeyKind, ServiceScope};
 
 /// The device's side of Wardein: enrolls, proves, and keeps the device certified.
 #[derive(Debug, Parser)]
@@ -132,6 +132,18 @@ pub(crate) enum Service {
         /// Its category, such as calibration.
         category: String,
     },
+    /// Show a challenge for a technician where there is no network: the technician has it answered elsewhere, by `wardein service code`, and
+    /// types the code here (open) within 15 minutes. A challenge that was shown before is void.
+    Challenge {
+        /// What the technician is to do: the scope of the visit.
+        #[arg(long, value_name = "SCOPE")]
+        scope: ServiceScope,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Let a technician in by the code that answers the challenge: a line of standard input. A shell, or the program of the scope, runs until
+    /// the code's time is over. After five wrong codes the device waits, each further time twice as long.
+    Open,
     /// Run a technician's command or shell until the visit is over or was ended; sshd runs this, as the certificate says. Files of sync are
     /// read in the directory that WARDEIN_SERVICE_DIR names (SetEnv in sshd_config), or in /etc/ssh/wardein.
     Session {
@@ -422,4 +434,4 @@ fn attribute(text: &str) -> Result<(String, String), &'static str> {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed here; 2 wrong option or setting; 3 refused by the authority; 4 the authority, the platform, or the \
-place of updates cannot be reached; 5 an update, what runs, or a sealed file is not to be trusted.";
+place of updates cannot be reached; 5 an update, what runs, or a sealed file is not to be trusted; 6 no technician is let in.";

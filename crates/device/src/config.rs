@@ -261,7 +261,7 @@ fn default_suite() -> u16 {
 }
 
 pub(crate) fn default_purposes() -> Vec<String> {
-    Purpose::ALL.map(|purpose| purpose.to_string()).to_vec()
+    Purposes::ENROLLED.iter().map(|purpose| purpose.to_string()).collect()
 }
 
 pub(crate) fn default_interval() -> u64 {
@@ -302,7 +302,7 @@ mod tests {
         let config = Config::parse(&text()).unwrap();
         assert_eq!(
             (config.suite, config.purposes, config.authenticate_every, config.rekey_after),
-            (Suite::P256, Purposes::ALL, 3600, 2_592_000)
+            (Suite::P256, Purposes::ENROLLED, 3600, 2_592_000)
         );
         assert_eq!(config.attributes.len(), 2);
         let again = Config::parse(&config.to_text().unwrap()).unwrap();

@@ -1,5 +1,6 @@
 //! The state directory: who may enter it, which files it has, and what to do when one is damaged.
 
+mod codes;
 mod key;
 mod pins;
 #[cfg(feature = "files")]

@@ -3,6 +3,7 @@
 use crate::attribute::SourceError;
 use crate::authority::{CallError, Refused};
 use crate::certificate::CertificateError;
+use crate::service::CodeRefused;
 use crate::update::UpdateError;
 use std::path::PathBuf;
 use wardein_ddkg::device::DeviceError;
@@ -185,6 +186,9 @@ pub enum Error {
         "{0} is for devices that derive keys; this one signs with the TPM that device.toml names in signs_with"
     )]
     Signs(&'static str),
+    /// No technician is let in.
+    #[error("{0}")]
+    Code(CodeRefused),
     /// The source of randomness, or the device's own key, failed.
     #[error("{0} failed")]
     Fault(&'static str),
@@ -192,13 +196,14 @@ pub enum Error {
 
 impl Error {
     /// The exit code: 1 for a failure here, 2 for a wrong option or setting, 3 for a refusal by the authority, 4 where it, the
-    /// platform, or the place of updates cannot be reached, 5 for an update or a file that is not to be trusted.
+    /// platform, or the place of updates cannot be reached, 5 for an update or a file that is not to be trusted, 6 where no technician is let in.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config { .. } | Self::NotConfigured(_) | Self::ConfigDiffers(_) | Self::Signs(_) => 2,
             #[cfg(feature = "tpm")]
             Self::Tpm(_) | Self::SealedElsewhere(_) => 1,
             Self::Refused(_) => 3,
+            Self::Code(_) => 6,
             Self::Unreachable(_) | Self::Intercepted { .. } | Self::PlatformUnreachable { .. } => 4,
             Self::Update(error) if matches!(**error, UpdateError::Unreachable(_)) => 4,
             Self::Update(error) if error.is_distrust() => 5,
@@ -247,6 +252,12 @@ impl Error {
 impl From<wardein_tpm::TpmError> for Error {
     fn from(error: wardein_tpm::TpmError) -> Self {
         Self::Tpm(error)
+    }
+}
+
+impl From<CodeRefused> for Error {
+    fn from(refused: CodeRefused) -> Self {
+        Self::Code(refused)
     }
 }
 

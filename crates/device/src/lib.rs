@@ -58,7 +58,10 @@ pub use line_device::{Answer, LineDevice, Said, Unheard};
 pub use lines::LineStation;
 pub use lock::PATIENCE;
 pub use platform::{PlatformStream, connect_platform, is_platform};
-pub use service::{ServiceAccess, SessionEnd, Visit, attend, give_protocols, note};
+pub use service::{
+    Admission, CodeRefused, Moment, ServiceAccess, SessionEnd, Visit, attend, attend_admitted, give_protocols,
+    note,
+};
 pub use session::{Rekeyed, Session, Transferred};
 pub use signing::{Signer, SigningKey, SigningSession, TpmActivation, TpmSettings, TpmStation};
 #[cfg(feature = "tpm")]

@@ -2,11 +2,15 @@
 
 use crate::args::Service;
 use crate::commands::print;
-use crate::prover::{Either, prover};
+use crate::prover::{Either, prover, session};
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::exit;
-use wardein_device::{Error, SessionEnd, Visit, attend, give_protocols, note};
+use wardein_ddkg::ServiceChallenge;
+use wardein_device::{Error, Moment, SessionEnd, Visit, attend, attend_admitted, give_protocols, note};
 
 pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
     match order {
@@ -44,13 +48,30 @@ pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
         Service::Session { visit, scope, work_order, technician, until } => {
             let visit = Visit { id: visit, scope, work_order, technician, until };
             let directory = directory(Path::new(DIRECTORY), std::env::var_os("WARDEIN_SERVICE_DIR"));
-            match attend(&visit, std::env::var_os("SSH_ORIGINAL_COMMAND"), &directory, &spool())? {
-                // As a shell would: sshd hands it to the technician's ssh.
-                SessionEnd::Exit(code) => exit(code.into()),
-                SessionEnd::Over => eprintln!("wardein-device: the visit is over"),
-                SessionEnd::Ended => eprintln!("wardein-device: the visit was ended"),
-            }
-            exit(OVER)
+            end(attend(&visit, std::env::var_os("SSH_ORIGINAL_COMMAND"), &directory, &spool())?)
+        }
+        Service::Challenge { scope, output } => {
+            let mut session = session(path, "showing a challenge").await?;
+            let challenge = session.service_challenge(&scope, Moment::now()?)?.to_string();
+            let shown = serde_json::json!({
+                "challenge": challenge, "scope": scope.to_string(), "lifetime": ServiceChallenge::LIFETIME,
+            });
+            print(output.json, &shown, || {
+                format!(
+                    "{challenge}\nfor scope {scope}; have it answered within 15 minutes (wardein service code), and type the code here: \
+                     wardein-device service open"
+                )
+            });
+            Ok(())
+        }
+        Service::Open => {
+            let code = typed()?;
+            let mut session = session(path, "letting a technician in").await?;
+            let admission = session.admit(&code, &Moment::now()?)?;
+            // Others work in the directory while the technician is in.
+            drop(session);
+            let directory = directory(Path::new(DIRECTORY), std::env::var_os("WARDEIN_SERVICE_DIR"));
+            end(attend_admitted(&admission, &directory)?)
         }
     }
 }
@@ -58,6 +79,28 @@ pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
 /// Where protocols of sessions are until the authority has them, likewise.
 pub(crate) fn spool() -> PathBuf {
     directory(Path::new(SPOOL), std::env::var_os("WARDEIN_SERVICE_SPOOL"))
+}
+
+fn end(end: SessionEnd) -> ! {
+    match end {
+        // As a shell would: sshd hands it to the technician's ssh.
+        SessionEnd::Exit(code) => exit(code.into()),
+        SessionEnd::Over => eprintln!("wardein-device: the visit is over"),
+        SessionEnd::Ended => eprintln!("wardein-device: the visit was ended"),
+    }
+    exit(OVER)
+}
+
+/// One line of standard input, byte by byte: what follows it is for the shell.
+fn typed() -> Result<String, Error> {
+    let wrong = |source| Error::File { doing: "read", path: "standard input".into(), source };
+    let mut input = File::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(wrong)?);
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.len() < MAX_TYPED && input.read(&mut byte).map_err(wrong)? == 1 && byte != *b"\n" {
+        line.extend(byte);
+    }
+    Ok(String::from_utf8_lossy(&line).trim().to_owned())
 }
 
 /// Where the files of sync are: at the usual place if they are there, whatever the environment says, for sshd may take a variable from a
@@ -68,6 +111,9 @@ fn directory(usual: &Path, elsewhere: Option<OsString>) -> PathBuf {
         _ => usual.to_owned(),
     }
 }
+
+/// The most bytes of a line with a code.
+const MAX_TYPED: usize = 64;
 
 /// Where sshd finds the files of sync.
 const DIRECTORY: &str = "/etc/ssh/wardein";

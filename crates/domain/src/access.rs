@@ -158,6 +158,7 @@ methods! {
     ReleaseVisit = "/wardein.v1.ServiceAccessService/ReleaseVisit": Roles(&[Site]),
     GetServiceCa = "/wardein.v1.ServiceAccessService/GetServiceCa": Roles(&[Admin, TenantAdmin, Auditor, Site, ServiceCoordinator, Technician]),
     IssueVisitCertificate = "/wardein.v1.ServiceAccessService/IssueVisitCertificate": Roles(&[Technician]),
+    AnswerChallenge = "/wardein.v1.ServiceAccessService/AnswerChallenge": Roles(&[Technician]),
     EndVisit = "/wardein.v1.ServiceAccessService/EndVisit": Roles(&[Admin, TenantAdmin, Site, ServiceCoordinator, Technician]),
     CreateBearerToken = "/wardein.v1.BearerTokenService/CreateBearerToken": Roles(&[Admin, TenantAdmin]),
     RevokeBearerToken = "/wardein.v1.BearerTokenService/RevokeBearerToken": Roles(&[Admin, TenantAdmin]),
@@ -254,11 +255,9 @@ mod tests {
         }
         assert!(!Method::InviteTechnician.allows(Some(Technician)));
         assert!(!Method::ReleaseVisit.allows(Some(ServiceCoordinator)));
-        assert!(
-            Role::ALL
-                .iter()
-                .all(|role| Method::IssueVisitCertificate.allows(Some(*role)) == (*role == Technician))
-        );
+        for method in [Method::IssueVisitCertificate, Method::AnswerChallenge] {
+            assert!(Role::ALL.iter().all(|role| method.allows(Some(*role)) == (*role == Technician)));
+        }
     }
 
     #[test]

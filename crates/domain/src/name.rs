@@ -316,11 +316,13 @@ pub enum Purpose {
     Data,
     /// A sealed file's key.
     File,
+    /// A code by which a technician is let in where there is no network. A device has it agreed by a rekey that names it.
+    Service,
 }
 
 impl Purpose {
     /// All purposes, in the order in which they are stored.
-    pub const ALL: [Self; 4] = [Self::Proof, Self::Token, Self::Data, Self::File];
+    pub const ALL: [Self; 5] = [Self::Proof, Self::Token, Self::Data, Self::File, Self::Service];
 
     /// The word that enters derivations and key names.
     pub fn as_str(self) -> &'static str {
@@ -329,6 +331,7 @@ impl Purpose {
             Self::Token => "token",
             Self::Data => "data",
             Self::File => "file",
+            Self::Service => "service",
         }
     }
 }
@@ -340,7 +343,7 @@ impl FromStr for Purpose {
         Self::ALL
             .into_iter()
             .find(|purpose| purpose.as_str() == text)
-            .ok_or(NameError::Unknown { kind: "purpose", allowed: "proof, token, data, file" })
+            .ok_or(NameError::Unknown { kind: "purpose", allowed: "proof, token, data, file, service" })
     }
 }
 

@@ -264,13 +264,14 @@ impl Profile {
             Purpose::Token => self.token_retention,
             Purpose::Data => self.data_retention,
             Purpose::File => self.file_retention,
+            Purpose::Service => 0,
         }
     }
 
     /// Whether a key of `purpose` may be released again (DDKG-1 §7). Once is the rule; proofs and tokens know no other.
     pub fn archives(&self, purpose: Purpose) -> bool {
         match purpose {
-            Purpose::Proof | Purpose::Token => false,
+            Purpose::Proof | Purpose::Token | Purpose::Service => false,
             Purpose::Data => self.archives_data,
             Purpose::File => self.archives_files,
         }

@@ -94,7 +94,7 @@ async fn try_enroll(line: &Line, common: &Common<'_>, stream: &Stream) -> Result
         identity_key: common.identity_key,
         trust_roots: common.trust_roots.clone(),
         suite: Suite::P256,
-        purposes: Purposes::ALL,
+        purposes: Purposes::ENROLLED,
         authenticate_every: 3600,
         rekey_after: 30 * 86_400,
         signs_with: None,

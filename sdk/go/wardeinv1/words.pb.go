@@ -312,6 +312,8 @@ const (
 	Purpose_PURPOSE_DATA Purpose = 3
 	// Files.
 	Purpose_PURPOSE_FILE Purpose = 4
+	// Codes by which technicians are let in where there is no network.
+	Purpose_PURPOSE_SERVICE Purpose = 5
 )
 
 // Enum value maps for Purpose.
@@ -322,6 +324,7 @@ var (
 		2: "PURPOSE_TOKEN",
 		3: "PURPOSE_DATA",
 		4: "PURPOSE_FILE",
+		5: "PURPOSE_SERVICE",
 	}
 	Purpose_value = map[string]int32{
 		"PURPOSE_UNSPECIFIED": 0,
@@ -329,6 +332,7 @@ var (
 		"PURPOSE_TOKEN":       2,
 		"PURPOSE_DATA":        3,
 		"PURPOSE_FILE":        4,
+		"PURPOSE_SERVICE":     5,
 	}
 )
 
@@ -825,13 +829,14 @@ const file_wardein_v1_words_proto_rawDesc = "" +
 	"\x16REKEY_GATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fREKEY_GATE_FREE\x10\x01\x12\x12\n" +
 	"\x0eREKEY_GATE_DUE\x10\x02\x12\x17\n" +
-	"\x13REKEY_GATE_REQUIRED\x10\x03*l\n" +
+	"\x13REKEY_GATE_REQUIRED\x10\x03*\x81\x01\n" +
 	"\aPurpose\x12\x17\n" +
 	"\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rPURPOSE_PROOF\x10\x01\x12\x11\n" +
 	"\rPURPOSE_TOKEN\x10\x02\x12\x10\n" +
 	"\fPURPOSE_DATA\x10\x03\x12\x10\n" +
-	"\fPURPOSE_FILE\x10\x04*\xf2\x01\n" +
+	"\fPURPOSE_FILE\x10\x04\x12\x13\n" +
+	"\x0fPURPOSE_SERVICE\x10\x05*\xf2\x01\n" +
 	"\x12CertificateProfile\x12#\n" +
 	"\x1fCERTIFICATE_PROFILE_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eCERTIFICATE_PROFILE_DEVICE_TLS\x10\x01\x12!\n" +

@@ -30,7 +30,7 @@ from wardein_device.messages import (
     read_attributes,
 )
 from wardein_device.names import KeyName
-from wardein_device.primitives import equal, expand, frame, mac, sha256
+from wardein_device.primitives import equal, expand, frame, mac, sha256, transcript
 from wardein_device.proof import ack, ack_key, device_mac
 from wardein_device.state import State, branches_of
 from wardein_device.suite import Ephemeral
@@ -165,6 +165,24 @@ def section_made_keys(root: Case) -> None:
         for wrong in (reply.body[:-len(case.hex("certificates"))][:-1], bytes(12) + reply.body[12:]):
             with pytest.raises((Malformed, Untrusted)):
                 unseal(sealing_key, proof.transcript(), wrong)
+
+
+def section_service_codes(root: Case) -> None:
+    """This device lets nobody in by a code. Its macs are made as all others."""
+    for case in root.cases("service_codes"):
+        case.text("name")
+        place = (case.number("generation"), case.number("epoch"), case.number("number"))
+        key = number_key(epoch_secret(case.hex("generation_root"), "service", place[1]), place[2])
+        asked = transcript("service challenge", case.text("tenant"), case.text("device_id"), *place, case.text("scope"))
+        mark = int.from_bytes(mac(expand(key, "service challenge"), asked)[:8], "big") >> 64 - 35
+        assert case.text("challenge").replace("-", "")[-7:] == crockford(mark, 7)
+        units = case.number("units")
+        answer = int.from_bytes(mac(expand(key, "service code"), transcript("service code", asked, units))[:8], "big") >> 64 - 42
+        assert case.text("code").replace("-", "") == crockford(units << 42 | answer, 10)
+
+
+def crockford(value: int, length: int) -> str:
+    return "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[value >> 5 * place & 31] for place in range(length - 1, -1, -1))
 
 
 def epoch_secret(generation_root: bytes, purpose: str, epoch: int) -> bytes:

@@ -100,7 +100,7 @@ impl TestDevice {
         let (mut factory, target) = (world.factory(), format!("device/{}/{id}", world.tenant));
         let request = enrolling.request().clone();
         let (_, reply) = witness.ask("device.enroll", &target, factory.enroll(&request)).await?;
-        let mut state = enrolling.finish(&reply, Purposes::ALL).unwrap();
+        let mut state = enrolling.finish(&reply, Purposes::ENROLLED).unwrap();
         let flash = Rc::new(RefCell::new(Vec::new()));
         let confirmation = state.confirmation().unwrap().save(|bytes| keep(&flash, bytes)).unwrap();
         let at = world.devices.borrow().len();

@@ -22,7 +22,7 @@ fn main() {
         seeds.message(&world::attributes().encode());
         seeds.message(&reply.encode());
 
-        let mut device = enrolling.finish(&reply, Purposes::ALL).expect("the reply is right");
+        let mut device = enrolling.finish(&reply, Purposes::ENROLLED).expect("the reply is right");
         let mut saved = Vec::new();
         let confirmation = world::save(device.confirmation().expect("unconfirmed"), &mut saved);
         seeds.state(&saved);

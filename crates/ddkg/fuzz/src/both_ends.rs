@@ -306,7 +306,7 @@ impl Ends {
     fn finish(&mut self, enrolling: Enrolling, reply: EnrollReply, how: u8, orders: &mut Orders<'_>) {
         let mut bytes = reply.encode();
         let is_changed = how & 3 == 3 && change(&mut bytes, orders);
-        let finished = EnrollReply::decode(&bytes).map(|reply| enrolling.finish(&reply, Purposes::ALL));
+        let finished = EnrollReply::decode(&bytes).map(|reply| enrolling.finish(&reply, Purposes::ENROLLED));
         let device = match finished {
             Ok(Ok(device)) => {
                 assert!(!is_changed, "a changed enrollment reply was believed");
@@ -321,7 +321,7 @@ impl Ends {
                 let (enrolling, reply, record) = again.expect("it is still pending");
                 home.record = record.expect("a fresh request");
                 home.store();
-                enrolling.finish(&reply, Purposes::ALL).expect("the reply is right")
+                enrolling.finish(&reply, Purposes::ENROLLED).expect("the reply is right")
             }
         };
         // Another life: its keys hang below another root, though they bear the same names.

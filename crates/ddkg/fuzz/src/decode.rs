@@ -121,7 +121,7 @@ fn refused<T>(order: impl FnOnce(&mut Record) -> Result<T, Refusal>) {
 
 fn enroll_request(request: &EnrollRequest) {
     let schedule = Schedule { period: 60, max_uses: 0, not_before: START };
-    let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ALL };
+    let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ENROLLED };
     let enrolled = Record::enroll(None, request, &terms, |_| Ok(vec![0; 70]), &mut Counter(2));
     if let Ok(enrolled) = enrolled {
         let record = enrolled.record.expect("it is the first");
@@ -135,7 +135,7 @@ fn enroll_reply(reply: &EnrollReply) {
     let key = *world::identity().verifying_key();
     let suite = reply.share.suite();
     let enrolling = Enrolling::begin(key, suite, world::name(), world::attributes(), &mut Counter(3));
-    let finished = enrolling.expect("there is entropy").finish(reply, Purposes::ALL);
+    let finished = enrolling.expect("there is entropy").finish(reply, Purposes::ENROLLED);
     assert!(finished.is_err(), "a reply that nobody signed was believed");
 }
 

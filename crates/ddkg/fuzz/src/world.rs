@@ -91,7 +91,7 @@ pub fn enroll(
 ) -> Result<(Enrolling, EnrollReply, Option<Record>), Refusal> {
     let enrolling = Enrolling::begin(*identity().verifying_key(), suite, name(), attributes(), entropy)
         .expect("there is entropy");
-    let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ALL };
+    let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ENROLLED };
     let sign = |digest: &wardein_crypto::Digest| identity().sign(digest.as_ref());
     let enrolled = Record::enroll(previous, enrolling.request(), &terms, sign, entropy)?;
     Ok((enrolling, enrolled.reply, enrolled.record))
@@ -105,7 +105,7 @@ pub fn enrolled(suite: Suite, schedule: Schedule) -> (Vec<u8>, Vec<u8>) {
     let make = || {
         let (enrolling, reply, record) =
             enroll(None, suite, schedule, &mut Counter(1)).expect("it is the first");
-        let mut device = enrolling.finish(&reply, Purposes::ALL).expect("the reply is right");
+        let mut device = enrolling.finish(&reply, Purposes::ENROLLED).expect("the reply is right");
         let mut saved = Vec::new();
         save(device.confirmation().expect("it is unconfirmed"), &mut saved);
         (bytes(&record.expect("it is new")), saved)

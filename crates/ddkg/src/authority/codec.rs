@@ -294,7 +294,7 @@ fn read_trees(reader: &mut Reader<'_>) -> Result<Trees, DecodeError> {
 }
 
 fn read_set(reader: &mut Reader<'_>) -> Result<impl Iterator<Item = Purpose> + use<>, DecodeError> {
-    let set = reader.small("purposes", Purposes::ALL.bits())?;
+    let set = reader.small("purposes", Purposes::KNOWN.bits())?;
     Ok(Purpose::ALL.into_iter().filter(move |purpose| set & 1 << *purpose as u8 != 0))
 }
 

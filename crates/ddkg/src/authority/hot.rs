@@ -27,13 +27,15 @@ impl Hot {
             Purpose::Token => self.token,
             Purpose::Data => self.data,
             Purpose::File => self.file,
+            // What was answered by names moves no tree.
+            Purpose::Service => 0,
         }
     }
 
     /// Records that a key of `epoch` was accepted or opened. For proofs the ledger does.
     pub(super) fn reach(&mut self, purpose: Purpose, epoch: u32) {
         let highest = match purpose {
-            Purpose::Proof => return,
+            Purpose::Proof | Purpose::Service => return,
             Purpose::Token => &mut self.token,
             Purpose::Data => &mut self.data,
             Purpose::File => &mut self.file,

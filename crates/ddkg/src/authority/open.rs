@@ -1,7 +1,8 @@
-//! Tokens, payloads, files and delegations, the authority's part (specification, sections 2 and 7).
+//! Tokens, payloads, files, delegations and answers to challenges, the authority's part (specification, sections 2, 7 and 7.1).
 
 use super::record::{Enrollment, Generation, Pending, Record, Trees};
 use super::refusal::Refusal;
+use crate::code::{ServiceChallenge, ServiceCode};
 use crate::key::{DeviceName, FileWrapKey, KeyName, NumberKey, PayloadKey};
 use crate::message::{FileStanza, SealedPayload, Token};
 use crate::policy::Policy;
@@ -10,7 +11,7 @@ use crate::tree::{Cover, OutOfRange};
 use crate::wire::{DecodeError, Problem, Reader, Sink};
 use alloc::string::ToString;
 use wardein_crypto::{Secret, SecretBytes};
-use wardein_domain::{Audience, Purpose, Schedule};
+use wardein_domain::{Audience, Purpose, Schedule, ServiceScope};
 
 /// A key that is used up. The caller inserts its name, insert-only and in the same step as the record; a name that is
 /// there already means that the token, or the key, was spent before, and nothing may be answered.
@@ -158,6 +159,28 @@ impl Record {
         }
         let key = self.named_key(name, now, policy)?.file_wrap();
         Ok((key, Spend(name.clone())))
+    }
+
+    /// Answers a challenge that the device showed to a technician, for `units` of [`ServiceCode::UNIT`] seconds. The caller records
+    /// [`Spend`]; the record stays as it is, for a name alone moves nothing.
+    ///
+    /// A generation that no proof came under yet counts as well: its device may be without network since.
+    pub fn answer_service_challenge(
+        &self,
+        challenge: &ServiceChallenge,
+        scope: &ServiceScope,
+        units: u8,
+    ) -> Result<(ServiceCode, Spend), Refusal> {
+        let owner = &self.cold.device;
+        self.check_owner(owner)?;
+        let name = challenge.key_name(owner.clone());
+        let (claimed, active) = (name.generation, self.cold.active.number);
+        let generation = self.live().find(|generation| generation.number == claimed);
+        let trees = &generation.ok_or(Refusal::GenerationUnknown { claimed, active })?.trees;
+        let cover = trees.get(&Purpose::Service).ok_or(Refusal::PurposeNotKept(Purpose::Service))?;
+        let key = cover.epoch_secret(name.epoch).map_err(Refusal::EpochGone)?.key(name.number);
+        challenge.verify(owner, &key, scope).map_err(|_| Refusal::MacWrong)?;
+        Ok((challenge.answer(owner, &key, scope, units), Spend(name)))
     }
 
     /// Whether the key of that name can still be derived. Once it cannot, it never can again: a caller that remembers that it was

@@ -59,7 +59,7 @@ pub(super) fn young() -> Record {
     let device =
         DeviceName { tenant: "t".parse().expect("it is a name"), device: "d".parse().expect("it is a name") };
     let first = |purpose| (purpose, GenerationRoot::new(secret()).tree(purpose));
-    let active = Generation { trees: Purpose::ALL.map(first).into(), ..generation(1) };
+    let active = Generation { trees: Purposes::ENROLLED.iter().map(first).collect(), ..generation(1) };
     let kept = Kept {
         device,
         attributes: Attributes::new().digests(),
@@ -94,7 +94,7 @@ pub(crate) fn of_agreements(
     let (mut retired, mut replaced) = (VecDeque::new(), VecDeque::new());
     for Agreement { number, state, root, schedule } in agreements {
         let proof = root.tree(Purpose::Proof);
-        let generation = Generation::new(number, Suite::P256, schedule, &root, Purposes::ALL);
+        let generation = Generation::new(number, Suite::P256, schedule, &root, Purposes::ENROLLED);
         match state.as_str() {
             "active" => active = Some(generation),
             "pending" => pending = Some(Pending { generation, hot: Hot::new(Ledger::new(0)) }),

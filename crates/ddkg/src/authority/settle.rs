@@ -75,6 +75,8 @@ impl Generation {
             Purpose::Proof | Purpose::Token => hot.highest(purpose).max(due),
             Purpose::Data | Purpose::File if self.schedule.period == 0 => hot.highest(purpose),
             Purpose::Data | Purpose::File => due,
+            // The device may have been without network for years, and its time as old. The tree goes with its generation.
+            Purpose::Service => 0,
         };
         reached.saturating_sub(policy.retention(purpose))
     }

@@ -14,12 +14,16 @@ use wardein_crypto::{Digest, P256VerifyingKey, SecretBytes, Tag};
 use wardein_domain::Purpose;
 
 impl DeviceState {
-    /// The most bytes of a state, with four purposes.
-    pub const MAX_LEN: usize = 5 * 1024;
+    /// The most bytes of a state, with five purposes.
+    pub const MAX_LEN: usize = 6 * 1024;
+
+    /// By how many fewer a state without the purpose `service` does.
+    pub const SERVICE_LEN: usize = 1024;
 
     /// The state as bytes. They hold the state that a crash now would leave: all reserved numbers count as used.
     pub(super) fn encode(&self) -> SecretBytes {
-        let mut out = SecretBytes::with_capacity(Self::MAX_LEN);
+        let less = if self.trees.contains_key(&Purpose::Service) { 0 } else { Self::SERVICE_LEN };
+        let mut out = SecretBytes::with_capacity(Self::MAX_LEN - less);
         out.put(&[FORMAT]);
         out.u64(self.writes);
         put_device(&mut out, &self.device);

@@ -37,7 +37,8 @@ impl Enrolling {
         &self.request
     }
 
-    /// Checks signature and confirmation, and makes the trees of `purposes`. After an error the enrollment starts over.
+    /// Checks signature and confirmation, and makes the trees of those of `purposes` that an enrollment agrees on. After an error the
+    /// enrollment starts over.
     ///
     /// Nothing is saved yet: [`DeviceState::confirmation`] saves before it speaks.
     pub fn finish(self, reply: &EnrollReply, purposes: Purposes) -> Result<DeviceState, DeviceError> {
@@ -52,7 +53,7 @@ impl Enrolling {
             .map_err(|_| DeviceError::ConfirmationWrong)?;
         let confirmation = ConfirmKey::from(derive(&root.0, "confirm device", transcript.as_ref()));
         Ok(DeviceState {
-            trees: DeviceState::trees_of(&root, purposes),
+            trees: DeviceState::trees_of(&root, purposes.at_enrollment()),
             suite: self.request.share.suite(),
             device: self.request.device,
             identity: self.identity,

@@ -63,6 +63,9 @@ pub enum DeviceError {
         "the key of this payload is not available here: it belongs to another device or generation, or is erased"
     )]
     KeyGone,
+    /// The code does not answer the challenge.
+    #[error("the code does not answer this challenge")]
+    CodeWrong,
     /// The payload, its name or its additional data were changed.
     #[error("the payload was changed, or its additional data is not what it was sealed with")]
     OpenFailed,

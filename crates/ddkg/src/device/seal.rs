@@ -1,14 +1,15 @@
-//! Tokens, payloads and file keys, the device's part (specification, sections 3.1 and 7).
+//! Tokens, payloads, file keys and challenges for technicians, the device's part (specification, sections 3.1, 7 and 7.1).
 
 use super::error::DeviceError;
 use super::state::{DeviceState, Standing, Unsaved};
+use crate::code::{ServiceChallenge, ServiceCode};
 use crate::key::{KeyName, NumberKey};
 use crate::message::{FileStanza, MAX_PLAINTEXT, SealedPayload, Token};
 use crate::progress::Uses;
 use crate::wire::Problem;
 use alloc::vec::Vec;
 use wardein_crypto::{Entropy, Secret, SecretBytes, Tag};
-use wardein_domain::{Audience, Purpose};
+use wardein_domain::{Audience, Purpose, ServiceScope};
 
 /// The device's clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +99,29 @@ impl DeviceState {
         let (name, key) = self.take_key(Purpose::File, self.sealing_time(clock))?;
         let stanza = FileStanza::wrap(name, &key.file_wrap(), file_key);
         Ok(self.unsaved(stanza))
+    }
+
+    /// A challenge for a technician who is to be let in for `scope`. Its key is used for nothing else.
+    pub fn service_challenge(
+        &mut self,
+        clock: Clock,
+        scope: &ServiceScope,
+    ) -> Result<Unsaved<'_, ServiceChallenge>, DeviceError> {
+        let time = self.known_time.saturating_add(clock.elapsed);
+        let (name, key) = self.take_key(Purpose::Service, time)?;
+        Ok(self.unsaved(ServiceChallenge::new(&name, &key, scope)))
+    }
+
+    /// Checks the code that answers a challenge of this device. That it is the answer to the last one, in time, for the first time and
+    /// after few wrong ones is the caller's to see to.
+    pub fn check_service_code(
+        &self,
+        challenge: &ServiceChallenge,
+        scope: &ServiceScope,
+        code: &ServiceCode,
+    ) -> Result<(), DeviceError> {
+        let key = self.own_key(&challenge.key_name(self.device.clone()))?;
+        code.verify(challenge, &self.device, &key, scope).map_err(|_| DeviceError::CodeWrong)
     }
 
     /// The later of known time and wall clock.

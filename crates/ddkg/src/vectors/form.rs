@@ -61,6 +61,8 @@ form! {
         #[serde(default)]
         made_keys: Vec<WholeMadeKey>,
         #[serde(default)]
+        service_codes: Vec<CodeOf>,
+        #[serde(default)]
         refusals: Refusals,
     }
     Expand { secret: Hex, label: String, context: Hex, length: usize, out: Hex }
@@ -191,6 +193,19 @@ form! {
         pkcs8: Hex,
         certificates: Hex,
         reply: Hex,
+    }
+    CodeOf {
+        name: String,
+        generation_root: Hex,
+        tenant: String,
+        device_id: String,
+        generation: u64,
+        epoch: u32,
+        number: u64,
+        scope: String,
+        challenge: String,
+        units: u8,
+        code: String,
     }
     Malformed { name: String, of: String, input: Hex, expect: String }
     EnrollmentStep { name: String, of: usize, message: String, input: Hex, expect: String }

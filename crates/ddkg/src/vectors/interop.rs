@@ -43,7 +43,7 @@ pub(super) fn device_end(file: &File, given: &Enrollment, suite: Suite) -> Check
     let (signature, confirmation) = (signature.to_der().as_bytes().to_vec(), derived.authority);
     let reply = EnrollReply { share, generation, schedule, signature, confirmation };
     let reply = EnrollReply::decode(&reply.encode()).map_err(wrong("reply"))?;
-    let mut state = enrolling.finish(&reply, Purposes::ALL).map_err(wrong("finish"))?;
+    let mut state = enrolling.finish(&reply, Purposes::ENROLLED).map_err(wrong("finish"))?;
     let confirmation = state.confirmation().ok_or("no confirmation")?.save(|_| Ok::<(), &str>(()))?;
     if IS_EXACT {
         same("device_confirmation", &confirmation.tag.0[..], &given.device_confirmation.0)?;
@@ -55,7 +55,7 @@ pub(super) fn device_end(file: &File, given: &Enrollment, suite: Suite) -> Check
 pub(super) fn authority_end(file: &File, given: &Enrollment, suite: Suite) -> Checked {
     let request = given.request(file, suite)?;
     let (generation, schedule) = (given.generation, given.schedule());
-    let terms = EnrollTerms { generation, schedule, purposes: Purposes::ALL };
+    let terms = EnrollTerms { generation, schedule, purposes: Purposes::ENROLLED };
     let mut signed = None;
     let sign = |transcript: &Digest| -> Result<Vec<u8>, SigningError> {
         signed = Some(*transcript);

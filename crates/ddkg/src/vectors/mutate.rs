@@ -79,8 +79,16 @@ fn first() -> Value {
 }
 
 /// What was added: lists at the top, and those of the refusals.
-const ADDED: [&str; 7] =
-    ["messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "refusals"];
+const ADDED: [&str; 8] = [
+    "messages",
+    "bindings",
+    "attribute_bodies",
+    "rekeys",
+    "transfers",
+    "made_keys",
+    "service_codes",
+    "refusals",
+];
 
 /// The first file with one entry of each list that was added, and where that is.
 fn with_one_added() -> Vec<(String, Value)> {

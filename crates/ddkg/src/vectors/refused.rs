@@ -73,7 +73,7 @@ fn enrolled(file: &File, entry: &EnrollmentStep) -> Checked<Option<String>> {
         "request" => {
             let request = EnrollRequest::decode(&entry.input.0).map_err(wrong("input"))?;
             let (generation, schedule) = (1, agreement.schedule());
-            let terms = EnrollTerms { generation, schedule, purposes: Purposes::ALL };
+            let terms = EnrollTerms { generation, schedule, purposes: Purposes::ENROLLED };
             let sign = |_: &_| Ok([0x30; 70].to_vec());
             word(
                 Record::enroll(None, &request, &terms, sign, &mut Counting::default())

@@ -1,9 +1,14 @@
-//! Service access: what sshd is given, the session of a technician, and the protocol of it.
+//! Service access: what sshd is given, codes where there is no network, the session of a technician, and the protocol of it.
 
+mod codes;
+mod moment;
 mod protocol;
 mod sync;
 mod visit;
 
+pub(crate) use codes::Codes;
+pub use codes::{Admission, CodeRefused};
+pub use moment::Moment;
 pub use protocol::{give_protocols, note};
 pub use sync::ServiceAccess;
-pub use visit::{SessionEnd, Visit, attend};
+pub use visit::{SessionEnd, Visit, attend, attend_admitted};

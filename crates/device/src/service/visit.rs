@@ -1,6 +1,8 @@
 //! A technician's session: a command or a shell that ends with the visit. sshd runs it as the `force-command` of the certificate, so that
 //! what it is told of the visit is what the authority signed.
 
+use super::codes::Admission;
+use super::moment::Moment;
 use super::protocol::{Recorder, note};
 use super::sync::ENDED;
 use crate::error::Error;
@@ -48,16 +50,42 @@ pub fn attend(
     directory: &Path,
     spool: &Path,
 ) -> Result<SessionEnd, Error> {
-    let watch = Watch::begin(visit, directory);
+    let left = Duration::from_secs(visit.until.saturating_sub(unix_now()));
+    run(visit, asked, directory, Some(spool), Watch::begin(visit, left, directory))
+}
+
+/// Runs a shell, or the program of the scope, for a technician who was let in by a code, until it ends or the code's time is over. It has no
+/// protocol: the device does not know which visit the code was given for.
+pub fn attend_admitted(admission: &Admission, directory: &Path) -> Result<SessionEnd, Error> {
+    let visit = Visit {
+        id: admission.id.clone(),
+        scope: admission.scope.to_string(),
+        work_order: String::new(),
+        technician: String::new(),
+        // No wall clock is asked.
+        until: u64::MAX,
+    };
+    let watch =
+        Watch { over: Some(admission.until.clone()), ..Watch::begin(&visit, Duration::MAX, directory) };
+    run(&visit, None, directory, None, watch)
+}
+
+fn run(
+    visit: &Visit,
+    asked: Option<OsString>,
+    directory: &Path,
+    spool: Option<&Path>,
+    watch: Watch,
+) -> Result<SessionEnd, Error> {
     if let Some(end) = watch.is_over() {
         return Ok(end);
     }
     let program = program(visit, directory)?;
-    let recorder = Recorder::begin(spool, visit);
+    let recorder = spool.map(|spool| Recorder::begin(spool, visit)).transpose();
     if let Err(error) = &recorder {
         tracing::warn!(%error, "this session has no protocol");
     }
-    let recorder = recorder.ok();
+    let recorder = recorder.ok().flatten();
     let is_command = asked.is_some();
     let mut command = match (&program, asked) {
         (Program::OfScope(path), asked) => {
@@ -137,19 +165,25 @@ struct Watch {
     until: u64,
     began: Instant,
     left: Duration,
+    /// When what a code allows is over.
+    over: Option<Moment>,
     id: String,
     ended: PathBuf,
 }
 
 impl Watch {
-    fn begin(visit: &Visit, directory: &Path) -> Self {
-        let left = Duration::from_secs(visit.until.saturating_sub(unix_now()));
+    fn begin(visit: &Visit, left: Duration, directory: &Path) -> Self {
         let ended = directory.join(ENDED);
-        Self { until: visit.until, began: Instant::now(), left, id: visit.id.clone(), ended }
+        Self { until: visit.until, began: Instant::now(), left, over: None, id: visit.id.clone(), ended }
     }
 
     fn is_over(&self) -> Option<SessionEnd> {
         if unix_now() >= self.until || self.began.elapsed() >= self.left {
+            return Some(SessionEnd::Over);
+        }
+        // Where the time cannot be read, it is over.
+        let is_over = |over: &Moment| Moment::now().map_or(true, |now| over.is_over(&now));
+        if self.over.as_ref().is_some_and(is_over) {
             return Some(SessionEnd::Over);
         }
         let ended = fs::read_to_string(&self.ended).unwrap_or_default();

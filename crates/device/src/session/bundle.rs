@@ -19,6 +19,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     /// What sshd needs to let technicians in while they are invited (DDKG-1 section 8.4).
     pub async fn service_access(&mut self) -> Result<ServiceAccess, Error> {
         let body = self.request(&Asking::Action("service-access", b"")).await?.body;
+        self.directory.end_lockout()?;
         ServiceAccess::decode(&body)
             .ok_or(Error::Fault("reading the authority's answer about service access"))
     }

@@ -3,6 +3,7 @@
 
 mod agent;
 mod beside;
+mod codes;
 mod common;
 mod corpus;
 mod enrollment;

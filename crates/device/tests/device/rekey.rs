@@ -7,7 +7,7 @@ use wardein_ddkg::{Purposes, Suite};
 use wardein_device::{Agent, Config, Directory, Error, Files, Rekeyed, Round, Session, Source};
 use wardein_domain::{AttributeName, Purpose};
 
-async fn enrolled() -> (Shared, Device) {
+pub(crate) async fn enrolled() -> (Shared, Device) {
     let authority = Shared::new();
     let device = Device::new(&authority);
     device.enroll(false).await.unwrap();
@@ -37,7 +37,7 @@ async fn new_keys_are_agreed_on_and_in_use_at_once_and_again() {
     }
 }
 
-fn session_for(device: &Device, purposes: Purposes) -> Session<Shared, SystemEntropy> {
+pub(crate) fn session_for(device: &Device, purposes: Purposes) -> Session<Shared, SystemEntropy> {
     let (directory, root) = (Directory::open(&device.path()).unwrap(), device.root().into());
     let config = Config { purposes, ..device.authority.config() };
     Session::new(directory, config, device.authority.clone(), SystemEntropy::default(), root).unwrap()
@@ -49,18 +49,18 @@ async fn purposes_of_device_toml_are_agreed_on_at_the_next_rekey() {
     let kept = |device: &Device| {
         Files::open(&device.path()).unwrap().state(&authority.config()).unwrap().unwrap().purposes()
     };
-    for purposes in [Purposes::of([Purpose::Data]), Purposes::of([]), Purposes::ALL] {
+    for purposes in [Purposes::of([Purpose::Data]), Purposes::of([]), Purposes::ENROLLED] {
         assert!(session_for(&device, purposes).rekey().await.unwrap().is_in_use);
         assert_eq!(kept(&device), purposes);
     }
     // An older authority takes no body that names them.
     authority.fault(&[Some(Fault::Refused("malformed"))]);
     assert!(session_for(&device, Purposes::of([])).rekey().await.unwrap().is_in_use);
-    assert_eq!(kept(&device), Purposes::ALL);
+    assert_eq!(kept(&device), Purposes::ENROLLED);
     assert_eq!(generations(&authority, &device), (5, 5));
     // Where there is nothing to name, the refusal is what it is.
     authority.fault(&[Some(Fault::Refused("malformed"))]);
-    assert!(matches!(session_for(&device, Purposes::ALL).rekey().await, Err(Error::Refused(_))));
+    assert!(matches!(session_for(&device, Purposes::ENROLLED).rekey().await, Err(Error::Refused(_))));
 }
 
 /// Whatever fails, and whether or not the process ends there: the next request is taken, and the next rekey goes through.

@@ -91,6 +91,8 @@ events! {
     VisitProtocolGiven = "visit.protocol",
     /// A device gave a protocol again.
     VisitProtocolRepeated = "visit.protocol-again",
+    /// A technician got the code that answers the challenge of a device without network.
+    VisitCodeGiven = "visit.code",
     /// A device was told which visits were ended, and by which CA technicians are certified.
     ServiceAccessServed = "device.service-access",
     /// An operator was revoked.

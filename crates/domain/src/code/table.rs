@@ -94,6 +94,12 @@ codes! {
     ProtocolContradicts = "protocol-contradicts", Precondition, "What came first counts; find out who altered what the device keeps.";
     /// The scope is not one of the tenant's list.
     ServiceScopeUnknown = "service-scope-unknown", Invalid, "`wardein service policy show` lists the scopes; a tenant administrator sets them.";
+    /// The device has agreed on no keys for codes of technicians.
+    ServiceCodesNotAgreed = "service-codes-not-agreed", Precondition, "Add `service` to `purposes` in the device's `device.toml`, and run `wardein-device rekey` while it has a network.";
+    /// The device did not show this challenge, not for the scope of the visit, or has agreed on other keys since.
+    ServiceChallengeWrong = "service-challenge-wrong", Invalid, "Look at the characters, the device and the scope again; otherwise have the device show another challenge (`wardein-device service challenge`).";
+    /// The challenge was answered for another visit.
+    ServiceChallengeUsed = "service-challenge-used", Precondition, "Have the device show another challenge (`wardein-device service challenge`).";
     /// The person who releases the visit asked for it, or is the technician.
     ReleaserNotIndependent = "releaser-not-independent", Denied, "Have another person release it.";
     /// The token of the invitation is unknown, used, revoked or over; it is not said which.

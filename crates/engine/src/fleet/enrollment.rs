@@ -112,7 +112,7 @@ impl Engine {
         let terms = EnrollTerms {
             generation: known.map_or(1, Record::generation_for_enrollment).max(self.first_generation()),
             schedule: profile.schedule(now),
-            purposes: Purposes::ALL,
+            purposes: Purposes::ENROLLED,
         };
         let previous = known.filter(|_| !is_anew);
         // One that it was let to make again costs as the first did; so does one in the place of another station's. A device that

@@ -225,7 +225,7 @@ impl World {
     async fn enroll(&mut self, number: u64) -> Result<(), Error> {
         let (enrolling, order, measured) = self.enrolling(number);
         let reply = self.engine.enroll(&self.station, order).await?;
-        let mut state = enrolling.finish(&reply, Purposes::ALL).unwrap();
+        let mut state = enrolling.finish(&reply, Purposes::ENROLLED).unwrap();
         let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
         let device = name(number).device;
         // Once it is asked for, the keys may be the authority's, whatever it answers.
@@ -312,7 +312,7 @@ async fn a_sweep_beside_a_change_of_keys_reads_both_rows_of_one_moment() {
         let (enrolling, order, _) = world.enrolling(1);
         let device = order.device.clone();
         let reply = world.engine.enroll(&world.station, order).await.unwrap();
-        let mut state = enrolling.finish(&reply, Purposes::ALL).unwrap();
+        let mut state = enrolling.finish(&reply, Purposes::ENROLLED).unwrap();
         let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
         let sweep = async {
             let mut sweep = world.engine.begin_sweep(None, None).await?;

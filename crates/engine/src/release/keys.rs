@@ -230,7 +230,9 @@ impl Error {
 pub(crate) fn spent_error(name: &KeyName) -> Error {
     let (code, next) = match name.purpose {
         Purpose::Token => (ErrorCode::TokenSpent, "have the device make another token"),
-        Purpose::Proof | Purpose::Data | Purpose::File => (ErrorCode::KeySpent, "it is given out once"),
+        Purpose::Proof | Purpose::Data | Purpose::File | Purpose::Service => {
+            (ErrorCode::KeySpent, "it is given out once")
+        }
     };
     Error::new(code, format_args!("{name} was already spent; {next}"))
 }

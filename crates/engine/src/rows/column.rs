@@ -169,7 +169,7 @@ words! {
         Admin = 1, TenantAdmin = 2, Station = 3, Platform = 4, Auditor = 5, ReleaseManager = 6, Site = 7, ServiceCoordinator = 8, Technician = 9,
     }
     PcrStanding { Golden = 1, AsEnrolled = 2, AsApproved = 3 }
-    Purpose { Proof = 1, Token = 2, Data = 3, File = 4 }
+    Purpose { Proof = 1, Token = 2, Data = 3, File = 4, Service = 5 }
     GuardedDeed {
         IssueAdministrator = 1, RevokeDevice = 2, ShredDevice = 3, PutTrustPolicy = 4, PutKeyPolicy = 5, PutPcrPolicy = 6,
         DistrustCa = 7, ReplaceVerdictKey = 8, LoosenApprovals = 9, InviteTechnician = 10,

@@ -1,12 +1,12 @@
 //! The SSH CA of a tenant, the certificates of visits, and what devices get of both.
 
-use super::visits::{VisitId, VisitState, of, visible};
+use super::visits::{VisitId, of, visible};
 use crate::kernel::record::{Recording, hex, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, DeviceVisitsRow, OpenVisitRow, ServiceCaRow, VisitRow, service_ca_place};
 use wardein_crypto::{P256SigningKey, SecretBytes};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{DeviceId, ErrorCode, Event, FieldName, Outcome, SourceAddress, TenantId};
+use wardein_domain::{DeviceId, Event, FieldName, Outcome, SourceAddress, TenantId};
 use wardein_pki::ssh::{SshCa, SshCertificateOrder, SshKey, revocation_list};
 use wardein_port::{Change, Table};
 
@@ -43,17 +43,8 @@ impl Engine {
         self.require_tenant(caller, &tenant)?;
         self.transact_by(caller, |tx| {
             let (version, mut row) = visible(tx, caller, &tenant, &id)?;
-            self.require_current(&id, &row)?;
-            if !row.devices.contains(&device) {
-                let message = format_args!("{device} is not a device of visit {}", hex(&id));
-                return Err(Error::wrong("device_id", message).into());
-            }
             let name = DeviceName { tenant: tenant.clone(), device: device.clone() };
-            let (_, record) = self.device_row(tx, &name)?;
-            if record.state.is_final() {
-                let message = format_args!("device {device} is {}: nobody visits it", record.state);
-                return Err(Error::wrong("device_id", message).into());
-            }
+            self.require_visited(tx, &name, &id, &row)?;
             let missing = || rows::damaged(Table::ServiceCa, "is missing where a visit was released");
             let (_, ca) = service_ca(tx, &tenant)?.ok_or_else(missing)?;
             let certificate = self.sign_certificate(tx, &name, &id, &row, &ca)?;
@@ -76,17 +67,6 @@ impl Engine {
             Ok(Decision::new(change, certificate))
         })
         .await
-    }
-
-    fn require_current(&self, id: &VisitId, row: &VisitRow) -> Result<(), Error> {
-        let (code, how) = match self.state(row) {
-            VisitState::Current => return Ok(()),
-            VisitState::Requested => (ErrorCode::VisitNotReleased, "waits for its release"),
-            VisitState::Released => (ErrorCode::VisitNotBegun, "has not begun"),
-            VisitState::Ended => (ErrorCode::VisitClosed, "was ended"),
-            VisitState::Over => (ErrorCode::VisitClosed, "is over"),
-        };
-        Err(Error::new(code, format_args!("visit {} {how}", hex(id))))
     }
 
     fn sign_certificate(

@@ -4,6 +4,7 @@
 //! another person releases it, and each of them may end it at any time. The device gives a protocol of each session.
 
 pub(crate) mod ca;
+pub(crate) mod code;
 pub(crate) mod invite;
 mod policy;
 pub(crate) mod protocols;

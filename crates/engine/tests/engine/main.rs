@@ -12,6 +12,7 @@ mod cas_kept;
 mod certificate_names;
 mod certificate_profiles;
 mod clock;
+mod codes;
 mod contended;
 mod crashes;
 mod crls;

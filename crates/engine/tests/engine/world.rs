@@ -227,7 +227,7 @@ impl TestDevice {
 
     /// Takes in the reply; what is to be confirmed with.
     pub(crate) fn finish(&mut self, reply: &EnrollReply) -> [u8; 32] {
-        let mut state = self.enrolling.take().unwrap().finish(reply, Purposes::ALL).unwrap();
+        let mut state = self.enrolling.take().unwrap().finish(reply, Purposes::ENROLLED).unwrap();
         let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
         self.state = Some(state);
         confirmation.tag.0

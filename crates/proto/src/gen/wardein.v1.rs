@@ -612,6 +612,8 @@ pub enum Purpose {
     Data = 3,
     /// Files.
     File = 4,
+    /// Codes by which technicians are let in where there is no network.
+    Service = 5,
 }
 impl Purpose {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -625,6 +627,7 @@ impl Purpose {
             Self::Token => "PURPOSE_TOKEN",
             Self::Data => "PURPOSE_DATA",
             Self::File => "PURPOSE_FILE",
+            Self::Service => "PURPOSE_SERVICE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -635,6 +638,7 @@ impl Purpose {
             "PURPOSE_TOKEN" => Some(Self::Token),
             "PURPOSE_DATA" => Some(Self::Data),
             "PURPOSE_FILE" => Some(Self::File),
+            "PURPOSE_SERVICE" => Some(Self::Service),
             _ => None,
         }
     }
@@ -13204,6 +13208,37 @@ pub struct IssueVisitCertificateResponse {
     #[prost(message, optional, tag = "5")]
     pub valid_before: ::core::option::Option<::prost_types::Timestamp>,
 }
+/// What AnswerChallenge takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnswerChallengeRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The visit's id.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// The device: one of the visit's.
+    #[prost(string, tag = "3")]
+    pub device_id: ::prost::alloc::string::String,
+    /// The challenge as the device shows it: some 12 characters; case, hyphens and blanks are of no account.
+    ///
+    /// Next unused field number: 5.
+    #[prost(string, tag = "4")]
+    pub challenge: ::prost::alloc::string::String,
+}
+/// What AnswerChallenge answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnswerChallengeResponse {
+    /// The code, to be typed at the device within 15 minutes of the challenge: ten characters in two groups.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// For how long the technician is let in, counted from when the device showed the challenge: whole units of 3 minutes, at most 12 hours,
+    /// and not longer than the window is open.
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub session_length: ::core::option::Option<::prost_types::Duration>,
+}
 /// Where a visit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -13588,6 +13623,35 @@ pub mod service_access_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// The code that lets the technician in at a device without network, in answer to the challenge that the device shows (DDKG-1, section
+        /// 7.1): only while the window of a visit is open that was released. A challenge is answered for one visit; the same request again gets
+        /// the same code. Callers: role `technician`, for its own visits.
+        pub async fn answer_challenge(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AnswerChallengeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AnswerChallengeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/AnswerChallenge",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.ServiceAccessService", "AnswerChallenge"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -13679,6 +13743,16 @@ pub mod service_access_service_server {
             request: tonic::Request<super::IssueVisitCertificateRequest>,
         ) -> std::result::Result<
             tonic::Response<super::IssueVisitCertificateResponse>,
+            tonic::Status,
+        >;
+        /// The code that lets the technician in at a device without network, in answer to the challenge that the device shows (DDKG-1, section
+        /// 7.1): only while the window of a visit is open that was released. A challenge is answered for one visit; the same request again gets
+        /// the same code. Callers: role `technician`, for its own visits.
+        async fn answer_challenge(
+            &self,
+            request: tonic::Request<super::AnswerChallengeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AnswerChallengeResponse>,
             tonic::Status,
         >;
     }
@@ -14172,6 +14246,55 @@ pub mod service_access_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = IssueVisitCertificateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/AnswerChallenge" => {
+                    #[allow(non_camel_case_types)]
+                    struct AnswerChallengeSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::AnswerChallengeRequest>
+                    for AnswerChallengeSvc<T> {
+                        type Response = super::AnswerChallengeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AnswerChallengeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::answer_challenge(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AnswerChallengeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -158,6 +158,28 @@ impl v1::service_access_service_server::ServiceAccessService for Api {
         };
         reply(issue.await)
     }
+
+    async fn answer_challenge(
+        &self,
+        request: Request<v1::AnswerChallengeRequest>,
+    ) -> Result<Response<v1::AnswerChallengeResponse>, Status> {
+        let answer = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let asked = request.get_ref();
+            let (tenant, id) = (tenant(caller, &asked.tenant)?, id(&asked.id)?);
+            let device = parse("device_id", &asked.device_id)?;
+            let challenge = parse("challenge", &asked.challenge)?;
+            let answer = self.shared.engine.answer_challenge(caller, tenant, id, device, challenge).await?;
+            let code = std::str::from_utf8(answer.code.expose())
+                .map_err(|_| Error::internal("a code has other characters than its alphabet"))?;
+            Ok(v1::AnswerChallengeResponse {
+                code: code.to_owned(),
+                session_length: time::span(answer.length),
+            })
+        };
+        reply(answer.await)
+    }
 }
 
 /// The tenant that is asked about, or the caller's own.

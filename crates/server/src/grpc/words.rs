@@ -88,7 +88,7 @@ asked! {
     KeyAlgorithm = CaAlgorithm { P256, P384, Rsa3072, Rsa4096 }
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }
     KeyKind = KeyKind { P256, P384, Rsa2048, Rsa3072, Rsa4096 }
-    Purpose = Purpose { Proof, Token, Data, File }
+    Purpose = Purpose { Proof, Token, Data, File, Service }
     ReleaseDeed = ReleaseDeed { Release, Pause, Resume, Recall }
     Right = Right { Token, Open, Data, File }
     SealFor = SealFor { Authority, Readers }
@@ -113,7 +113,7 @@ answered! {
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }
     KeyKind = KeyKind { P256, P384, Rsa2048, Rsa3072, Rsa4096 }
     PcrStanding = PcrStanding { Golden, AsEnrolled, AsApproved }
-    Purpose = Purpose { Proof, Token, Data, File }
+    Purpose = Purpose { Proof, Token, Data, File, Service }
     ReleaseState = ReleaseState { Proposed, Released, Paused, Recalled }
     RekeyGate = RekeyGate { Free, Due, Required }
     Right = Right { Token, Open, Data, File }

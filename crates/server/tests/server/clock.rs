@@ -43,7 +43,7 @@ async fn a_device_works_at(authority_time: u64) {
         identity_key: P256VerifyingKey(served.founded.identity_key),
         trust_roots: roots.clone(),
         suite: Suite::P256,
-        purposes: Purposes::ALL,
+        purposes: Purposes::ENROLLED,
         authenticate_every: 3600,
         rekey_after: 0,
         signs_with: None,

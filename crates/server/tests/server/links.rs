@@ -43,7 +43,7 @@ impl World {
             identity_key: P256VerifyingKey(self.served.founded.identity_key),
             trust_roots: self.served.founded.root_pem.clone(),
             suite: Suite::P256,
-            purposes: Purposes::ALL,
+            purposes: Purposes::ENROLLED,
             authenticate_every: 3600,
             rekey_after: 0,
             signs_with: None,

@@ -21,7 +21,7 @@ impl Opaque for Device {
 
 /// The most bytes of a device's state.
 pub const WARDEIN_MAX_STATE: usize = 5120;
-const _: () = assert!(WARDEIN_MAX_STATE == DeviceState::MAX_LEN);
+const _: () = assert!(WARDEIN_MAX_STATE == DeviceState::MAX_LEN - DeviceState::SERVICE_LEN);
 
 /// Makes a handle, for one device that is restored or enrolled next. Each time that a message may leave only once the state is
 /// durable, the call that makes the message calls `save(context, state, length)` first, and gives the message only if that

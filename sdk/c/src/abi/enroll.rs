@@ -130,7 +130,7 @@ fn purposes_of(bits: u32) -> Result<Purposes, Failure> {
     if bits > ALL {
         return Err(Failure::argument("purposes", format_args!("is {bits}; it takes 0 to {ALL}")));
     }
-    let given = Purpose::ALL.into_iter().filter(|purpose| bits & 1 << *purpose as u32 != 0);
+    let given = Purposes::ENROLLED.iter().filter(|purpose| bits & 1 << *purpose as u32 != 0);
     Ok(Purposes::of(given))
 }
 

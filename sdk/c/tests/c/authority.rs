@@ -65,7 +65,7 @@ impl Authority {
 
     pub(crate) fn enroll(&mut self, request: &[u8]) -> Result<Vec<u8>, Refused> {
         let request = EnrollRequest::decode(request).unwrap();
-        let terms = EnrollTerms { generation: 1, schedule: self.schedule(), purposes: Purposes::ALL };
+        let terms = EnrollTerms { generation: 1, schedule: self.schedule(), purposes: Purposes::ENROLLED };
         let sign = |digest: &Digest| self.identity.sign(digest.as_ref());
         let enrolled =
             Record::enroll(self.record.as_ref(), &request, &terms, sign, &mut SystemEntropy::default())?;

@@ -84,7 +84,7 @@ fn enroll(
     drop(request);
     let mut device = measured("enroll: finish", || {
         let reply = EnrollReply::decode(&reply).map_err(failed("enrollment reply"))?;
-        enrolling.finish(&reply, Purposes::ALL).map_err(failed("finish"))
+        enrolling.finish(&reply, Purposes::ENROLLED).map_err(failed("finish"))
     })?;
     drop(reply);
     let confirmation = measured("enroll: confirmation", || {

@@ -99,7 +99,7 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new(schedule: Schedule) -> Self {
-        Self { suite: Suite::P256, schedule, purposes: Purposes::ALL, policy: Policy::default() }
+        Self { suite: Suite::P256, schedule, purposes: Purposes::ENROLLED, policy: Policy::default() }
     }
 
     pub(crate) fn terms(&self) -> EnrollTerms {

@@ -107,7 +107,7 @@ fn a_state_takes_less_room_than_it_may() {
             let pair = Pair::new(Setup { suite, purposes, ..Setup::new(HOURLY) });
             pair.flash.len()
         };
-        let (one, four) = (fresh(Purposes::of([])), fresh(Purposes::ALL));
+        let (one, four) = (fresh(Purposes::of([])), fresh(Purposes::ENROLLED));
         let worst = longest_state(suite);
         println!("{suite:?}: fresh state {one} bytes with 1 purpose, {four} with 4; the largest {worst}");
         assert_eq!((one, four), (262, 262 + 3 * 56));
@@ -126,7 +126,7 @@ fn longest_state(suite: wardein_ddkg::Suite) -> usize {
     let enrolled = Record::enroll(None, request, &setup.terms(), sign, &mut entropy).unwrap();
     let mut pair = Pair::new(setup);
     pair.record = enrolled.record.unwrap();
-    pair.device = enrolling.finish(&enrolled.reply, Purposes::ALL).unwrap();
+    pair.device = enrolling.finish(&enrolled.reply, Purposes::ENROLLED).unwrap();
     let confirmation = save(pair.device.confirmation().unwrap(), &mut pair.flash, &mut pair.saves);
     pair.record.confirm(&confirmation).unwrap();
     pair.wait(3600);

@@ -7,4 +7,5 @@ mod erasing;
 mod proving;
 mod rekeying;
 mod sealing;
+mod service;
 mod transferring;

@@ -10,7 +10,7 @@ use wardein_ddkg::message::{RekeyAnswer, RekeyAsk};
 use wardein_domain::Purpose;
 
 /// A rekey that names purposes. The answer may be altered, as an end of another revision would have it.
-fn rekey_naming(
+pub(super) fn rekey_naming(
     pair: &mut Pair,
     purposes: Purposes,
     granted: impl FnOnce(&mut RekeyAnswer),
@@ -29,7 +29,9 @@ fn rekey_naming(
 #[test]
 fn a_rekey_agrees_on_the_purposes_that_both_ends_know() {
     let mut pair = Pair::proven(Setup::new(HOURLY));
-    for purposes in [Purposes::of([]), Purposes::of([Purpose::Data, Purpose::Token]), Purposes::ALL] {
+    let some = Purposes::of([Purpose::Data, Purpose::Token]);
+    let all = Purposes::of(Purpose::ALL);
+    for purposes in [Purposes::of([]), all, some, Purposes::ENROLLED] {
         rekey_naming(&mut pair, purposes, |_| {}).unwrap();
         pair.prove();
         pair.store();
@@ -49,8 +51,8 @@ fn a_rekey_agrees_on_the_purposes_that_both_ends_know() {
 fn purposes_of_a_later_revision_are_not_granted_and_break_nothing() {
     let mut pair = Pair::proven(Setup::new(HOURLY));
     let sent = pair.ask_rekey();
-    // What a device of a later revision sends: bits 4, 5 and 31 are not known here.
-    let ask = RekeyAsk { purposes: Some(0x8000_0035), ..RekeyAsk::decode(&sent.body).unwrap() };
+    // What a device of a later revision sends: bits 5, 6 and 31 are not known here.
+    let ask = RekeyAsk { purposes: Some(0x8000_0065), ..RekeyAsk::decode(&sent.body).unwrap() };
     let ask = RekeyAsk::decode(&ask.encode()).unwrap();
     let accepted = pair.receive(&sent).unwrap();
     let answer = pair.record.rekey(&accepted, &ask, HOURLY, &mut pair.entropy).unwrap();
@@ -64,7 +66,7 @@ fn a_device_takes_no_purposes_that_it_did_not_name() {
     for granted in [None, Some(0b1101), Some(0b100_0101), Some(u32::MAX)] {
         let refused = rekey_naming(&mut pair, named, |answer| answer.purposes = granted);
         assert_eq!(refused, Err(DeviceError::PurposesUnexpected), "{granted:?}");
-        assert_eq!((pair.device.generation(), pair.device.purposes()), (1, Purposes::ALL));
+        assert_eq!((pair.device.generation(), pair.device.purposes()), (1, Purposes::ENROLLED));
     }
     // What was altered on the way changes the transcript, even within what was named: no key is agreed on.
     rekey_naming(&mut pair, named, |answer| answer.purposes = Some(1)).unwrap();

@@ -23,7 +23,7 @@ fn of_an_enrollment_request() {
             };
             match Record::enroll(None, &request, &setup.terms(), sign, &mut entropy) {
                 Ok(enrolled) => {
-                    let refused = enrolling.finish(&enrolled.reply, Purposes::ALL).err();
+                    let refused = enrolling.finish(&enrolled.reply, Purposes::ENROLLED).err();
                     assert_eq!(refused, Some(DeviceError::SignatureWrong), "bit {bit}");
                 }
                 Err(refusal) => assert!(matches!(refusal, Refusal::Share(_)), "bit {bit}: {refusal:?}"),
@@ -44,7 +44,7 @@ fn of_an_enrollment_reply() {
                 continue;
             }
             let Ok(changed) = EnrollReply::decode(&flipped(&reply, bit)) else { continue };
-            let refused = enrolling.finish(&changed, Purposes::ALL).err();
+            let refused = enrolling.finish(&changed, Purposes::ENROLLED).err();
             // The confirmation is behind the signature; all else is under it.
             let behind = bit / 8 >= reply.len() - 32;
             let expected = if behind { DeviceError::ConfirmationWrong } else { DeviceError::SignatureWrong };

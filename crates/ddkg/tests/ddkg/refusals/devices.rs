@@ -22,13 +22,16 @@ fn a_reply_of_another_authority_or_to_another_request_is_not_believed() {
     let sign_by_stranger = |transcript: &wardein_crypto::Digest| stranger.sign(transcript.as_ref());
     let enrolled =
         Record::enroll(None, enrolling.request(), &setup.terms(), sign_by_stranger, &mut entropy).unwrap();
-    assert_eq!(enrolling.finish(&enrolled.reply, Purposes::ALL).err(), Some(DeviceError::SignatureWrong));
+    assert_eq!(
+        enrolling.finish(&enrolled.reply, Purposes::ENROLLED).err(),
+        Some(DeviceError::SignatureWrong)
+    );
     let (one, another) = (setup.begin(&mut entropy), setup.begin(&mut entropy));
     let (_, reply) = setup.answer(another.request(), &mut entropy);
-    assert_eq!(one.finish(&reply, Purposes::ALL).err(), Some(DeviceError::SignatureWrong));
+    assert_eq!(one.finish(&reply, Purposes::ENROLLED).err(), Some(DeviceError::SignatureWrong));
     let (_, reply) = setup.answer(another.request(), &mut entropy);
     let reply = EnrollReply { confirmation: wardein_crypto::Tag([0; 32]), ..reply };
-    assert_eq!(another.finish(&reply, Purposes::ALL).err(), Some(DeviceError::ConfirmationWrong));
+    assert_eq!(another.finish(&reply, Purposes::ENROLLED).err(), Some(DeviceError::ConfirmationWrong));
 }
 
 #[test]
@@ -54,7 +57,10 @@ fn a_signed_share_that_is_no_key_is_refused() {
             .integer(terms.schedule.not_before)
             .finish();
         let reply = EnrollReply { share, signature: sign(&transcript).unwrap(), ..reply };
-        assert_eq!(enrolling.finish(&reply, Purposes::ALL).err(), Some(DeviceError::Share(ShareInvalid)));
+        assert_eq!(
+            enrolling.finish(&reply, Purposes::ENROLLED).err(),
+            Some(DeviceError::Share(ShareInvalid))
+        );
     }
 }
 

@@ -59,7 +59,7 @@ fn a_state_has_its_bounds() {
             vec![0, 0, 0, 1],
             Problem::NotCanonical("is not where the proof tree starts").of("acknowledged epoch"),
         ),
-        (PURPOSES, vec![16], range(16, 0, 15).of("purposes")),
+        (PURPOSES, vec![32], range(32, 0, 31).of("purposes")),
         (PURPOSES, vec![14], Problem::NotCanonical("lacks proof").of("purposes")),
         (PROOF + 16, [1, 0].map(u32::to_be_bytes).concat(), range(1, 0, 0).of("first epoch")),
         // Still one node, but of one epoch.
@@ -233,7 +233,7 @@ fn a_record_has_its_bounds() {
         (announced, vec![2], range(2, 0, 1).of("has announced attributes")),
         (enrollment, vec![4], range(4, 0, 3).of("enrollment")),
         (generation, vec![0; 8], range(0, 1, u64::MAX).of("generation")),
-        (purposes, vec![16], range(16, 0, 15).of("purposes")),
+        (purposes, vec![32], range(32, 0, 31).of("purposes")),
         (end - 4, vec![2], range(2, 0, 1).of("has pending")),
         (end - 1, vec![9], range(9, 0, 8).of("replaced generations")),
     ] {

@@ -200,7 +200,7 @@ impl World {
 
     pub(crate) fn answer(&mut self, request: &EnrollRequest) -> Result<EnrollReply, Refusal> {
         let schedule = Schedule { not_before: self.now, ..self.schedule };
-        let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ALL };
+        let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ENROLLED };
         let identity = &self.identity;
         let sign = |digest: &wardein_crypto::Digest| identity.sign(digest.as_ref());
         let enrolled =
@@ -266,6 +266,7 @@ impl World {
                 self.receipts.push(body.to_vec());
                 Ok(Vec::new())
             }
+            "service-access" => Ok([&[1][..], &[0; 12]].concat()),
             _ => Ok(Vec::new()),
         }
     }

@@ -68,7 +68,7 @@ impl Device {
             udi: None,
         };
         let reply = engine.enroll(station, order).await.unwrap();
-        let mut state = enrolling.finish(&reply, Purposes::ALL).unwrap();
+        let mut state = enrolling.finish(&reply, Purposes::ENROLLED).unwrap();
         let mut flash = Vec::new();
         let confirmation = state.confirmation().unwrap().save(|bytes| written(&mut flash, bytes.expose()));
         let Ok(confirmation) = confirmation else { panic!("the factory has power") };

@@ -250,3 +250,49 @@ async fn certificates() {
     world.coordinator.service_access().end_visit(end).await.unwrap();
     world.refuses(Method::IssueVisitCertificate, [("ended", by, good, CLOSED)]).await;
 }
+
+#[tokio::test]
+async fn challenges() {
+    let world = World::new().await;
+    TestDevice::enrolled(&world.station, "pump").await;
+    let visit = invite(&world, &world.coordinator).await;
+    let of = |id: &str, device: &str, challenge: &str| v1::AnswerChallengeRequest {
+        tenant: "t".into(),
+        id: id.into(),
+        device_id: device.into(),
+        challenge: challenge.into(),
+    };
+    let good = of(&visit.id, "pump", "1000-0000-00");
+    let by = &world.technician;
+    let other = world.operator(Role::Technician, "two", 0).await;
+    let waits = (Code::FailedPrecondition, "visit-not-released", "release");
+    let rows = [
+        ("nothing", by, v1::AnswerChallengeRequest::default(), malformed("id")),
+        ("no device", by, of(&visit.id, "", "1000-0000-00"), malformed("device_id")),
+        ("no challenge", by, of(&visit.id, "pump", ""), malformed("challenge")),
+        ("a cut one", by, of(&visit.id, "pump", "1000-0000-0"), malformed("challenge")),
+        ("a longer one", by, of(&visit.id, "pump", "1000-0000-000"), malformed("challenge")),
+        ("a very long one", by, of(&visit.id, "pump", &"0".repeat(9_999)), malformed("challenge")),
+        ("another letter", by, of(&visit.id, "pump", "1000-U000-00"), malformed("challenge")),
+        ("of generation 0", by, of(&visit.id, "pump", "0000-0000-00"), malformed("challenge")),
+        ("none", by, of(&"0".repeat(16), "pump", "1000-0000-00"), NO_VISIT),
+        ("another technician's", &other, good.clone(), NO_VISIT),
+        ("not released", by, good.clone(), waits),
+        ("who asked for it", &world.coordinator, good.clone(), denied("AnswerChallenge")),
+        ("an administrator", &world.admin, good.clone(), denied("AnswerChallenge")),
+        ("the site", &world.site, good.clone(), denied("AnswerChallenge")),
+    ];
+    world.refuses(Method::AnswerChallenge, rows).await;
+    let second = world.operator(Role::Site, "two", 0).await;
+    let release = v1::ReleaseVisitRequest { tenant: "t".into(), id: visit.id.clone() };
+    second.service_access().release_visit(release).await.unwrap();
+    let not_agreed = (Code::FailedPrecondition, "service-codes-not-agreed", "pump");
+    let rows = [
+        ("a device of no visit", by, of(&visit.id, "pump-2", "1000-0000-00"), malformed("device_id")),
+        ("no keys for it", by, good.clone(), not_agreed),
+    ];
+    world.refuses(Method::AnswerChallenge, rows).await;
+    let end = v1::EndVisitRequest { tenant: "t".into(), id: visit.id.clone(), reason: "done".into() };
+    world.coordinator.service_access().end_visit(end).await.unwrap();
+    world.refuses(Method::AnswerChallenge, [("ended", by, good, CLOSED)]).await;
+}

@@ -54,7 +54,7 @@ impl TestDevice {
             signature: reply.signature.clone(),
             confirmation: Tag(reply.authority_confirmation.clone().try_into().unwrap()),
         };
-        let mut state = self.enrolling.take().unwrap().finish(&reply, Purposes::ALL).unwrap();
+        let mut state = self.enrolling.take().unwrap().finish(&reply, Purposes::ENROLLED).unwrap();
         let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
         self.state = Some(state);
         confirmation.tag.0.to_vec()

@@ -51,6 +51,7 @@ class Purpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PURPOSE_TOKEN: _ClassVar[Purpose]
     PURPOSE_DATA: _ClassVar[Purpose]
     PURPOSE_FILE: _ClassVar[Purpose]
+    PURPOSE_SERVICE: _ClassVar[Purpose]
 
 class CertificateProfile(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -140,6 +141,7 @@ PURPOSE_PROOF: Purpose
 PURPOSE_TOKEN: Purpose
 PURPOSE_DATA: Purpose
 PURPOSE_FILE: Purpose
+PURPOSE_SERVICE: Purpose
 CERTIFICATE_PROFILE_UNSPECIFIED: CertificateProfile
 CERTIFICATE_PROFILE_DEVICE_TLS: CertificateProfile
 CERTIFICATE_PROFILE_DICOM_TLS: CertificateProfile
