@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -211,6 +212,26 @@ func serviceCodesSection(root *vector) {
 	}
 }
 
+func emergencyCodesSection(root *vector) {
+	for _, v := range root.cases("emergency_codes") {
+		v.text("name")
+		secret := must[[]byte](v.t)(treeOf(purposeRoot(v.hex("generation_root"), "service")).epochSecret(v.number("epoch")))
+		bits := new(big.Int).SetBytes(expand(numberKey(secret, v.number("number")), "emergency code", nil)[:10])
+		bits.Rsh(bits, 80-75)
+		code, check := "", uint64(0)
+		for place := 14; place >= 0; place-- {
+			digit := new(big.Int).Rsh(bits, uint(5*place)).Uint64() & 31
+			if check = (check ^ digit) << 1; check&32 != 0 {
+				check ^= 0b100101
+			}
+			code += crockford(digit, 1)
+		}
+		if shown := strings.ReplaceAll(v.text("code"), "-", ""); shown != code+crockford(check, 1) {
+			v.t.Errorf("%s: the code is %s", v.path, shown)
+		}
+	}
+}
+
 func crockford(value uint64, length int) string {
 	text := make([]byte, length)
 	for place := range length {
@@ -407,7 +428,7 @@ func judgeSealed(v *vector) {
 
 func TestTheNamesOfLaterSectionsAreFound(t *testing.T) {
 	// The control: where SPEC.md has the table, all of it is seen.
-	if names := laterSections(t); len(names) > 0 && !slices.Equal(names, []string{"attribute_bodies", "bindings", "made_keys", "messages", "refusals", "rekeys", "service_codes", "transfers"}) {
+	if names := laterSections(t); len(names) > 0 && !slices.Equal(names, []string{"attribute_bodies", "bindings", "emergency_codes", "made_keys", "messages", "refusals", "rekeys", "service_codes", "transfers"}) {
 		t.Error(names)
 	}
 }

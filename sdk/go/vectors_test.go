@@ -40,6 +40,7 @@ var sections = map[string]func(*vector){
 	"transfers":        transfersSection,
 	"made_keys":        madeKeysSection,
 	"service_codes":    serviceCodesSection,
+	"emergency_codes":  emergencyCodesSection,
 	"refusals":         refusalsSection,
 }
 
@@ -78,7 +79,7 @@ func TestVectors(t *testing.T) {
 
 // So that a shorter file, or one under other names, is noticed.
 func TestThereAreAsManySectionsAsAreKnown(t *testing.T) {
-	optional := []string{"messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "service_codes", "refusals"}
+	optional := []string{"messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "service_codes", "emergency_codes", "refusals"}
 	required := append(slices.Clone(vectorNames), laterSections(t)...)
 	if os.Getenv("WARDEIN_DDKG_VECTORS") != "" {
 		required = slices.Clone(vectorNames)

@@ -119,7 +119,8 @@ async fn a_technician_is_invited_released_and_sent_away() {
             .output();
         done(output.unwrap())
     };
-    assert_eq!(sync(), serde_json::json!({ "ca": true, "ended": 0, "directory": sshd, "protocols": 0 }));
+    let synced = serde_json::json!({ "ca": true, "ended": 0, "directory": sshd, "protocols": 0, "emergency_code": false });
+    assert_eq!(sync(), synced);
     let ca = done(place.by("anna", &["service", "ca"]));
     let file = |name: &str| fs::read_to_string(format!("{sshd}/{name}")).unwrap();
     assert_eq!(
@@ -266,9 +267,55 @@ async fn a_device_without_network_lets_the_invited_technician_in_by_a_code() {
         &open("pump-1", done(code("pump-1", &shown))["code"].as_str().unwrap(), ""),
         "service-challenge-missing",
     );
+    // In an emergency somebody has the code of the device, once; it is an alarm, and replaced.
+    let sync = || done(device("pump-1", &["service", "sync", "--out", &sshd, "--json"], ""));
+    assert_eq!(sync()["emergency_code"], true);
+    let shown = |by: &str, more: &[&str]| {
+        let order = [
+            "service",
+            "break-glass",
+            "show",
+            "--device",
+            "pump-1",
+            "--reason",
+            "a nurse is locked out",
+            "--yes",
+        ];
+        place.by(by, &[&order[..], more].concat())
+    };
+    refused(&shown("eva", &[]), "role-denied");
+    let glass = done(shown("sina", &[]))["code"].as_str().unwrap().to_owned();
+    let order =
+        ["service", "break-glass", "show", "--device", "pump-1", "--reason", "envelope", "--yes", "--print"];
+    let page = wardein(&[&order[..], &["--identity", &place.path("sina")]].concat());
+    let page = String::from_utf8(page.stdout).unwrap();
+    assert!(page.contains(&glass) && page.contains("klinik/pump-1") && page.contains("envelope"), "{page}");
+    let break_glass =
+        |name: &str, code: &str| device(name, &["service", "break-glass"], &format!("{code}\necho in\n"));
+    is_refused(&break_glass("pump-2", &glass), "emergency-code-missing");
+    assert!(device("pump-2", &["service", "sync", "--out", &sshd], "").status.success());
+    is_refused(&break_glass("pump-2", &glass), "service-code-wrong");
+    assert_eq!(break_glass("pump-1", &glass).stdout, b"in\n");
+    is_refused(&break_glass("pump-1", &glass), "emergency-code-missing");
+    let listed =
+        |args: &[&str]| done(place.by("otto", &[&["service", "break-glass", "list"], args].concat()));
+    assert_eq!(listed(&["--open"])["devices"], serde_json::json!([]));
+    sync();
+    let open = listed(&["--open"]);
+    assert_eq!((&open["devices"][0]["device"], &open["devices"][0]["open"]), (&"pump-1".into(), &1.into()));
+    assert_ne!(done(shown("sina", &[]))["code"].as_str().unwrap(), glass);
+    is_refused(&break_glass("pump-1", &glass), "service-code-wrong");
+    let close = ["service", "break-glass", "close", "--device", "pump-1", "--reason", "INC-12", "--yes"];
+    refused(&place.by("otto", &close), "role-denied");
+    assert_eq!(done(place.by("sina", &close))["open"], 0);
+    refused(&place.by("sina", &close), "emergency-review-missing");
+    assert_eq!(listed(&["--open"])["devices"], serde_json::json!([]));
     // The visit is ended: a session that is open goes on, since nobody can tell the device; no further code is given.
     done(place.by("sina", &["service", "end", id, "--reason", "the ward is closed", "--yes"]));
     refused(&code("pump-1", &challenge("pump-1", "view")), "visit-closed");
     let log = String::from_utf8_lossy(&place.by("otto", &["audit", "list"]).stdout).into_owned();
-    assert!(log.contains("visit.code") && !log.contains(text));
+    for event in ["visit.code", "emergency-code.show", "device.break-glass", "break-glass.close"] {
+        assert!(log.contains(event), "{event}");
+    }
+    assert!(!log.contains(text) && !log.contains(&glass));
 }

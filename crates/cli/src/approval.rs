@@ -86,7 +86,7 @@ pub(crate) struct PolicyShowArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PolicySetArgs {
     /// What needs a second person, with commas; or `none`
-    #[arg(long, value_name = "DEED,…", value_delimiter = ',', required = true, value_parser = ["none", "issue-administrator", "revoke-device", "shred-device", "put-trust-policy", "put-key-policy", "put-pcr-policy", "distrust-ca", "replace-verdict-key", "invite-technician", "release-update", "rotate-update-root", "put-endorsement-keys"])]
+    #[arg(long, value_name = "DEED,…", value_delimiter = ',', required = true, value_parser = ["none", "issue-administrator", "revoke-device", "shred-device", "put-trust-policy", "put-key-policy", "put-pcr-policy", "distrust-ca", "replace-verdict-key", "invite-technician", "show-emergency-code", "release-update", "rotate-update-root", "put-endorsement-keys"])]
     require: Vec<String>,
     /// For how long a proposal can be approved and carried out: 1h to 30d
     #[arg(long, value_name = "TIME", default_value = "72h", value_parser = time::seconds)]

@@ -1,5 +1,8 @@
 //! `wardein service`.
 
+mod break_glass;
+
+use self::break_glass::BreakGlassCommand;
 use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Confirm, Failure, Output, Record, files, pages, time};
 use clap::{Args, Subcommand};
@@ -24,6 +27,9 @@ pub(crate) enum ServiceCommand {
     Certificate(CertificateArgs),
     /// Get the code that lets one in at a device without network, in answer to the challenge that it shows
     Code(CodeArgs),
+    /// The codes of devices for emergencies: shown, used, and looked into
+    #[command(subcommand)]
+    BreakGlass(BreakGlassCommand),
     /// Print the SSH CA of the tenant, for TrustedUserCAKeys; a device gets it by `wardein-device service sync`
     Ca(PolicyShowArgs),
     /// Which scopes visits may have, and how long they may be
@@ -345,6 +351,7 @@ impl ServiceCommand {
             Self::End(args) => end(args, out).await,
             Self::Certificate(args) => certificate(args, out).await,
             Self::Code(args) => code(args, out).await,
+            Self::BreakGlass(command) => command.run(out).await,
             Self::Ca(args) => ca(args, out).await,
             Self::Policy(PolicyCommand::Show(args)) => show_policy(args, out).await,
             Self::Policy(PolicyCommand::Set(args)) => set_policy(args, out).await,

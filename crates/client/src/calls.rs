@@ -134,6 +134,9 @@ client! {
             get_service_ca: GetServiceCaRequest => GetServiceCaResponse,
             issue_visit_certificate: IssueVisitCertificateRequest => IssueVisitCertificateResponse,
             answer_challenge: AnswerChallengeRequest => AnswerChallengeResponse,
+            show_emergency_code: ShowEmergencyCodeRequest => ShowEmergencyCodeResponse,
+            list_emergency_uses: ListEmergencyUsesRequest => ListEmergencyUsesResponse,
+            close_emergency_review: CloseEmergencyReviewRequest => CloseEmergencyReviewResponse,
         }
         sites {
             get_update_rules: GetUpdateRulesRequest => GetUpdateRulesResponse,

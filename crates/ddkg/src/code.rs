@@ -1,7 +1,10 @@
-//! Codes that a technician types where the device has no network (specification, section 7.1): the device shows a challenge, and the
-//! authority answers with a code.
+//! Codes that a person types where the device has no network (specification, sections 7.1 and 7.2): the answer to a challenge that the device
+//! shows, and the one for emergencies.
 
+mod emergency;
 mod text;
+
+pub use emergency::EmergencyCode;
 
 use crate::derive::Transcript;
 use crate::key::{DeviceName, KeyName, NumberKey};

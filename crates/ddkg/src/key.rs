@@ -150,6 +150,11 @@ impl NumberKey {
         ServiceCodeKey(MacKey::new(derive(&self.0, "service code", b"")))
     }
 
+    /// What the code for emergencies is made of (section 7.2).
+    pub(crate) fn emergency_code(&self) -> Secret<32> {
+        derive(&self.0, "emergency code", b"")
+    }
+
     /// The bytes, for an implementation that is checked against vectors.
     pub fn expose(&self) -> &[u8; 32] {
         self.0.expose()

@@ -39,7 +39,7 @@ pub use attribute::{
     attribute_digest,
 };
 pub use challenge::{Challenge, ChallengeError, ChallengeKey, CheckedChallenge};
-pub use code::{CodeError, ServiceChallenge, ServiceCode};
+pub use code::{CodeError, EmergencyCode, ServiceChallenge, ServiceCode};
 pub use derive::{Transcript, expand_into};
 pub use key::{DeviceName, EpochSecret, FileWrapKey, KeyName, MAX_NUMBER, NumberKey, PayloadKey};
 pub use policy::Policy;

@@ -1,5 +1,6 @@
 //! The messages, as bytes where the transport has no form of its own (specification, section 11).
 
+mod emergency;
 mod enroll;
 mod made_key;
 mod post;
@@ -12,6 +13,7 @@ mod token;
 mod transfer;
 mod visit;
 
+pub use emergency::{EmergencyReport, ServiceKey};
 pub use enroll::{Confirmation, EnrollReply, EnrollRequest};
 pub use made_key::{MAX_MADE_KEY, MadeKeyAnswer};
 pub use post::{ChallengeAnswer, ChallengeAsk, Confirmed, ProofAnswer, ProofAsk};

@@ -18,12 +18,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import gcm  # noqa: E402
 import refusals  # noqa: E402
 from spec import (  # noqa: E402
-    Device, attribute_digest, b64, binding, bit_digits, body_of_attributes, expand, frame, grouped, key, epoch_secret, leading, mac, message,
+    Device, attribute_digest, b64, binding, bit_digits, body_of_attributes, check_digit, expand, frame, grouped, key, epoch_secret, leading, mac, message,
     number_digits, sha256, transcript, u16, u32, u64,
 )
 
 PATH = pathlib.Path(__file__).with_name("ddkg-1.vectors.json")
-ADDED = ["messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "service_codes", "refusals"]
+ADDED = ["messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "service_codes", "emergency_codes", "refusals"]
 
 
 def messages(file, device):
@@ -192,6 +192,17 @@ def service_codes(file, device):
     return out
 
 
+def emergency_codes(device):
+    """Section 7.2."""
+    out = []
+    for name, epoch, number in [("the first", 0, 0), ("a later epoch", 365, 128), ("the greatest numbers", (1 << 32) - 1, (1 << 63) - 1)]:
+        secret = expand(key(device.root, "service", epoch, number), "emergency code")
+        digits = bit_digits(leading(secret, 75), 75)
+        out.append({"name": name, "generation_root": device.root.hex(), "epoch": epoch, "number": number,
+                    "code": grouped(digits + [check_digit(digits)], 4)})
+    return out
+
+
 def extended(file):
     first = {name: value for name, value in file.items() if name not in ADDED}
     device = Device(first)
@@ -201,7 +212,7 @@ def extended(file):
     # Made last: what is drawn for them leaves the vectors of earlier revisions as they were.
     gone_over = transfers(first, device)
     return {**first, **made, "transfers": gone_over, "made_keys": made_keys(first, device),
-            "service_codes": service_codes(first, device), "refusals": refused}
+            "service_codes": service_codes(first, device), "emergency_codes": emergency_codes(device), "refusals": refused}
 
 
 def main():

@@ -93,6 +93,15 @@ def bit_digits(value, bits):
     return [value >> place & 31 for place in range(bits - 5, -1, -5)]
 
 
+def check_digit(digits):
+    """Section 7.2: in the field of 32 elements, by x^5 + x^2 + 1."""
+    total = 0
+    for digit in digits:
+        total = (total ^ digit) << 1
+        total = total ^ 0b100101 if total & 32 else total
+    return total
+
+
 def grouped(digits, length):
     """Section 7.1: digits as text, in groups."""
     text = "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[digit] for digit in digits)

@@ -144,6 +144,9 @@ pub(crate) enum Service {
     /// Let a technician in by the code that answers the challenge: a line of standard input. A shell, or the program of the scope, runs until
     /// the code's time is over. After five wrong codes the device waits, each further time twice as long.
     Open,
+    /// Let somebody in by the device's code for emergencies: a line of standard input. It is good once, for four hours, and an alarm. The device
+    /// has a code if it agreed on keys for codes; sync replaces it.
+    BreakGlass,
     /// Run a technician's command or shell until the visit is over or was ended; sshd runs this, as the certificate says. Files of sync are
     /// read in the directory that WARDEIN_SERVICE_DIR names (SetEnv in sshd_config), or in /etc/ssh/wardein.
     Session {

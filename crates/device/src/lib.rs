@@ -59,8 +59,8 @@ pub use lines::LineStation;
 pub use lock::PATIENCE;
 pub use platform::{PlatformStream, connect_platform, is_platform};
 pub use service::{
-    Admission, CodeRefused, Moment, ServiceAccess, SessionEnd, Visit, attend, attend_admitted, give_protocols,
-    note,
+    Admission, CodeRefused, Moment, ServiceAccess, SessionEnd, Visit, attend, attend_admitted,
+    give_protocols, note,
 };
 pub use session::{Rekeyed, Session, Transferred};
 pub use signing::{Signer, SigningKey, SigningSession, TpmActivation, TpmSettings, TpmStation};

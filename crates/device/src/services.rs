@@ -21,10 +21,14 @@ pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
                 Either::Signs(session) => (session.service_access().await?, session.name().clone()),
             };
             access.write(&device, &out)?;
-            // What is revoked first, whatever becomes of the protocols.
+            // What sshd needs is written first, whatever becomes of the rest.
             let given = give_protocols(&spool(), &device, &mut prover).await?;
+            let has_code = match &mut prover {
+                Either::Derives(session) => session.emergency_code().await?,
+                Either::Signs(_) => false,
+            };
             let shown = serde_json::json!({
-                "ca": access.has_ca(), "ended": access.ended(), "directory": out, "protocols": given,
+                "ca": access.has_ca(), "ended": access.ended(), "directory": out, "protocols": given, "emergency_code": has_code,
             });
             print(output.json, &shown, || {
                 let ca = if access.has_ca() { "has" } else { "has no" };
@@ -70,8 +74,14 @@ pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
             let admission = session.admit(&code, &Moment::now()?)?;
             // Others work in the directory while the technician is in.
             drop(session);
-            let directory = directory(Path::new(DIRECTORY), std::env::var_os("WARDEIN_SERVICE_DIR"));
-            end(attend_admitted(&admission, &directory)?)
+            end(attend_admitted(&admission, &of_scopes())?)
+        }
+        Service::BreakGlass => {
+            let code = typed()?;
+            let mut session = session(path, "letting somebody in").await?;
+            let admission = session.break_glass(&code, &Moment::now()?)?;
+            drop(session);
+            end(attend_admitted(&admission, &of_scopes())?)
         }
     }
 }
@@ -79,6 +89,11 @@ pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
 /// Where protocols of sessions are until the authority has them, likewise.
 pub(crate) fn spool() -> PathBuf {
     directory(Path::new(SPOOL), std::env::var_os("WARDEIN_SERVICE_SPOOL"))
+}
+
+/// What WARDEIN_SERVICE_DIR says, as with sessions of sshd.
+fn of_scopes() -> PathBuf {
+    directory(Path::new(DIRECTORY), std::env::var_os("WARDEIN_SERVICE_DIR"))
 }
 
 fn end(end: SessionEnd) -> ! {

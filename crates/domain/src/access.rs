@@ -158,6 +158,9 @@ methods! {
     ReleaseVisit = "/wardein.v1.ServiceAccessService/ReleaseVisit": Roles(&[Site]),
     GetServiceCa = "/wardein.v1.ServiceAccessService/GetServiceCa": Roles(&[Admin, TenantAdmin, Auditor, Site, ServiceCoordinator, Technician]),
     IssueVisitCertificate = "/wardein.v1.ServiceAccessService/IssueVisitCertificate": Roles(&[Technician]),
+    ShowEmergencyCode = "/wardein.v1.ServiceAccessService/ShowEmergencyCode": Roles(&[Admin, TenantAdmin, Site]),
+    ListEmergencyUses = "/wardein.v1.ServiceAccessService/ListEmergencyUses": Roles(&[Admin, TenantAdmin, Auditor, Site, ServiceCoordinator]),
+    CloseEmergencyReview = "/wardein.v1.ServiceAccessService/CloseEmergencyReview": Roles(&[Admin, TenantAdmin, Site]),
     AnswerChallenge = "/wardein.v1.ServiceAccessService/AnswerChallenge": Roles(&[Technician]),
     EndVisit = "/wardein.v1.ServiceAccessService/EndVisit": Roles(&[Admin, TenantAdmin, Site, ServiceCoordinator, Technician]),
     CreateBearerToken = "/wardein.v1.BearerTokenService/CreateBearerToken": Roles(&[Admin, TenantAdmin]),
@@ -242,6 +245,9 @@ mod tests {
                     | Method::ReleaseVisit
                     | Method::EndVisit
                     | Method::GetServiceCa
+                    | Method::ShowEmergencyCode
+                    | Method::ListEmergencyUses
+                    | Method::CloseEmergencyReview
             );
             assert!(is_its_own || path.starts_with("/wardein.v1.SiteService/"), "{path}");
         }

@@ -29,6 +29,8 @@ pub enum GuardedDeed {
     ReplaceVerdictKey,
     /// A technician is invited to devices.
     InviteTechnician,
+    /// A device's code for emergencies is shown.
+    ShowEmergencyCode,
     /// A release of a maker's is released, resumed, or signed as a downgrade.
     ReleaseUpdate,
     /// Other keys are to sign the root of a repository of updates.
@@ -41,7 +43,7 @@ pub enum GuardedDeed {
 
 impl GuardedDeed {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::IssueAdministrator,
         Self::RevokeDevice,
         Self::ShredDevice,
@@ -51,6 +53,7 @@ impl GuardedDeed {
         Self::DistrustCa,
         Self::ReplaceVerdictKey,
         Self::InviteTechnician,
+        Self::ShowEmergencyCode,
         Self::ReleaseUpdate,
         Self::RotateUpdateRoot,
         Self::PutEndorsementKeys,
@@ -69,6 +72,7 @@ impl GuardedDeed {
             Self::DistrustCa => "distrust-ca",
             Self::ReplaceVerdictKey => "replace-verdict-key",
             Self::InviteTechnician => "invite-technician",
+            Self::ShowEmergencyCode => "show-emergency-code",
             Self::ReleaseUpdate => "release-update",
             Self::RotateUpdateRoot => "rotate-update-root",
             Self::PutEndorsementKeys => "put-endorsement-keys",
@@ -88,8 +92,9 @@ impl GuardedDeed {
             Self::PutPcrPolicy => Method::PutPcrPolicy,
             Self::DistrustCa => Method::DistrustCa,
             Self::ReplaceVerdictKey => Method::ReplaceVerdictKey,
-            // Of those who may invite, its administrators: coordinators approve nothing.
+            // Of those who may, its administrators: coordinators and sites approve nothing.
             Self::InviteTechnician => Method::PutServicePolicy,
+            Self::ShowEmergencyCode => Method::PutServicePolicy,
             // Administrators: a release manager would see what another maker proposes.
             Self::ReleaseUpdate => Method::CreateProductLine,
             Self::RotateUpdateRoot => Method::RotateUpdateRoot,
@@ -110,6 +115,7 @@ impl GuardedDeed {
             | Self::PutPcrPolicy
             | Self::InviteTechnician
             | Self::PutEndorsementKeys
+            | Self::ShowEmergencyCode
             | Self::LoosenApprovals => false,
         }
     }
@@ -121,7 +127,7 @@ impl FromStr for GuardedDeed {
     fn from_str(text: &str) -> Result<Self, NameError> {
         Self::ALL.into_iter().find(|deed| deed.as_str() == text).ok_or(NameError::Unknown {
             kind: "guarded deed",
-            allowed: "issue-administrator, revoke-device, shred-device, put-trust-policy, put-key-policy, put-pcr-policy, distrust-ca, replace-verdict-key, invite-technician, release-update, rotate-update-root, put-endorsement-keys, loosen-approvals",
+            allowed: "issue-administrator, revoke-device, shred-device, put-trust-policy, put-key-policy, put-pcr-policy, distrust-ca, replace-verdict-key, invite-technician, show-emergency-code, release-update, rotate-update-root, put-endorsement-keys, loosen-approvals",
         })
     }
 }

@@ -71,6 +71,7 @@ pub use release::tokens::{LoggedIn, TokenAsk};
 pub use rows::seal::StorageKey;
 pub use service::ca::VisitCertificate;
 pub use service::code::VisitCode;
+pub use service::emergency::{EmergencyCode, EmergencyUse, EmergencyUses};
 pub use service::invite::VisitOrder;
 pub use service::protocols::SessionProtocol;
 pub use service::visits::{Visit, VisitId, VisitState};

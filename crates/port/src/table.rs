@@ -100,6 +100,8 @@ pub enum Table {
     Readers = 57,
     /// The SSH CAs that certify technicians, by tenant.
     ServiceCa = 53,
+    /// The uses of devices' codes for emergencies, by tenant and id of the device.
+    EmergencyUses = 80,
 }
 
 impl Table {
@@ -146,6 +148,7 @@ impl Table {
         Self::Visit,
         Self::DeviceVisits,
         Self::ServiceCa,
+        Self::EmergencyUses,
         Self::Webhook,
         Self::WebhookPosition,
         Self::UpdateRepository,
@@ -201,6 +204,7 @@ impl Table {
             | Self::Visit
             | Self::DeviceVisits
             | Self::ServiceCa
+            | Self::EmergencyUses
             | Self::Webhook
             | Self::WebhookPosition
             | Self::UpdateRepository

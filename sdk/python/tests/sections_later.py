@@ -181,6 +181,17 @@ def section_service_codes(root: Case) -> None:
         assert case.text("code").replace("-", "") == crockford(units << 42 | answer, 10)
 
 
+def section_emergency_codes(root: Case) -> None:
+    for case in root.cases("emergency_codes"):
+        case.text("name")
+        key = number_key(epoch_secret(case.hex("generation_root"), "service", case.number("epoch")), case.number("number"))
+        bits, check = int.from_bytes(expand(key, "emergency code")[:10], "big") >> 80 - 75, 0
+        for place in range(14, -1, -1):
+            check = (check ^ bits >> 5 * place & 31) << 1
+            check = check ^ 0b100101 if check & 32 else check
+        assert case.text("code").replace("-", "") == crockford(bits << 5 | check, 16)
+
+
 def crockford(value: int, length: int) -> str:
     return "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[value >> 5 * place & 31] for place in range(length - 1, -1, -1))
 

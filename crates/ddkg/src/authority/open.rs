@@ -2,9 +2,9 @@
 
 use super::record::{Enrollment, Generation, Pending, Record, Trees};
 use super::refusal::Refusal;
-use crate::code::{ServiceChallenge, ServiceCode};
+use crate::code::{EmergencyCode, ServiceChallenge, ServiceCode};
 use crate::key::{DeviceName, FileWrapKey, KeyName, NumberKey, PayloadKey};
-use crate::message::{FileStanza, SealedPayload, Token};
+use crate::message::{FileStanza, SealedPayload, ServiceKey, Token};
 use crate::policy::Policy;
 use crate::time::AuthorityTime;
 use crate::tree::{Cover, OutOfRange};
@@ -181,6 +181,25 @@ impl Record {
         let key = cover.epoch_secret(name.epoch).map_err(Refusal::EpochGone)?.key(name.number);
         challenge.verify(owner, &key, scope).map_err(|_| Refusal::MacWrong)?;
         Ok((challenge.answer(owner, &key, scope, units), Spend(name)))
+    }
+
+    /// The code for emergencies that the device says, by a proof under its active generation, to have made of this key. What can yield a key of
+    /// an earlier epoch is erased: the device can show no challenge of one.
+    pub fn emergency_code(&mut self, key: ServiceKey) -> Result<EmergencyCode, Refusal> {
+        let (claimed, active) = (key.generation, self.cold.active.number);
+        if claimed != active {
+            return Err(Refusal::GenerationUnknown { claimed, active });
+        }
+        let cover = self.cold.active.trees.get(&Purpose::Service);
+        let cover = cover.ok_or(Refusal::PurposeNotKept(Purpose::Service))?;
+        let code =
+            EmergencyCode::of(&cover.epoch_secret(key.epoch).map_err(Refusal::EpochGone)?.key(key.number));
+        if cover.first() < key.epoch
+            && let Some(cover) = self.cold.change().active.trees.get_mut(&Purpose::Service)
+        {
+            cover.advance(key.epoch).map_err(Refusal::EpochGone)?;
+        }
+        Ok(code)
     }
 
     /// Whether the key of that name can still be derived. Once it cannot, it never can again: a caller that remembers that it was

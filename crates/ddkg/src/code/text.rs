@@ -32,7 +32,7 @@ impl Digits {
             if at != 0 && at % length == 0 {
                 out.push('-');
             }
-            out.push(char::from(ALPHABET[usize::from(*digit)]));
+            out.push(char::from(character(*digit)));
         }
         out
     }
@@ -53,6 +53,11 @@ impl Reader {
         let is_digit = |byte: &u8| !matches!(byte, b'-' | b' ');
         let digits: Option<Vec<u8>> = text.bytes().filter(is_digit).map(value).collect();
         Some(Self { digits: digits?, at: 0 })
+    }
+
+    /// All digits.
+    pub(super) fn digits(&self) -> &[u8] {
+        &self.digits
     }
 
     /// The inverse of [`Digits::number`].
@@ -79,6 +84,11 @@ impl Reader {
         let is_all = u32::try_from(rest.len()).is_ok_and(|length| length * 5 == BITS);
         is_all.then(|| rest.iter().fold(0, |value, digit| value << 5 | u64::from(*digit)))
     }
+}
+
+/// The character of a digit of 5 bits.
+pub(super) fn character(digit: u8) -> u8 {
+    ALPHABET[usize::from(digit & 31)]
 }
 
 fn value(byte: u8) -> Option<u8> {

@@ -2,7 +2,7 @@
 
 use super::error::DeviceError;
 use super::state::{DeviceState, Standing, Unsaved};
-use crate::code::{ServiceChallenge, ServiceCode};
+use crate::code::{EmergencyCode, ServiceChallenge, ServiceCode};
 use crate::key::{KeyName, NumberKey};
 use crate::message::{FileStanza, MAX_PLAINTEXT, SealedPayload, Token};
 use crate::progress::Uses;
@@ -122,6 +122,16 @@ impl DeviceState {
     ) -> Result<(), DeviceError> {
         let key = self.own_key(&challenge.key_name(self.device.clone()))?;
         code.verify(challenge, &self.device, &key, scope).map_err(|_| DeviceError::CodeWrong)
+    }
+
+    /// The next code for emergencies, with the name of its key.
+    pub fn emergency_code(
+        &mut self,
+        clock: Clock,
+    ) -> Result<Unsaved<'_, (KeyName, EmergencyCode)>, DeviceError> {
+        let time = self.known_time.saturating_add(clock.elapsed);
+        let (name, key) = self.take_key(Purpose::Service, time)?;
+        Ok(self.unsaved((name, EmergencyCode::of(&key))))
     }
 
     /// The later of known time and wall clock.

@@ -63,6 +63,8 @@ form! {
         #[serde(default)]
         service_codes: Vec<CodeOf>,
         #[serde(default)]
+        emergency_codes: Vec<EmergencyCodeOf>,
+        #[serde(default)]
         refusals: Refusals,
     }
     Expand { secret: Hex, label: String, context: Hex, length: usize, out: Hex }
@@ -207,6 +209,7 @@ form! {
         units: u8,
         code: String,
     }
+    EmergencyCodeOf { name: String, generation_root: Hex, epoch: u32, number: u64, code: String }
     Malformed { name: String, of: String, input: Hex, expect: String }
     EnrollmentStep { name: String, of: usize, message: String, input: Hex, expect: String }
     AckOf {

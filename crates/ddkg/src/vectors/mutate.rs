@@ -79,7 +79,7 @@ fn first() -> Value {
 }
 
 /// What was added: lists at the top, and those of the refusals.
-const ADDED: [&str; 8] = [
+const ADDED: [&str; 9] = [
     "messages",
     "bindings",
     "attribute_bodies",
@@ -87,6 +87,7 @@ const ADDED: [&str; 8] = [
     "transfers",
     "made_keys",
     "service_codes",
+    "emergency_codes",
     "refusals",
 ];
 

@@ -1,9 +1,9 @@
-//! Challenges for technicians, and the codes that answer them.
+//! Challenges for technicians, the codes that answer them, and codes for emergencies.
 
 use super::added::device;
 use super::check::{Checked, epoch_secret, same, wrong};
-use super::form::{CodeOf, File};
-use crate::code::{ServiceChallenge, ServiceCode};
+use super::form::{CodeOf, EmergencyCodeOf, File};
+use crate::code::{EmergencyCode, ServiceChallenge, ServiceCode};
 use crate::key::KeyName;
 use alloc::format;
 use alloc::string::ToString;
@@ -13,7 +13,18 @@ pub(super) fn check(file: &File) -> Checked {
     for (i, entry) in file.service_codes.iter().enumerate() {
         code(entry).map_err(|error| format!("service_codes[{i}] ({}): {error}", entry.name))?;
     }
+    for (i, entry) in file.emergency_codes.iter().enumerate() {
+        emergency(entry).map_err(|error| format!("emergency_codes[{i}] ({}): {error}", entry.name))?;
+    }
     Ok(())
+}
+
+fn emergency(given: &EmergencyCodeOf) -> Checked {
+    let secret = epoch_secret("generation_root", &given.generation_root, Purpose::Service, given.epoch)?;
+    let code = EmergencyCode::of(&secret.key(given.number));
+    same("code", code.to_text().expose(), given.code.as_bytes())?;
+    let read = EmergencyCode::parse(given.code.as_bytes()).map_err(wrong("code"))?;
+    same("code", read.expose(), code.expose())
 }
 
 fn code(given: &CodeOf) -> Checked {

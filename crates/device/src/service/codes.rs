@@ -1,6 +1,7 @@
 //! Letting a technician in where there is no network (DDKG-1 §7.1): the challenge that is open, and the lockout against guessing. What is
 //! kept of them is replaced whole, before anything rests on it: a power cut makes no code good twice, and gives nobody a further guess.
 
+use super::emergency::Held;
 use super::moment::Moment;
 use crate::authority::Authority;
 use crate::directory::Directory;
@@ -59,12 +60,18 @@ pub enum CodeRefused {
         /// How many.
         left: u32,
     },
+    /// There is no code for emergencies.
+    #[error(
+        "the device has no code for emergencies: none was made, or it was used and the authority not reached since \
+         (emergency-code-missing)"
+    )]
+    NoEmergencyCode,
     /// What the code allows is over already.
     #[error("the visit is over (service-code-over)")]
     Over,
 }
 
-/// What is kept of challenges and wrong codes. It holds no secret.
+/// What is kept of challenges, codes for emergencies and wrong codes. It holds no secret: of a code, a salted digest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Codes {
@@ -74,6 +81,21 @@ pub(crate) struct Codes {
     tried: u32,
     /// Since when the device waits, where it does.
     locked: Option<Moment>,
+    /// The codes for emergencies: one, or while the authority may not have heard of it, the one before as well.
+    #[serde(default)]
+    pub(super) emergency: Vec<Held>,
+    /// The keys of those that were used, until they are on record.
+    #[serde(default)]
+    pub(super) used: Vec<Key>,
+}
+
+/// A key of the purpose `service`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Key {
+    pub(super) generation: u64,
+    pub(super) epoch: u32,
+    pub(super) number: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +107,7 @@ struct Shown {
 }
 
 impl Codes {
-    fn require_unlocked(&self, now: &Moment) -> Result<(), CodeRefused> {
+    pub(super) fn require_unlocked(&self, now: &Moment) -> Result<(), CodeRefused> {
         let Some(since) = &self.locked else { return Ok(()) };
         let rounds = (self.tried / TRIES).saturating_sub(1);
         let wait = FIRST_WAIT.checked_shl(rounds).unwrap_or(u64::MAX).min(LONGEST_WAIT);
@@ -106,15 +128,20 @@ impl Codes {
     }
 
     /// Takes one more try, before it is known whether it is right.
-    fn take_try(&mut self, now: &Moment) {
+    pub(super) fn take_try(&mut self, now: &Moment) {
         self.tried = self.tried.saturating_add(1);
         if self.tried.is_multiple_of(TRIES) {
             (self.shown, self.locked) = (None, Some(now.clone()));
         }
     }
 
+    /// Somebody was let in: what is open is closed, and tries count from none.
+    pub(super) fn end(&mut self) {
+        (self.shown, self.tried, self.locked) = (None, 0, None);
+    }
+
     /// How many tries are left before the device waits.
-    fn left(&self) -> u32 {
+    pub(super) fn left(&self) -> u32 {
         match self.tried % TRIES {
             0 => 0,
             taken => TRIES - taken,
@@ -158,7 +185,8 @@ impl<A: Authority, E: Entropy> Session<A, E> {
             // The device has agreed on other keys since.
             Err(_) => return Err(CodeRefused::ChallengeOver.into()),
         }
-        directory.save_codes(&Codes::default())?;
+        codes.end();
+        directory.save_codes(&codes)?;
         let until = at.after(code.length());
         if until.is_over(now) {
             return Err(CodeRefused::Over.into());

@@ -1,6 +1,7 @@
 //! Service access: what sshd is given, codes where there is no network, the session of a technician, and the protocol of it.
 
 mod codes;
+mod emergency;
 mod moment;
 mod protocol;
 mod sync;

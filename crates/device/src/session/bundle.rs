@@ -31,6 +31,11 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         self.directory.take_readers(&self.config, &body)
     }
 
+    /// Reports on codes for emergencies (DDKG-1 section 8.8).
+    pub(crate) async fn report_emergency(&mut self, report: &[u8]) -> Result<Vec<u8>, Error> {
+        Ok(self.request(&Asking::Action("emergency-code", report)).await?.body)
+    }
+
     /// The pins of the platform's keys as the authority vouches for them now, verified and stored; `None` where it has none, and none are
     /// stored (DDKG-1 section 8).
     pub async fn pins(&mut self) -> Result<Option<PinBundle>, Error> {

@@ -1,6 +1,6 @@
 //! A technician is let in where there is no network: once, in time, at this device, and not by guessing.
 
-use crate::common::{Device, Shared};
+use crate::common::{Device, Fault, Shared};
 use crate::rekey::{enrolled, session_for};
 use wardein_crypto::SystemEntropy;
 use wardein_ddkg::{Purposes, ServiceChallenge};
@@ -198,4 +198,114 @@ async fn a_device_that_agreed_on_no_keys_for_codes_says_so() {
     let (_authority, device) = enrolled().await;
     let refused = session(&device).service_challenge(&scope(), at(1));
     assert!(matches!(refused, Err(Error::Code(CodeRefused::NotAgreed))));
+}
+
+/// What the authority would show now.
+fn on_record(authority: &Shared) -> String {
+    String::from_utf8(authority.0.borrow().emergency.as_ref().unwrap().1.clone()).unwrap()
+}
+
+fn break_glass(device: &Device, code: &str, now: &Moment) -> Result<Admission, CodeRefused> {
+    session(device).break_glass(code, now).map_err(|error| match error {
+        Error::Code(refused) => refused,
+        other => panic!("{other}"),
+    })
+}
+
+async fn contact(device: &Device) -> bool {
+    session(device).emergency_code().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_code_for_emergencies_is_good_once_and_replaced_at_the_next_contact() {
+    let (authority, device) = agreed().await;
+    assert_eq!(break_glass(&device, "0000-0000-0000-0000", &at(1)), Err(CodeRefused::NoEmergencyCode));
+    assert!(contact(&device).await);
+    let code = on_record(&authority);
+    assert!(contact(&device).await && on_record(&authority) == code, "nothing changes");
+    // The network is gone, and the device may be started again.
+    authority.0.borrow_mut().away = true;
+    let mut typo = code.clone();
+    let last = if typo.pop() == Some('0') { '1' } else { '0' };
+    typo.push(last);
+    assert_eq!(
+        break_glass(&device, &typo, &at(1)),
+        Err(CodeRefused::Malformed),
+        "a typing error is no guess"
+    );
+    assert!(matches!(
+        break_glass(&device, "0000-0000-0000-0000", &at(1)),
+        Err(CodeRefused::Wrong { left: 4 })
+    ));
+    let admission = break_glass(&device, &code.to_lowercase(), &Moment::of("second", 7)).unwrap();
+    assert_eq!(
+        (admission.scope.to_string().as_str(), admission.until),
+        ("emergency", Moment::of("second", 7 + 14_400))
+    );
+    assert_eq!(break_glass(&device, &code, &at(8)), Err(CodeRefused::NoEmergencyCode), "twice");
+    authority.0.borrow_mut().away = false;
+    assert!(contact(&device).await);
+    assert_eq!(authority.0.borrow().emergency_used.len(), 1);
+    assert_ne!(on_record(&authority), code);
+    assert!(matches!(break_glass(&device, &code, &at(9)), Err(CodeRefused::Wrong { .. })));
+    break_glass(&device, &on_record(&authority), &at(9)).unwrap();
+}
+
+#[tokio::test]
+async fn a_code_that_was_shown_is_replaced_and_one_of_another_device_opens_nothing() {
+    let (authority, device) = agreed().await;
+    let (elsewhere, other) = agreed().await;
+    assert!(contact(&device).await && contact(&other).await);
+    let (code, theirs) = (on_record(&authority), on_record(&elsewhere));
+    assert!(matches!(break_glass(&device, &theirs, &at(1)), Err(CodeRefused::Wrong { .. })));
+    authority.0.borrow_mut().is_emergency_shown = true;
+    assert!(contact(&device).await);
+    assert_ne!(on_record(&authority), code);
+    assert!(matches!(break_glass(&device, &code, &at(2)), Err(CodeRefused::Wrong { .. })), "it was replaced");
+    // Keys that are agreed on meanwhile change nothing of it.
+    session(&device).rekey().await.unwrap();
+    break_glass(&device, &on_record(&authority), &at(3)).unwrap();
+    // A device without such keys has none.
+    let (_, plain) = enrolled().await;
+    assert!(!session_for(&plain, Purposes::ENROLLED).emergency_code().await.unwrap());
+}
+
+/// Whatever is lost on the way, what the authority shows opens the device, and nothing opens it twice.
+#[tokio::test]
+async fn no_lost_request_or_reply_parts_the_device_from_the_code_on_record() {
+    let file = Fault::FileFails("codes.json");
+    for fault in [Fault::Lost, Fault::AnswerLost, Fault::AnswerChanged, Fault::DiskFails, file] {
+        let (authority, device) = agreed().await;
+        assert!(contact(&device).await);
+        let first = on_record(&authority);
+        authority.0.borrow_mut().is_emergency_shown = true;
+        // At the request that tells of the next code.
+        authority.fault(&[None, Some(fault)]);
+        let _ = session(&device).emergency_code().await;
+        authority.fault(&[]);
+        for name in ["state.new", "codes.json.new"] {
+            drop(std::fs::remove_dir(device.path().join(name)));
+        }
+        let shown = on_record(&authority);
+        break_glass(&device, &shown, &at(1)).unwrap_or_else(|refused| panic!("{fault:?}: {refused}"));
+        assert!(break_glass(&device, &shown, &at(1)).is_err(), "{fault:?}");
+        assert!(contact(&device).await);
+        let next = on_record(&authority);
+        assert!(next != shown && next != first);
+        assert!(
+            break_glass(&device, &shown, &at(2)).is_err() && break_glass(&device, &first, &at(2)).is_err()
+        );
+        break_glass(&device, &next, &at(3)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_a_device_hold_no_code_for_emergencies() {
+    let (authority, device) = agreed().await;
+    assert!(contact(&device).await);
+    let code: String = on_record(&authority).chars().filter(|c| *c != '-').collect();
+    for entry in std::fs::read_dir(device.path()).unwrap() {
+        let text = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!text.windows(6).any(|part| part.eq_ignore_ascii_case(&code.as_bytes()[..6])));
+    }
 }

@@ -93,6 +93,16 @@ events! {
     VisitProtocolRepeated = "visit.protocol-again",
     /// A technician got the code that answers the challenge of a device without network.
     VisitCodeGiven = "visit.code",
+    /// A device said which code for emergencies it has now.
+    EmergencyCodeStored = "device.emergency-code",
+    /// A device said that it has the code for emergencies that is on record.
+    EmergencyCodeKept = "device.emergency-code-kept",
+    /// A device said that a code for emergencies let somebody in: an alarm, whose review stays open until it is closed.
+    EmergencyCodeUsed = "device.break-glass",
+    /// Somebody was shown a device's code for emergencies: an alarm where no second person was asked.
+    EmergencyCodeShown = "emergency-code.show",
+    /// The uses of a device's codes for emergencies were looked into.
+    EmergencyReviewClosed = "break-glass.close",
     /// A device was told which visits were ended, and by which CA technicians are certified.
     ServiceAccessServed = "device.service-access",
     /// An operator was revoked.
@@ -278,6 +288,7 @@ impl Event {
                 | Self::VisitProtocolRepeated
                 | Self::SoftwareVerified
                 | Self::ServiceAccessServed
+                | Self::EmergencyCodeKept
         )
     }
 }

@@ -100,6 +100,10 @@ codes! {
     ServiceChallengeWrong = "service-challenge-wrong", Invalid, "Look at the characters, the device and the scope again; otherwise have the device show another challenge (`wardein-device service challenge`).";
     /// The challenge was answered for another visit.
     ServiceChallengeUsed = "service-challenge-used", Precondition, "Have the device show another challenge (`wardein-device service challenge`).";
+    /// The device has said no code for emergencies.
+    EmergencyCodeMissing = "emergency-code-missing", Precondition, "Have the device agree on keys for codes (`service` in `purposes` of its `device.toml`, `wardein-device rekey`), then run `wardein-device service sync` on it.";
+    /// No use of a code for emergencies waits for its review.
+    EmergencyReviewMissing = "emergency-review-missing", Precondition, "Nothing is to be done; `wardein service break-glass list` shows what is open.";
     /// The person who releases the visit asked for it, or is the technician.
     ReleaserNotIndependent = "releaser-not-independent", Denied, "Have another person release it.";
     /// The token of the invitation is unknown, used, revoked or over; it is not said which.

@@ -242,6 +242,7 @@ impl Engine {
             Err(stop) => return Err(stop),
         };
         let mut change = Change::default();
+        let (record, emergency) = keys.parts();
         let performing = Performing {
             name,
             profile: &known.profile,
@@ -250,7 +251,8 @@ impl Engine {
             now_ms: *now_ms,
             call,
             accepted: &accepted,
-            record: &mut keys.record,
+            record,
+            emergency,
             made: *made,
             change: &mut change,
         };

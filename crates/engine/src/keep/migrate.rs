@@ -279,6 +279,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::Visit
             | Table::DeviceVisits
             | Table::ServiceCa
+            | Table::EmergencyUses
             | Table::Webhook
             | Table::WebhookPosition
             | Table::UpdateRepository

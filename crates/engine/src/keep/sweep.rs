@@ -258,6 +258,7 @@ impl Engine {
             self.forget_answers().await?;
             self.expire_proposals().await?;
             self.forget_visits().await?;
+            self.forget_emergency_uses().await?;
             // A step each, as of devices.
             if self.forget_idempotency_keys(PAGE).await? {
                 return Ok(sweep.progress);

@@ -269,6 +269,7 @@ impl Memory {
             | Table::Visit
             | Table::DeviceVisits
             | Table::ServiceCa
+            | Table::EmergencyUses
             | Table::Webhook
             | Table::WebhookPosition
             | Table::UpdateRepository

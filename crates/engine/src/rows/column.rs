@@ -173,7 +173,7 @@ words! {
     GuardedDeed {
         IssueAdministrator = 1, RevokeDevice = 2, ShredDevice = 3, PutTrustPolicy = 4, PutKeyPolicy = 5, PutPcrPolicy = 6,
         DistrustCa = 7, ReplaceVerdictKey = 8, LoosenApprovals = 9, InviteTechnician = 10,
-        ReleaseUpdate = 11, RotateUpdateRoot = 12, PutEndorsementKeys = 13,
+        ReleaseUpdate = 11, RotateUpdateRoot = 12, PutEndorsementKeys = 13, ShowEmergencyCode = 14,
     }
     Bank { Sha256 = 1, Sha384 = 2 }
     CaState { Next = 1, Active = 2, Retiring = 3, Retired = 4, Distrusted = 5 }

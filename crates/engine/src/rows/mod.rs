@@ -72,7 +72,7 @@ pub(crate) use key::{
     platform_certificate_key, profile_key, tenant_operator_key, tenant_operator_prefix, tenant_prefix,
 };
 pub(crate) use key_policy::{KeyPolicyRow, RootRef, VendorRootRow};
-pub(crate) use keys::{KeysRow, cold_place};
+pub(crate) use keys::{Emergency, EmergencyPlace, KeysRow, cold_place};
 pub(crate) use link::Link;
 pub(crate) use operator::{IssuerRow, OperatorRow};
 pub(crate) use pcr_policy::{PcrPolicyRow, SelectionRow};
@@ -85,9 +85,9 @@ pub(crate) use revocation::{
     rule_key,
 };
 pub(crate) use service::{
-    ActionColumn, DeviceVisitsRow, EndedRow, MAX_PROTOCOLS, OpenVisitRow, ProtocolColumn, ReleasedRow,
-    ServiceCaRow, ServicePolicyRow, VisitEndColumn, VisitRow, VisitTerms, parse_visit_key, service_ca_place,
-    visit_key,
+    ActionColumn, DeviceVisitsRow, EmergencyUseRow, EmergencyUsesRow, EndedRow, MAX_PROTOCOLS, OpenVisitRow,
+    ProtocolColumn, ReleasedRow, ServiceCaRow, ServicePolicyRow, VisitEndColumn, VisitRow, VisitTerms,
+    parse_visit_key, service_ca_place, visit_key,
 };
 pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
 pub(crate) use site::{ChoiceColumn, SiteRow, WindowColumn};

@@ -129,6 +129,24 @@ pub(crate) struct OpenVisitRow {
     pub(crate) restored_at: UnixSeconds,
 }
 
+/// The uses of a device's codes for emergencies, the latest last.
+#[derive(Serialize, Deserialize, Clone, Default)]
+pub(crate) struct EmergencyUsesRow {
+    pub(crate) uses: Vec<EmergencyUseRow>,
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct EmergencyUseRow {
+    pub(crate) generation: u64,
+    pub(crate) epoch: u32,
+    pub(crate) number: u64,
+    /// When the device said so.
+    #[serde(with = "column")]
+    pub(crate) reported: UnixSeconds,
+    /// Who looked into it.
+    pub(crate) closed: Option<EndedRow>,
+}
+
 /// The CA that certifies a tenant's technicians.
 #[derive(Serialize, Deserialize, Clone)]
 pub(crate) struct ServiceCaRow {
@@ -270,6 +288,7 @@ mod tests {
         let mut row = VisitRow::new(terms, by.clone(), UnixSeconds::new(4), UnixSeconds::new(2));
         stays(Table::Visit, &row, &format!("{VISIT}00000000"));
         row.released = Some(ReleasedRow { by: by.clone(), at: UnixSeconds::new(5) });
+        let end_by = by.clone();
         row.ended = Some(EndedRow { by, at: UnixSeconds::new(6), reason: "no".parse().unwrap() });
         row.certified = vec!["d".parse().unwrap()];
         row.protocols = vec![ProtocolColumn {
@@ -289,6 +308,17 @@ mod tests {
         let ca = ServiceCaRow { public, sealed: vec![7, 7], made: UnixSeconds::new(300) };
         stays(Table::ServiceCa, &ca, &format!("0241{}020707ac02", "04".repeat(65)));
         stays(Table::DeviceVisits, &row, "02010101010101010101036576610aac020002");
+        let closed = Some(EndedRow { by: end_by, at: UnixSeconds::new(6), reason: "no".parse().unwrap() });
+        let of_use = EmergencyUseRow {
+            generation: 7,
+            epoch: 3,
+            number: 9,
+            reported: UnixSeconds::new(5),
+            closed: None,
+        };
+        let uses = vec![of_use.clone(), EmergencyUseRow { closed, ..of_use }];
+        let row = EmergencyUsesRow { uses };
+        stays(Table::EmergencyUses, &row, &format!("0202070309050007030905 01{BY}06026e6f").replace(' ', ""));
     }
 
     #[test]

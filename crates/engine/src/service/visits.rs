@@ -268,7 +268,7 @@ fn closed(id: &VisitId, row: &VisitRow) -> Error {
     Error::new(ErrorCode::VisitClosed, format_args!("visit {} {how}", hex(id)))
 }
 
-fn who(person: &PersonRow) -> Issuer {
+pub(super) fn who(person: &PersonRow) -> Issuer {
     let principal = person.principal();
     Issuer { serial: principal.serial, name: principal.to_string() }
 }

@@ -64,7 +64,10 @@ impl Engine {
         request: &SignedRequest,
         body: &[u8],
     ) -> Result<SignedReply, Error> {
-        if matches!(request.action.as_str(), "rekey" | "transfer" | "attributes" | Action::MADE_KEY) {
+        if matches!(
+            request.action.as_str(),
+            "rekey" | "transfer" | "attributes" | "emergency-code" | Action::MADE_KEY
+        ) {
             let message = format_args!("action: {} is for devices that derive their keys", request.action);
             return Err(Error::new(ErrorCode::ActionNeedsDerivedKeys, message));
         }
@@ -209,9 +212,11 @@ impl Engine {
                 let certifying = Certifying { name, profile, rules: &rules, now, assurance, change };
                 Ok(self.issue_certificate(tx, &csr, certifying)?)
             }
-            Ask::MadeKey(_) | Ask::Rekey(_) | Ask::Transfer(_) | Ask::Attributes(_) => {
-                Err(Error::internal("an action was not refused before").into())
-            }
+            Ask::EmergencyCode(_)
+            | Ask::MadeKey(_)
+            | Ask::Rekey(_)
+            | Ask::Transfer(_)
+            | Ask::Attributes(_) => Err(Error::internal("an action was not refused before").into()),
         }
     }
 }

@@ -34,7 +34,7 @@ impl Site {
         Self::of(World::new().await).await
     }
 
-    async fn of(world: World) -> Self {
+    pub(crate) async fn of(world: World) -> Self {
         let issue = async |role, name: &str| {
             let order = order(role, Some("klinik"), name);
             caller(world.engine.issue_operator(&world.admin, order).await.unwrap().1.principal)

@@ -4490,6 +4490,8 @@ pub enum GuardedDeed {
     RotateUpdateRoot = 12,
     /// Endorsement keys are put on a tenant's list or taken off it (AddEndorsementKeys, RemoveEndorsementKeys).
     PutEndorsementKeys = 13,
+    /// A device's code for emergencies is shown (ShowEmergencyCode).
+    ShowEmergencyCode = 14,
 }
 impl GuardedDeed {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -4512,6 +4514,7 @@ impl GuardedDeed {
             Self::ReleaseUpdate => "GUARDED_DEED_RELEASE_UPDATE",
             Self::RotateUpdateRoot => "GUARDED_DEED_ROTATE_UPDATE_ROOT",
             Self::PutEndorsementKeys => "GUARDED_DEED_PUT_ENDORSEMENT_KEYS",
+            Self::ShowEmergencyCode => "GUARDED_DEED_SHOW_EMERGENCY_CODE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4531,6 +4534,7 @@ impl GuardedDeed {
             "GUARDED_DEED_RELEASE_UPDATE" => Some(Self::ReleaseUpdate),
             "GUARDED_DEED_ROTATE_UPDATE_ROOT" => Some(Self::RotateUpdateRoot),
             "GUARDED_DEED_PUT_ENDORSEMENT_KEYS" => Some(Self::PutEndorsementKeys),
+            "GUARDED_DEED_SHOW_EMERGENCY_CODE" => Some(Self::ShowEmergencyCode),
             _ => None,
         }
     }
@@ -13239,6 +13243,123 @@ pub struct AnswerChallengeResponse {
     #[prost(message, optional, tag = "2")]
     pub session_length: ::core::option::Option<::prost_types::Duration>,
 }
+/// What ShowEmergencyCode takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowEmergencyCodeRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The device.
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What ShowEmergencyCode answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowEmergencyCodeResponse {
+    /// The code: sixteen characters in four groups.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// The name of the key that it comes from.
+    #[prost(string, tag = "2")]
+    pub key_name: ::prost::alloc::string::String,
+    /// When the device said that it has it.
+    ///
+    /// Next unused field number: 4.
+    #[prost(message, optional, tag = "3")]
+    pub stored_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A use of a device's code for emergencies.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EmergencyUse {
+    /// The name of the key that the code comes from.
+    #[prost(string, tag = "1")]
+    pub key_name: ::prost::alloc::string::String,
+    /// When the device said so: at its first contact afterward.
+    #[prost(message, optional, tag = "2")]
+    pub reported_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who closed its review; empty where it is open.
+    #[prost(string, tag = "3")]
+    pub closed_by: ::prost::alloc::string::String,
+    /// When that was.
+    #[prost(message, optional, tag = "4")]
+    pub closed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why.
+    ///
+    /// Next unused field number: 6.
+    #[prost(string, tag = "5")]
+    pub close_reason: ::prost::alloc::string::String,
+}
+/// The uses of a device's codes for emergencies.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EmergencyUses {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The device.
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    /// The latest last, at most 16.
+    ///
+    /// Next unused field number: 4.
+    #[prost(message, repeated, tag = "3")]
+    pub uses: ::prost::alloc::vec::Vec<EmergencyUse>,
+}
+/// What ListEmergencyUses takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListEmergencyUsesRequest {
+    /// The tenant; empty for all that the caller may see.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// How many devices on one page, 1 to 1000; 0 for 100.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// As the last answer gave it; empty for the first page.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// What ListEmergencyUses answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListEmergencyUsesResponse {
+    /// The devices, by tenant and id.
+    #[prost(message, repeated, tag = "1")]
+    pub devices: ::prost::alloc::vec::Vec<EmergencyUses>,
+    /// For the next page; empty at the end.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub next_page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// What CloseEmergencyReview takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CloseEmergencyReviewRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The device.
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What CloseEmergencyReview answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CloseEmergencyReviewResponse {
+    /// The uses of the device's codes.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub uses: ::core::option::Option<EmergencyUses>,
+}
 /// Where a visit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -13652,6 +13773,99 @@ pub mod service_access_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// The code of a device for emergencies (DDKG-1, section 7.2): good once, without a visit. The device makes another at its next contact. A
+        /// second person approves it first where the approval policy asks for that (`approval-required`); it is an alarm in the audit log in any case
+        /// (`emergency-code.show`). Callers: role `admin`, `tenant-admin` and `site`.
+        pub async fn show_emergency_code(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ShowEmergencyCodeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ShowEmergencyCodeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/ShowEmergencyCode",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.ServiceAccessService",
+                        "ShowEmergencyCode",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The devices whose codes for emergencies were used, with those whose review is open. Callers: role `admin`, `tenant-admin`, `auditor`,
+        /// `site` and `service-coordinator`.
+        pub async fn list_emergency_uses(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListEmergencyUsesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEmergencyUsesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/ListEmergencyUses",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.ServiceAccessService",
+                        "ListEmergencyUses",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Closes the review of all uses of a device's codes that are open. Callers: role `admin`, `tenant-admin` and `site`.
+        pub async fn close_emergency_review(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CloseEmergencyReviewRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseEmergencyReviewResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/CloseEmergencyReview",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.ServiceAccessService",
+                        "CloseEmergencyReview",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -13753,6 +13967,33 @@ pub mod service_access_service_server {
             request: tonic::Request<super::AnswerChallengeRequest>,
         ) -> std::result::Result<
             tonic::Response<super::AnswerChallengeResponse>,
+            tonic::Status,
+        >;
+        /// The code of a device for emergencies (DDKG-1, section 7.2): good once, without a visit. The device makes another at its next contact. A
+        /// second person approves it first where the approval policy asks for that (`approval-required`); it is an alarm in the audit log in any case
+        /// (`emergency-code.show`). Callers: role `admin`, `tenant-admin` and `site`.
+        async fn show_emergency_code(
+            &self,
+            request: tonic::Request<super::ShowEmergencyCodeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ShowEmergencyCodeResponse>,
+            tonic::Status,
+        >;
+        /// The devices whose codes for emergencies were used, with those whose review is open. Callers: role `admin`, `tenant-admin`, `auditor`,
+        /// `site` and `service-coordinator`.
+        async fn list_emergency_uses(
+            &self,
+            request: tonic::Request<super::ListEmergencyUsesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEmergencyUsesResponse>,
+            tonic::Status,
+        >;
+        /// Closes the review of all uses of a device's codes that are open. Callers: role `admin`, `tenant-admin` and `site`.
+        async fn close_emergency_review(
+            &self,
+            request: tonic::Request<super::CloseEmergencyReviewRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseEmergencyReviewResponse>,
             tonic::Status,
         >;
     }
@@ -14295,6 +14536,153 @@ pub mod service_access_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AnswerChallengeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/ShowEmergencyCode" => {
+                    #[allow(non_camel_case_types)]
+                    struct ShowEmergencyCodeSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::ShowEmergencyCodeRequest>
+                    for ShowEmergencyCodeSvc<T> {
+                        type Response = super::ShowEmergencyCodeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ShowEmergencyCodeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::show_emergency_code(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ShowEmergencyCodeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/ListEmergencyUses" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListEmergencyUsesSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::ListEmergencyUsesRequest>
+                    for ListEmergencyUsesSvc<T> {
+                        type Response = super::ListEmergencyUsesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListEmergencyUsesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::list_emergency_uses(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListEmergencyUsesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/CloseEmergencyReview" => {
+                    #[allow(non_camel_case_types)]
+                    struct CloseEmergencyReviewSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::CloseEmergencyReviewRequest>
+                    for CloseEmergencyReviewSvc<T> {
+                        type Response = super::CloseEmergencyReviewResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CloseEmergencyReviewRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::close_emergency_review(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CloseEmergencyReviewSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

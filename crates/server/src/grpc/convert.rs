@@ -69,7 +69,7 @@ macro_rules! listed {
 listed! {
     ListBearerTokensRequest ListCasRequest ListCertificatesRequest ListDeedsRequest ListDeviceHistoryRequest ListDevicesRequest
     ListEndorsementKeysRequest ListGrantsRequest ListOperatorsRequest ListProposalsRequest ListSubjectsRequest ListTenantsRequest
-    ListTransfersRequest ListVisitsRequest PreviewTrustPolicyRequest
+    ListEmergencyUsesRequest ListTransfersRequest ListVisitsRequest PreviewTrustPolicyRequest
 }
 
 /// The list that a token belongs to: a method and its filter.

@@ -7,9 +7,12 @@ use crate::grpc::{Api, reply};
 use std::fmt::Display;
 use std::str::FromStr;
 use tonic::{Request, Response, Status, async_trait};
-use wardein_crypto::hex;
+use wardein_crypto::{SecretBytes, hex};
+use wardein_ddkg::DeviceName;
 use wardein_domain::{ActionCategory, Seconds, ServicePolicy, TenantId};
-use wardein_engine::{Caller, Error, SessionProtocol, Visit, VisitId, VisitOrder};
+use wardein_engine::{
+    Caller, EmergencyUse, EmergencyUses, Error, SessionProtocol, Visit, VisitId, VisitOrder,
+};
 use wardein_proto::{time, v1};
 
 #[async_trait]
@@ -171,14 +174,95 @@ impl v1::service_access_service_server::ServiceAccessService for Api {
             let device = parse("device_id", &asked.device_id)?;
             let challenge = parse("challenge", &asked.challenge)?;
             let answer = self.shared.engine.answer_challenge(caller, tenant, id, device, challenge).await?;
-            let code = std::str::from_utf8(answer.code.expose())
-                .map_err(|_| Error::internal("a code has other characters than its alphabet"))?;
             Ok(v1::AnswerChallengeResponse {
-                code: code.to_owned(),
+                code: code(&answer.code)?,
                 session_length: time::span(answer.length),
             })
         };
         reply(answer.await)
+    }
+
+    async fn show_emergency_code(
+        &self,
+        request: Request<v1::ShowEmergencyCodeRequest>,
+    ) -> Result<Response<v1::ShowEmergencyCodeResponse>, Status> {
+        let show = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let asked = request.get_ref();
+            let name = device(caller, &asked.tenant, &asked.device_id)?;
+            let reason = parse("reason", &asked.reason)?;
+            let shown = self.shared.engine.show_emergency_code(caller, &name, reason).await?;
+            Ok(v1::ShowEmergencyCodeResponse {
+                code: code(&shown.code)?,
+                key_name: shown.key,
+                stored_at: time::at(shown.stored_at),
+            })
+        };
+        reply(show.await)
+    }
+
+    async fn list_emergency_uses(
+        &self,
+        request: Request<v1::ListEmergencyUsesRequest>,
+    ) -> Result<Response<v1::ListEmergencyUsesResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let mut asked = request.into_inner();
+            let (list, page) = page(&mut asked)?;
+            let tenant = parse_optional("tenant", &asked.tenant)?;
+            let found = self
+                .scan(&context, |engine, caller| async move {
+                    engine.list_emergency_uses(&caller, tenant, page).await
+                })
+                .await?;
+            Ok(v1::ListEmergencyUsesResponse {
+                devices: found.items.into_iter().map(uses).collect(),
+                next_page_token: list.token(found.next),
+            })
+        };
+        reply(list.await)
+    }
+
+    async fn close_emergency_review(
+        &self,
+        request: Request<v1::CloseEmergencyReviewRequest>,
+    ) -> Result<Response<v1::CloseEmergencyReviewResponse>, Status> {
+        let close = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let asked = request.get_ref();
+            let name = device(caller, &asked.tenant, &asked.device_id)?;
+            let reason = parse("reason", &asked.reason)?;
+            let closed = self.shared.engine.close_emergency_review(caller, &name, reason).await?;
+            Ok(v1::CloseEmergencyReviewResponse { uses: Some(uses(closed)) })
+        };
+        reply(close.await)
+    }
+}
+
+fn device(caller: &Caller, of: &str, id: &str) -> Result<DeviceName, Error> {
+    Ok(DeviceName { tenant: tenant(caller, of)?, device: parse("device_id", id)? })
+}
+
+fn code(text: &SecretBytes) -> Result<String, Error> {
+    let text = std::str::from_utf8(text.expose());
+    Ok(text.map_err(|_| Error::internal("a code has other characters than its alphabet"))?.to_owned())
+}
+
+fn uses(of: EmergencyUses) -> v1::EmergencyUses {
+    let uses = of.uses.into_iter().map(|of| {
+        let (closed_by, closed_at, close_reason) = match of.closed {
+            Some((by, at, reason)) => (by.name, time::at(at), reason.to_string()),
+            None => Default::default(),
+        };
+        let EmergencyUse { key: key_name, reported_at, .. } = of;
+        v1::EmergencyUse { key_name, reported_at: time::at(reported_at), closed_by, closed_at, close_reason }
+    });
+    v1::EmergencyUses {
+        tenant: of.device.tenant.to_string(),
+        device_id: of.device.device.to_string(),
+        uses: uses.collect(),
     }
 }
 

@@ -77,7 +77,7 @@ macro_rules! answered {
 asked! {
     GuardedDeed = GuardedDeed {
         IssueAdministrator, RevokeDevice, ShredDevice, PutTrustPolicy, PutKeyPolicy, PutPcrPolicy, DistrustCa, ReplaceVerdictKey,
-        InviteTechnician, LoosenApprovals, ReleaseUpdate, RotateUpdateRoot, PutEndorsementKeys
+        InviteTechnician, ShowEmergencyCode, LoosenApprovals, ReleaseUpdate, RotateUpdateRoot, PutEndorsementKeys
     }
     Bank = PcrBank { Sha256, Sha384 }
     CaState = CaState { Next, Active, Retiring, Retired, Distrusted }
@@ -102,7 +102,7 @@ answered! {
     Assurance = Assurance { TpmVendor, TpmListed, TpmFirstUse, StatedSecureElement, StatedPkcs11, Software }
     GuardedDeed = GuardedDeed {
         IssueAdministrator, RevokeDevice, ShredDevice, PutTrustPolicy, PutKeyPolicy, PutPcrPolicy, DistrustCa, ReplaceVerdictKey,
-        InviteTechnician, LoosenApprovals, ReleaseUpdate, RotateUpdateRoot, PutEndorsementKeys
+        InviteTechnician, ShowEmergencyCode, LoosenApprovals, ReleaseUpdate, RotateUpdateRoot, PutEndorsementKeys
     }
     Bank = PcrBank { Sha256, Sha384 }
     CaState = CaState { Next, Active, Retiring, Retired, Distrusted }

@@ -108,3 +108,31 @@ fn a_device_that_has_not_agreed_on_them_has_no_codes() {
     let refused = pair.answer(&challenge, &view).err();
     assert_eq!(refused, Some(Refusal::PurposeNotKept(Purpose::Service)));
 }
+
+#[test]
+fn both_ends_make_the_same_code_for_emergencies_and_the_authority_erases_what_is_before() {
+    let mut pair = agreed();
+    let early = pair.challenge(&scope("view"));
+    pair.wait(10 * 3600);
+    pair.prove();
+    let clock = Clock { elapsed: 0, wall: None };
+    let made = pair.device.emergency_code(clock).unwrap();
+    let (name, code) = save(made, &mut pair.flash, &mut pair.saves);
+    assert_eq!((name.purpose, name.epoch), (Purpose::Service, 10));
+    let told = pair.record.emergency_code((&name).into()).unwrap();
+    assert_eq!(told.expose(), code.expose());
+    assert!(pair.record.is_cold_changed());
+    assert!(matches!(pair.answer(&early, &scope("view")), Err(Refusal::EpochGone(_))));
+    // Another number is another code; another generation's is not made.
+    let made = pair.device.emergency_code(clock).unwrap();
+    let (next, other) = save(made, &mut pair.flash, &mut pair.saves);
+    assert_ne!(other.expose(), code.expose());
+    assert!(next.number > name.number);
+    pair.rekey();
+    pair.prove();
+    let refused = pair.record.emergency_code((&next).into()).err();
+    assert_eq!(refused, Some(Refusal::GenerationUnknown { claimed: 2, active: 3 }));
+    let mut without = Pair::proven(Setup::new(HOURLY));
+    let key = wardein_ddkg::message::ServiceKey { generation: 1, epoch: 0, number: 0 };
+    assert_eq!(without.record.emergency_code(key).err(), Some(Refusal::PurposeNotKept(Purpose::Service)));
+}

@@ -11,7 +11,8 @@ use wardein_crypto::{
 };
 use wardein_ddkg::authority::{Accepted, EnrollTerms, Record, Refusal, TransferTerms};
 use wardein_ddkg::message::{
-    ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, RekeyAsk,
+    ChallengeOffer, Confirmation, EmergencyReport, EnrollReply, EnrollRequest, ProofRequest, RekeyAsk,
+    ServiceKey,
 };
 use wardein_ddkg::{Attributes, AuthorityTime, ChallengeKey, DeviceName, Policy, Purposes, Recipe};
 use wardein_device::{
@@ -87,6 +88,10 @@ pub(crate) struct World {
     /// What its TPM is to quote, and the transcript and quote that came last.
     pub(crate) registers: Option<wardein_domain::PcrSelection>,
     pub(crate) quoted: Option<([u8; 32], wardein_domain::Quote)>,
+    /// The code for emergencies that it would show, with its key; whether it was shown, and those that it heard were used.
+    pub(crate) emergency: Option<(ServiceKey, Vec<u8>)>,
+    pub(crate) is_emergency_shown: bool,
+    pub(crate) emergency_used: Vec<ServiceKey>,
     pub(crate) identity: P256SigningKey,
     issuing: IssuingCa,
     challenges: ChallengeKey,
@@ -127,6 +132,9 @@ impl Shared {
             renewal: None,
             is_rekey_required: false,
             is_revoked: false,
+            emergency: None,
+            is_emergency_shown: false,
+            emergency_used: Vec::new(),
             only_suite: None,
             disk: PathBuf::new(),
             trusted: Vec::new(),
@@ -267,6 +275,16 @@ impl World {
                 Ok(Vec::new())
             }
             "service-access" => Ok([&[1][..], &[0; 12]].concat()),
+            "emergency-code" => {
+                let EmergencyReport { current, used } = EmergencyReport::decode(body).unwrap();
+                self.emergency_used.extend(used);
+                if self.emergency.as_ref().is_some_and(|(key, _)| *key == current) {
+                    return Ok(vec![1, self.is_emergency_shown.into()]);
+                }
+                let code = record.emergency_code(current)?.to_text().expose().to_vec();
+                (self.emergency, self.is_emergency_shown) = (Some((current, code)), false);
+                Ok(vec![1, 0])
+            }
             _ => Ok(Vec::new()),
         }
     }

@@ -12,9 +12,10 @@ use crate::issue::made_key::MadeKey;
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::project::Rules;
 use crate::release::readers::Sealing;
+use crate::rows::EmergencyPlace;
 use crate::update::offers::Offering;
 use wardein_ddkg::authority::{Accepted, Record};
-use wardein_ddkg::message::{RekeyAsk, VisitProtocol};
+use wardein_ddkg::message::{EmergencyReport, RekeyAsk, VisitProtocol};
 use wardein_ddkg::{Attributes, DeviceName};
 use wardein_domain::{
     Action, Call, ErrorCode, Event, Fields, KeyKind, KeyKinds, Profile, ProfileName, RenewalWindow,
@@ -45,6 +46,8 @@ pub(crate) enum Ask<'a> {
     UpdateReceipt(Receipt),
     /// What came of a technician's session.
     VisitProtocol(VisitProtocol),
+    /// Which code for emergencies the device has, and which were used.
+    EmergencyCode(EmergencyReport),
 }
 
 /// The input of an action: a proof that was accepted, and the change that its work goes into.
@@ -59,6 +62,7 @@ pub(crate) struct Performing<'a> {
     pub(crate) call: &'a Call,
     pub(crate) accepted: &'a Accepted,
     pub(crate) record: &'a mut Record,
+    pub(crate) emergency: EmergencyPlace<'a>,
     /// The key that was made for it, where it asks for one and may have it.
     pub(crate) made: Option<&'a MadeKey>,
     pub(crate) change: &'a mut Change,
@@ -103,6 +107,7 @@ impl<'a> Ask<'a> {
             ("authenticate", b"") => Ok(Self::Authenticate),
             ("service-access", b"") => Ok(Self::ServiceAccess),
             ("readers", b"") => Ok(Self::Readers),
+            ("emergency-code", body) => Ok(Self::EmergencyCode(EmergencyReport::decode(body)?)),
             ("trust-bundle", b"") => Ok(Self::TrustBundle),
             ("trust-bundle", [2]) => Ok(Self::PinBundle),
             ("trust-bundle", _) => {
@@ -138,7 +143,7 @@ impl<'a> Ask<'a> {
             ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
             _ => {
                 let message = format_args!(
-                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer, update-receipt, service-access, visit-protocol, readers"
+                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer, update-receipt, service-access, visit-protocol, readers, emergency-code"
                 );
                 Err(Error::new(ErrorCode::ActionUnknown, message))
             }
@@ -213,6 +218,7 @@ impl Engine {
                 let body = self.signed_readers(tx, Sealing { tenant: &name.tenant, profile })?;
                 Ok(answered(Event::ReadersServed, body))
             }
+            Ask::EmergencyCode(report) => self.take_emergency_report(tx, report, performing),
             Ask::Certificate(der) => {
                 let Performing { name, profile, rules, now, change, .. } = performing;
                 let csr = read_csr(der, rules)?;

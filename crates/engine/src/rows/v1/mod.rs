@@ -55,6 +55,7 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::Visit
         | Table::DeviceVisits
         | Table::ServiceCa
+        | Table::EmergencyUses
         | Table::Webhook
         | Table::WebhookPosition
         | Table::UpdateRepository

@@ -296,3 +296,55 @@ async fn challenges() {
     world.coordinator.service_access().end_visit(end).await.unwrap();
     world.refuses(Method::AnswerChallenge, [("ended", by, good, CLOSED)]).await;
 }
+
+#[tokio::test]
+async fn emergencies() {
+    let world = World::new().await;
+    TestDevice::enrolled(&world.station, "pump").await;
+    let show = |tenant: &str, device: &str, reason: &str| v1::ShowEmergencyCodeRequest {
+        tenant: tenant.into(),
+        device_id: device.into(),
+        reason: reason.into(),
+    };
+    let good = show("t", "pump", "fire");
+    let by = &world.site;
+    let missing = (Code::FailedPrecondition, "emergency-code-missing", "pump");
+    let rows = [
+        ("nothing", by, v1::ShowEmergencyCodeRequest::default(), malformed("device_id")),
+        ("no tenant", &world.admin, show("", "pump", "fire"), malformed("tenant")),
+        ("all devices", by, show("t", "*", "fire"), malformed("device_id")),
+        ("no reason", by, show("t", "pump", ""), malformed("reason")),
+        ("too much of it", by, show("t", "pump", &"x".repeat(257)), malformed("reason")),
+        ("no such device", by, show("t", "none", "fire"), NO_DEVICE),
+        ("another's tenant", &world.foreign, good.clone(), NO_TENANT),
+        ("no code", by, good.clone(), missing),
+        ("a technician", &world.technician, good.clone(), denied("ShowEmergencyCode")),
+        ("a coordinator", &world.coordinator, good.clone(), denied("ShowEmergencyCode")),
+        ("an auditor", &world.auditor, good, denied("ShowEmergencyCode")),
+    ];
+    world.refuses(Method::ShowEmergencyCode, rows).await;
+    let list = |tenant: &str| v1::ListEmergencyUsesRequest { tenant: tenant.into(), ..Default::default() };
+    let other_list = v1::ListEmergencyUsesRequest { page_token: vec![7; 9], ..list("t") };
+    let rows = [
+        ("not a tenant's name", &world.admin, list("T"), malformed("tenant")),
+        ("another's tenant", &world.foreign, list("t"), NO_TENANT),
+        ("a token of another list", &world.admin, other_list, malformed("page_token")),
+        ("a technician", &world.technician, list("t"), denied("ListEmergencyUses")),
+    ];
+    world.refuses(Method::ListEmergencyUses, rows).await;
+    let close = |device: &str, reason: &str| v1::CloseEmergencyReviewRequest {
+        tenant: "t".into(),
+        device_id: device.into(),
+        reason: reason.into(),
+    };
+    let none = (Code::FailedPrecondition, "emergency-review-missing", "pump");
+    let rows = [
+        ("no device", by, close("", "x"), malformed("device_id")),
+        ("no reason", by, close("pump", ""), malformed("reason")),
+        ("another's tenant", &world.foreign, close("pump", "x"), NO_TENANT),
+        ("nothing open", by, close("pump", "x"), none),
+        ("an auditor", &world.auditor, close("pump", "x"), denied("CloseEmergencyReview")),
+        ("a technician", &world.technician, close("pump", "x"), denied("CloseEmergencyReview")),
+    ];
+    world.refuses(Method::CloseEmergencyReview, rows).await;
+}
