@@ -39,7 +39,7 @@ pub(crate) struct PutArgs {
     /// webhook keeps the secret that it has
     #[arg(long, value_name = "FILE")]
     secret_out: PathBuf,
-    /// Make another secret
+    /// Make another secret, and another key that signs
     #[arg(long)]
     renew_secret: bool,
     #[command(flatten)]
@@ -92,6 +92,8 @@ struct Webhook {
     taken_at: u64,
     failing_since: u64,
     failure: String,
+    /// As Standard Webhooks writes it.
+    public_key: String,
 }
 
 impl From<v1::Webhook> for Webhook {
@@ -105,6 +107,7 @@ impl From<v1::Webhook> for Webhook {
             taken_at: wire::seconds(webhook.taken_at),
             failing_since: wire::seconds(webhook.failing_since),
             failure: webhook.failure,
+            public_key: format!("whpk_{}", to_text(&webhook.public_key)),
         }
     }
 }
@@ -119,6 +122,7 @@ impl Record for Webhook {
         ("last taken", |webhook| time::at(webhook.taken_at)),
         ("failing since", |webhook| time::at(webhook.failing_since)),
         ("failure", |webhook| webhook.failure.clone()),
+        ("signed by", |webhook| webhook.public_key.clone()),
     ];
 }
 

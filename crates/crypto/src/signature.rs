@@ -6,6 +6,8 @@
 
 #[cfg(feature = "ring")]
 mod any;
+#[cfg(feature = "ring")]
+mod ed25519;
 #[cfg(feature = "authority")]
 mod in_process;
 mod p256;
@@ -22,6 +24,8 @@ mod weak;
 
 #[cfg(feature = "ring")]
 pub use any::{SignatureAlgorithm, Signer};
+#[cfg(feature = "ring")]
+pub use ed25519::{ED25519_KEY_LEN, ED25519_SIGNATURE_LEN, Ed25519SigningKey};
 #[cfg(feature = "authority")]
 pub use in_process::{KeyAlgorithm, SigningKey};
 pub use p256::{P256_FIXED_LEN, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, p256_fixed};

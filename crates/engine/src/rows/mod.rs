@@ -106,7 +106,9 @@ pub(crate) use verdict_keys::{
     VERDICT_KEYS, VerdictKeyColumn, VerdictKeyStage, VerdictKeysRow, verdict_key_place,
 };
 pub(crate) use voucher::{UsedVoucherRow, VoucherRow};
-pub(crate) use webhook::{WebhookPositionRow, WebhookRow, parse_webhook_key, webhook_key, webhook_place};
+pub(crate) use webhook::{
+    WebhookPositionRow, WebhookRow, WebhookSecrets, parse_webhook_key, webhook_key, webhook_place,
+};
 
 use crate::kernel::Error;
 use serde::Serialize;

@@ -4,10 +4,11 @@ use crate::access::operators::Issuer;
 use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{
-    self, IssuerRow, WebhookPositionRow, WebhookRow, parse_webhook_key, webhook_key, webhook_place,
+    self, IssuerRow, WebhookPositionRow, WebhookRow, WebhookSecrets, parse_webhook_key, webhook_key,
+    webhook_place,
 };
 use crate::trust::watch::{Watch, WatchFrom};
-use wardein_crypto::{MacKey, Secret, SecretBytes};
+use wardein_crypto::{ED25519_KEY_LEN, Ed25519SigningKey, MacKey, SecretBytes};
 use wardein_domain::{
     ErrorCode, Event, FieldName, Outcome, Reason, Target, TenantId, WebhookName, WebhookUrl,
 };
@@ -24,7 +25,7 @@ pub struct WebhookOrder {
     pub url: WebhookUrl,
     /// The certificates of the CAs to believe there, DER: 1 to [`WebhookOrder::MAX_CAS`].
     pub cas: Vec<Vec<u8>>,
-    /// Whether to make another secret.
+    /// Whether to make another secret, and another key that signs.
     pub renew_secret: bool,
 }
 
@@ -41,6 +42,8 @@ pub struct Webhook {
     pub set_at: u64,
     /// Who set it.
     pub by: Issuer,
+    /// The public half of the key that signs its messages, by Ed25519.
+    pub public_key: [u8; ED25519_KEY_LEN],
 }
 
 /// What is needed to call one.
@@ -53,6 +56,8 @@ pub struct Receiver {
     pub cas: Vec<Vec<u8>>,
     /// What messages are authenticated with.
     pub key: MacKey,
+    /// What they are signed by.
+    pub signing: Ed25519SigningKey,
 }
 
 impl WebhookOrder {
@@ -83,14 +88,16 @@ impl Engine {
             let found: Option<(u64, WebhookRow)> = tx.row(Table::Webhook, &key)?;
             let mut change = Change::default();
             let (version, kept) = found.map_or((None, None), |(version, row)| (Some(version), Some(row)));
-            let (secret, sealed) = match &kept {
-                Some(row) if !renew_secret => (None, row.secret.clone()),
+            let (secrets, sealed, secret) = match &kept {
+                Some(row) if !renew_secret => (self.open_webhook(&key, row)?, row.secret.clone(), None),
                 _ => {
-                    let secret: Secret<32> = tx.draw().hidden()?;
-                    let sealed = self.root.ring().seal(tx.nonce()?, webhook_place(&key), secret.expose())?;
+                    let made =
+                        WebhookSecrets { secret: tx.draw().hidden()?, seed: tx.draw().hidden()? };
+                    let column = made.write();
+                    let sealed = self.root.ring().seal(tx.nonce()?, webhook_place(&key), column.expose())?;
                     let mut told = SecretBytes::with_capacity(32);
-                    told.extend(secret.expose());
-                    (Some(told), sealed)
+                    told.extend(made.secret.expose());
+                    (made, sealed, Some(told))
                 }
             };
             if version.is_none() {
@@ -117,7 +124,7 @@ impl Engine {
                 None => entry.with(FieldName::Url, url.as_str()),
             };
             change.record(&entry.with(FieldName::SecretRenewed, secret.is_some()))?;
-            let webhook = row.webhook(tenant, name);
+            let webhook = row.webhook(tenant, name, &secrets);
             Ok(Decision::new(change, (webhook, secret)))
         })
         .await
@@ -131,7 +138,11 @@ impl Engine {
     ) -> Result<Vec<Webhook>, Error> {
         let tenant = self.visible_tenant(caller, tenant)?;
         let prefix = tenant.as_ref().map(rows::tenant_prefix).unwrap_or_default();
-        self.each_webhook(&prefix, |_, tenant, name, row| Ok(row.webhook(&tenant, &name))).await
+        let look = |_, tenant: TenantId, name: WebhookName, row: WebhookRow| {
+            let secrets = self.open_webhook(&webhook_key(&tenant, &name), &row)?;
+            Ok(row.webhook(&tenant, &name, &secrets))
+        };
+        self.each_webhook(&prefix, look).await
     }
 
     /// Removes a webhook.
@@ -239,12 +250,15 @@ impl Engine {
         name: &WebhookName,
         row: WebhookRow,
     ) -> Result<Receiver, Error> {
-        let key = webhook_key(tenant, name);
-        let secret = self.root.ring().open(webhook_place(&key), &row.secret)?;
-        let secret: &[u8; 32] =
-            secret.expose().try_into().map_err(|_| rows::damaged(Table::Webhook, "has a damaged secret"))?;
-        let key = MacKey::new(Secret::copied_from(secret));
-        Ok(Receiver { webhook: row.webhook(tenant, name), version, cas: row.cas, key })
+        let secrets = self.open_webhook(&webhook_key(tenant, name), &row)?;
+        let webhook = row.webhook(tenant, name, &secrets);
+        let signing = Ed25519SigningKey::from_seed(&secrets.seed);
+        Ok(Receiver { webhook, version, cas: row.cas, key: MacKey::new(secrets.secret), signing })
+    }
+
+    fn open_webhook(&self, key: &[u8], row: &WebhookRow) -> Result<WebhookSecrets, Error> {
+        let opened = self.root.ring().open(webhook_place(key), &row.secret)?;
+        WebhookSecrets::read(opened.expose())
     }
 
     async fn each_webhook<T>(
@@ -266,13 +280,14 @@ impl Engine {
 }
 
 impl WebhookRow {
-    fn webhook(&self, tenant: &TenantId, name: &WebhookName) -> Webhook {
+    fn webhook(&self, tenant: &TenantId, name: &WebhookName, secrets: &WebhookSecrets) -> Webhook {
         Webhook {
             tenant: tenant.clone(),
             name: name.clone(),
             url: self.url.clone(),
             set_at: self.set_at.get(),
             by: Issuer { serial: self.by.serial, name: self.by.name.clone() },
+            public_key: Ed25519SigningKey::from_seed(&secrets.seed).verifying_key(),
         }
     }
 }

@@ -20485,7 +20485,7 @@ pub struct PutWebhookRequest {
     /// neither.
     #[prost(string, tag = "4")]
     pub ca_pem: ::prost::alloc::string::String,
-    /// Whether to make another secret. A new webhook has one made in any case.
+    /// Whether to make another secret, and another key that signs. A new webhook has both made in any case.
     ///
     /// Next unused field number: 6.
     #[prost(bool, tag = "5")]
@@ -20588,13 +20588,17 @@ pub struct Webhook {
     #[prost(message, optional, tag = "7")]
     pub failing_since: ::core::option::Option<::prost_types::Timestamp>,
     /// What came of the last attempt, where it is not taken.
-    ///
-    /// Next unused field number: 9.
     #[prost(string, tag = "8")]
     pub failure: ::prost::alloc::string::String,
+    /// The public key by which its messages are signed, of Ed25519: 32 bytes.
+    ///
+    /// Next unused field number: 10.
+    #[prost(bytes = "vec", tag = "9")]
+    pub public_key: ::prost::alloc::vec::Vec<u8>,
 }
-/// What is posted, as ProtoJSON. The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` are those of Standard Webhooks: the
-/// signature is `v1,` and the base64 of HMAC-SHA-256 under the secret, over the id, the timestamp and the body with dots between.
+/// What is posted, as ProtoJSON. The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` are those of Standard Webhooks, with two
+/// signatures, a space between them, over the id, the timestamp and the body with dots between: `v1,` and the base64 of HMAC-SHA-256 under
+/// the secret, and `v1a,` and the base64 of a signature by Ed25519. A receiver goes by either.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WebhookMessage {
     /// `device.verdicts`: what is to be believed of these devices now. `verdicts.lost`: what changed since the last message is not known any

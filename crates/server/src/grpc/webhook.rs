@@ -88,6 +88,7 @@ impl Api {
             taken_at: taken_at.and_then(time::at),
             failing_since: failing_since.and_then(time::at),
             failure,
+            public_key: webhook.public_key.to_vec(),
         }
     }
 }

@@ -100,8 +100,8 @@ pub(crate) async fn deliver_webhooks(shared: &Arc<Shared>) {
 
 /// Delivers to one for good.
 async fn deliver(shared: Arc<Shared>, receiver: Receiver) {
-    let Receiver { webhook, cas, key, .. } = receiver;
-    let mut delivery = match Post::new(&webhook.url, &cas, key, &shared.engine) {
+    let webhook = receiver.webhook.clone();
+    let mut delivery = match Post::new(receiver, &shared.engine) {
         Ok(post) => Delivery { shared, webhook, post, pause: FIRST_PAUSE },
         Err(failure) => {
             shared.webhooks.failed(&webhook, shared.engine.now(), &failure);
@@ -252,8 +252,7 @@ impl Delivery {
 pub(crate) async fn test(shared: &Shared, receiver: Receiver) -> Result<Result<(), Failure>, Error> {
     let message = Message::test(&receiver.webhook.tenant)?;
     let body = message.body(&shared.json, shared.engine.now())?;
-    let post = Post::new(&receiver.webhook.url, &receiver.cas, receiver.key, &shared.engine);
-    Ok(match post {
+    Ok(match Post::new(receiver, &shared.engine) {
         Ok(mut post) => post.send(message.id(), shared.engine.now(), body).await,
         Err(failure) => Err(failure),
     })

@@ -17,10 +17,10 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use wardein_crypto::MacKey;
+use wardein_crypto::{Ed25519SigningKey, MacKey};
 use wardein_ddkg::message::to_text;
 use wardein_domain::WebhookUrl;
-use wardein_engine::Engine;
+use wardein_engine::{Engine, Receiver, Webhook};
 
 /// The way to a receiver. It is connected to when there is something to post.
 pub(crate) struct Post {
@@ -28,6 +28,7 @@ pub(crate) struct Post {
     name: ServerName<'static>,
     tls: TlsConnector,
     key: MacKey,
+    signing: Ed25519SigningKey,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
@@ -70,17 +71,13 @@ pub(crate) fn trusts(cas: &[Vec<u8>], engine: &Arc<Engine>) -> bool {
 }
 
 impl Post {
-    pub(crate) fn new(
-        url: &WebhookUrl,
-        cas: &[Vec<u8>],
-        key: MacKey,
-        engine: &Arc<Engine>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn new(receiver: Receiver, engine: &Arc<Engine>) -> Result<Self, Failure> {
+        let Receiver { webhook: Webhook { url, .. }, cas, key, signing, .. } = receiver;
         let tls =
-            receiver_configuration(cas, engine).map_err(|_| Failure::Url("its CAs cannot be believed"))?;
+            receiver_configuration(&cas, engine).map_err(|_| Failure::Url("its CAs cannot be believed"))?;
         let name =
             ServerName::try_from(url.host().to_owned()).map_err(|_| Failure::Url("its host has no name"))?;
-        Ok(Self { url: url.clone(), name, tls: TlsConnector::from(Arc::new(tls)), key, connection: None })
+        Ok(Self { url, name, tls: TlsConnector::from(Arc::new(tls)), key, signing, connection: None })
     }
 
     /// Posts once. It is taken if the answer is 2xx.
@@ -115,7 +112,7 @@ impl Post {
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", id)
             .header("webhook-timestamp", now)
-            .header("webhook-signature", signature(&self.key, id, now, &body))
+            .header("webhook-signature", signatures((&self.key, &self.signing), id, now, &body))
             .body(Full::new(body))
             .map_err(|_| Failure::Url("it cannot be posted to"))?;
         let answer = connection.send_request(request).await.map_err(Failure::Broken)?;
@@ -174,10 +171,10 @@ fn is_called(address: IpAddr) -> bool {
     }
 }
 
-/// Standard Webhooks, symmetric signatures.
-fn signature(key: &MacKey, id: &str, now: u64, body: &[u8]) -> String {
+/// Standard Webhooks: a symmetric signature, and an asymmetric one, for receivers on whose disks there is to be nothing that signs.
+fn signatures((key, signing): (&MacKey, &Ed25519SigningKey), id: &str, now: u64, body: &[u8]) -> String {
     let signed = [id.as_bytes(), b".", now.to_string().as_bytes(), b".", body].concat();
-    format!("v1,{}", to_text(&key.tag(&signed).0))
+    format!("v1,{} v1a,{}", to_text(&key.tag(&signed).0), to_text(&signing.sign(&signed)))
 }
 
 /// For a whole attempt.
@@ -200,9 +197,11 @@ mod tests {
     use wardein_crypto::Secret;
 
     #[test]
-    fn a_signature_is_that_of_standard_webhooks() {
-        let key = MacKey::new(Secret::copied_from(&[7; 32]));
-        assert_eq!(signature(&key, "msg_1", 1_614_265_330, b"{\"test\": 2432232314}"), SIGNED);
+    fn the_signatures_are_those_of_standard_webhooks() {
+        let (key, seed) = (MacKey::new(Secret::copied_from(&[7; 32])), Secret::copied_from(&[9; 32]));
+        let keys = (&key, &Ed25519SigningKey::from_seed(&seed));
+        let both = signatures(keys, "msg_1", 1_614_265_330, b"{\"test\": 2432232314}");
+        assert_eq!(both, format!("{MAC} {SIGNED}"));
     }
 
     #[test]
@@ -227,5 +226,9 @@ mod tests {
 
     // As standardwebhooks 1.1.0 of PyPI signs it, and:
     // printf 'msg_1.1614265330.{"test": 2432232314}' | openssl dgst -sha256 -mac HMAC -macopt hexkey:(32 times 07) -binary | base64
-    const SIGNED: &str = "v1,4tb+MnkCTqymlrGQQ6f66PPeMjMas7AHx6XI40qL5MA=";
+    const MAC: &str = "v1,4tb+MnkCTqymlrGQQ6f66PPeMjMas7AHx6XI40qL5MA=";
+
+    // By `openssl pkeyutl -sign -rawin` of the same text, with a key whose seed is 32 times 09.
+    const SIGNED: &str =
+        "v1a,dO6S07nfHnOKTMgf2pOpdev3hd3O6zFFKJO+28srIRNuEd4MIT6NmF8TMeKRH1pNbvK7PfgM+RNCE7+rC5lTCw==";
 }

@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use wardein_client::{Connection, v1};
-use wardein_crypto::{MacKey, Secret};
-use wardein_ddkg::message::to_text;
+use wardein_crypto::{MacKey, Secret, hex};
+use wardein_ddkg::message::{from_text, to_text};
 use wardein_domain::Role;
 use wardein_engine::{Engine, Ports, found};
 use wardein_testkit::{MemoryCustody, MemoryStore, TestClock};
@@ -179,6 +179,22 @@ impl World {
     }
 }
 
+/// Whether openssl takes a signature by Ed25519.
+fn openssl_verifies(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let place = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = place.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    // The SubjectPublicKeyInfo (RFC 8410 §4).
+    let spki = [&hex::decode("302a300506032b6570032100").unwrap(), public_key].concat();
+    let mut verify = std::process::Command::new("openssl");
+    verify.args(["pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-rawin", "-inkey"]);
+    verify.arg(file("key", &spki)).arg("-in").arg(file("message", message));
+    verify.arg("-sigfile").arg(file("signature", signature)).output().unwrap().status.success()
+}
+
 fn verdict(device: &str, verdict: &str) -> Vec<(String, String)> {
     vec![(device.to_owned(), verdict.to_owned())]
 }
@@ -199,7 +215,11 @@ async fn a_change_is_posted_signed_and_in_order() {
     assert!(at.parse::<u64>().unwrap().abs_diff(crate::common::now()) < 60, "{at}");
     let signed = [id.as_bytes(), b".", at.as_bytes(), b".", &first.body].concat();
     let tag = MacKey::new(Secret::copied_from(&world.secret)).tag(&signed);
-    assert_eq!(first.headers["webhook-signature"], format!("v1,{}", to_text(&tag.0)));
+    let (symmetric, asymmetric) = first.headers["webhook-signature"].split_once(" v1a,").unwrap();
+    assert_eq!(symmetric, format!("v1,{}", to_text(&tag.0)));
+    let (public_key, signature) = (world.standing().await.public_key, from_text(asymmetric, 64).unwrap());
+    assert!(openssl_verifies(&public_key, &signed, &signature));
+    assert!(!openssl_verifies(&public_key, b"something else", &signature));
 
     world.set("pump-1", v1::DeviceState::Active).await;
     let second = world.receiver.next().await;
@@ -312,4 +332,24 @@ async fn a_slow_receiver_holds_up_no_change() {
         world.set("pump-1", state).await;
     }
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn another_secret_comes_with_another_key_and_neither_changes_by_itself() {
+    let world = World::new().await;
+    let before = world.standing().await.public_key;
+    let again = world.put(&world.receiver.ca_pem, "/hook").await;
+    assert_eq!((again.secret.len(), again.webhook.unwrap().public_key), (0, before.clone()));
+    let request = v1::PutWebhookRequest {
+        tenant: "t".into(),
+        name: "iot".into(),
+        url: format!("https://localhost:{}/hook", world.receiver.address.port()),
+        ca_pem: world.receiver.ca_pem.clone(),
+        renew_secret: true,
+    };
+    let renewed = world.admin.webhooks().put_webhook(request).await.unwrap().into_inner();
+    assert!(renewed.secret.len() == 32 && renewed.secret[..] != world.secret);
+    let after = renewed.webhook.unwrap().public_key;
+    assert!(after.len() == 32 && after != before);
+    assert_ne!(after, renewed.secret, "what signs is told to nobody");
 }
