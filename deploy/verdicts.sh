@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What an authority signs, read by others: a receipt by joserfc, and a Token Status List by a reader of Python's own zlib. Exit code 0 only if
+# What an authority signs, read by others: a receipt by joserfc and by Veraison's ear, and a Token Status List by a reader of Python's own zlib. Exit code 0 only if
 # every check held.
 #
 # verdicts.sh          needs no argument; all that it makes is in a directory that it removes, but for the tools beside other scripts'
@@ -41,6 +41,8 @@ prepare() {
 		"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: joserfc==1.8.0 cryptography==50.0.2
 		touch "$venv/complete"
 	fi
+	echo "building a reader by Veraison's ear"
+	cargo build --locked --quiet --manifest-path tests/verdicts/ear/Cargo.toml --target-dir "$tools/ear-0.6.0"
 	house=$(mktemp -d)
 }
 
@@ -69,6 +71,9 @@ receipt() {
 	wardein trust check --identity "$house/platform" --device "$2" --receipt "$house/$1" --audience iot --nonce "$nonce"
 }
 
+# Of verdicts in the form of EAT Attestation Results, by the library of who drafts it.
+ear() { "$tools/ear-0.6.0/debug/wardein-verdicts-ear" "$@"; }
+
 reads() { "$venv/bin/python" tests/verdicts/read.py "$@"; }
 
 receipts() {
@@ -77,11 +82,15 @@ receipts() {
 	holds "wardein verifies it offline" wardein trust verify-receipt --receipt "$house/one" --jwks "$house/jwks.json" --audience iot --nonce "$nonce"
 	holds "joserfc does" reads receipt "$house/one" "$house/jwks.json" iot affirming trusted
 	holds "and refuses it for another audience" not reads receipt "$house/one" "$house/jwks.json" other affirming trusted
+	holds "Veraison's ear reads it" ear "$house/one" "$house/jwks.json" iot affirming
+	holds "and refuses it for another audience, too" not ear "$house/one" "$house/jwks.json" other affirming
 	sed -E 's/\.(.)([^.]*)$/.\1\1\2/' "$house/one" | cut -c "1-$(($(wc -c <"$house/one") - 1))" >"$house/altered"
 	holds "and an altered one" not reads receipt "$house/altered" "$house/jwks.json" iot affirming trusted
 	wardein device suspend p-1 --tenant klinik --reason "looked at" --yes >"$house/said"
 	holds "one on a suspended device" not receipt two p-1
-	holds "is read as contraindicated" reads receipt "$house/two" "$house/jwks.json" iot contraindicated not-trusted
+	holds "ear refuses the altered one" not ear "$house/altered" "$house/jwks.json" iot affirming
+	holds "and reads that of the suspended device as contraindicated" ear "$house/two" "$house/jwks.json" iot contraindicated
+	holds "joserfc does too" reads receipt "$house/two" "$house/jwks.json" iot contraindicated not-trusted
 	wardein device resume p-1 --tenant klinik --reason "found well" >"$house/said"
 }
 
@@ -100,7 +109,7 @@ lists() {
 	holds "a CWT is not offered" says '^406' curl -sS -o "$house/body" -w '%{http_code}\n' -H 'Accept: application/statuslist+cwt' "$at/status/0"
 }
 
-part "the programs, and joserfc" prepare
+part "the programs, joserfc and ear" prepare
 part "an authority with two devices" found
 part "receipts" receipts
 part "a status list" lists
