@@ -92,11 +92,21 @@ impl Place {
         done(&Command::new("openssl").args(verify).arg(file).output().unwrap());
     }
 
+    /// The verdict on a certificate: the same by itself, and by its fingerprint as openssl prints it.
     pub(crate) fn check(&self, certificate: &str) -> String {
-        let check = ["--json", "trust", "check", "--identity", &self.platform, "--certificate", certificate];
-        let output = wardein(&check);
-        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
-        answer["verdict"].as_str().unwrap().to_owned()
+        let verdict = |option: &str, value: &str| {
+            let output = wardein(&["--json", "trust", "check", "--identity", &self.platform, option, value]);
+            let answer: Value =
+                serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+            answer["verdict"].as_str().unwrap().to_owned()
+        };
+        let by_itself = verdict("--certificate", certificate);
+        let print = ["x509", "-in", certificate, "-noout", "-fingerprint", "-sha256"];
+        let printed = Command::new("openssl").args(print).output().unwrap();
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        let (_, fingerprint) = printed.trim().split_once('=').unwrap();
+        assert_eq!(verdict("--fingerprint", fingerprint), by_itself, "{fingerprint}");
+        by_itself
     }
 
     pub(crate) async fn device(&mut self, id: &str) -> Device {

@@ -69,6 +69,9 @@ struct SubjectArgs {
     /// The serial number of a certificate, in hex
     #[arg(long, value_name = "HEX")]
     serial: Option<String>,
+    /// The fingerprint of a certificate: the SHA-256 of its DER in hex, with or without colons
+    #[arg(long, value_name = "HEX")]
+    fingerprint: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -178,8 +181,9 @@ impl CheckArgs {
             }
             SubjectArgs { spiffe_id: Some(id), .. } => Subject::SpiffeId(id),
             SubjectArgs { serial: Some(serial), .. } => Subject::Serial(serial),
+            SubjectArgs { fingerprint: Some(text), .. } => Subject::Fingerprint(text),
             _ => {
-                let words = "give --device, --certificate, --spiffe-id or --serial";
+                let words = "give --device, --certificate, --spiffe-id, --serial or --fingerprint";
                 return Err(Failure::Usage(words.to_owned()));
             }
         };

@@ -48,7 +48,7 @@ pub struct Receipt {
     pub device_id: Option<String>,
     /// Its lifecycle state on record, likewise.
     pub state: Option<String>,
-    /// What was asked about: `device_id`, `certificate_sha256`, `spiffe_id` or `serial`, and its value.
+    /// What was asked about: `device_id`, `certificate_sha256` (a fingerprint too), `spiffe_id` or `serial`, and its value.
     pub asked: BTreeMap<String, String>,
     /// Unix seconds at which the verdict was given.
     pub issued_at: u64,

@@ -21,6 +21,7 @@ mod dns_name;
 mod enrolled;
 mod est;
 mod file_name;
+mod fingerprint;
 mod grant;
 mod key_kind;
 mod name;
@@ -66,6 +67,7 @@ pub use dns_name::{DnsName, DnsNameError};
 pub use enrolled::EnrolledKey;
 pub use est::{EstOperation, VOUCHER_MARK};
 pub use file_name::{FileNameError, check_file_name};
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use grant::{Right, UserNameTemplate};
 pub use key_kind::{KeyKind, KeyKinds};
 pub use name::{

@@ -20,6 +20,8 @@ pub enum Table {
     Certificate = 7,
     /// Serials in use, each with the key of the row that has it.
     Serial = 8,
+    /// The certificates of devices by the SHA-256 of their DER, each with the key of its row. Insert-only.
+    CertificateFingerprint = 64,
     /// Operators' serials by role, tenant and name.
     OperatorName = 9,
     /// Keys that are spent, by tenant, device, generation, purpose, epoch and number. Insert-only.
@@ -106,7 +108,7 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 50] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -115,6 +117,7 @@ impl Table {
         Self::DeviceKeys,
         Self::Certificate,
         Self::Serial,
+        Self::CertificateFingerprint,
         Self::OperatorName,
         Self::Spent,
         Self::Grant,
@@ -180,6 +183,7 @@ impl Table {
             Self::DeviceKeys
             | Self::Certificate
             | Self::Serial
+            | Self::CertificateFingerprint
             | Self::OperatorName
             | Self::Spent
             | Self::History

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -244,7 +245,10 @@ func (*served) isAskedAbout(t *testing.T, s *served) {
 	leaf := s.certificate(s.enrolled("asked-1"))
 	serial := fmt.Sprintf("%032x", leaf.SerialNumber)
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})
-	for _, subject := range []Subject{ByID("asked-1"), ByCertificate(leaf), ByPEM(text), BySPIFFE(leaf.URIs[0].String()), BySerial(serial)} {
+	fingerprint := fmt.Sprintf("%x", sha256.Sum256(leaf.Raw))
+	for _, subject := range []Subject{
+		ByID("asked-1"), ByCertificate(leaf), ByPEM(text), BySPIFFE(leaf.URIs[0].String()), BySerial(serial), ByFingerprint(fingerprint),
+	} {
 		answer, err := client.Check(ctx, subject)
 		check(t, err)
 		hold(t, "trusted", answer.GetVerdict() == wardeinv1.Verdict_VERDICT_TRUSTED && answer.GetDeviceId() == "asked-1" && answer.GetTenant() == tenant)

@@ -56,6 +56,11 @@ func BySPIFFE(id string) Subject {
 	return Subject{request: &wardeinv1.CheckRequest{Subject: &wardeinv1.CheckRequest_SpiffeId{SpiffeId: id}}}
 }
 
+// ByFingerprint names a device by the fingerprint of a certificate of its: the SHA-256 of the DER in hex, with or without colons.
+func ByFingerprint(fingerprint string) Subject {
+	return Subject{request: &wardeinv1.CheckRequest{Subject: &wardeinv1.CheckRequest_Fingerprint{Fingerprint: fingerprint}}}
+}
+
 // BySerial names a device by the serial number of a certificate of its, 32 digits of lower-case hex.
 func BySerial(serial string) Subject {
 	return Subject{request: &wardeinv1.CheckRequest{Subject: &wardeinv1.CheckRequest_Serial{Serial: serial}}}

@@ -216,9 +216,10 @@ type CheckRequest struct {
 	//	*CheckRequest_Certificate
 	//	*CheckRequest_SpiffeId
 	//	*CheckRequest_Serial
+	//	*CheckRequest_Fingerprint
 	Subject isCheckRequest_Subject `protobuf_oneof:"subject"`
 	// Asks for the answer as a signed receipt as well; unset for none.
-	Receipt       *ReceiptRequest `protobuf:"bytes,5,opt,name=receipt,proto3" json:"receipt,omitempty"` // Next unused field number: 6.
+	Receipt       *ReceiptRequest `protobuf:"bytes,5,opt,name=receipt,proto3" json:"receipt,omitempty"` // Next unused field number: 7.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -296,6 +297,15 @@ func (x *CheckRequest) GetSerial() string {
 	return ""
 }
 
+func (x *CheckRequest) GetFingerprint() string {
+	if x != nil {
+		if x, ok := x.Subject.(*CheckRequest_Fingerprint); ok {
+			return x.Fingerprint
+		}
+	}
+	return ""
+}
+
 func (x *CheckRequest) GetReceipt() *ReceiptRequest {
 	if x != nil {
 		return x.Receipt
@@ -327,6 +337,11 @@ type CheckRequest_Serial struct {
 	Serial string `protobuf:"bytes,4,opt,name=serial,proto3,oneof"`
 }
 
+type CheckRequest_Fingerprint struct {
+	// The fingerprint of a certificate, which is the SHA-256 of its DER: 64 digits of hex, or 32 pairs of them with colons between.
+	Fingerprint string `protobuf:"bytes,6,opt,name=fingerprint,proto3,oneof"`
+}
+
 func (*CheckRequest_DeviceId) isCheckRequest_Subject() {}
 
 func (*CheckRequest_Certificate) isCheckRequest_Subject() {}
@@ -334,6 +349,8 @@ func (*CheckRequest_Certificate) isCheckRequest_Subject() {}
 func (*CheckRequest_SpiffeId) isCheckRequest_Subject() {}
 
 func (*CheckRequest_Serial) isCheckRequest_Subject() {}
+
+func (*CheckRequest_Fingerprint) isCheckRequest_Subject() {}
 
 // What a receipt is bound to.
 type ReceiptRequest struct {
@@ -2123,12 +2140,13 @@ var File_wardein_v1_trust_proto protoreflect.FileDescriptor
 const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\n" +
 	"\x16wardein/v1/trust.proto\x12\n" +
-	"wardein.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwardein/v1/provisioning.proto\x1a\x16wardein/v1/words.proto\"\xcb\x01\n" +
+	"wardein.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwardein/v1/provisioning.proto\x1a\x16wardein/v1/words.proto\"\xef\x01\n" +
 	"\fCheckRequest\x12\x1d\n" +
 	"\tdevice_id\x18\x01 \x01(\tH\x00R\bdeviceId\x12\"\n" +
 	"\vcertificate\x18\x02 \x01(\fH\x00R\vcertificate\x12\x1d\n" +
 	"\tspiffe_id\x18\x03 \x01(\tH\x00R\bspiffeId\x12\x18\n" +
-	"\x06serial\x18\x04 \x01(\tH\x00R\x06serial\x124\n" +
+	"\x06serial\x18\x04 \x01(\tH\x00R\x06serial\x12\"\n" +
+	"\vfingerprint\x18\x06 \x01(\tH\x00R\vfingerprint\x124\n" +
 	"\areceipt\x18\x05 \x01(\v2\x1a.wardein.v1.ReceiptRequestR\areceiptB\t\n" +
 	"\asubject\"B\n" +
 	"\x0eReceiptRequest\x12\x1a\n" +
@@ -2416,6 +2434,7 @@ func file_wardein_v1_trust_proto_init() {
 		(*CheckRequest_Certificate)(nil),
 		(*CheckRequest_SpiffeId)(nil),
 		(*CheckRequest_Serial)(nil),
+		(*CheckRequest_Fingerprint)(nil),
 	}
 	file_wardein_v1_trust_proto_msgTypes[5].OneofWrappers = []any{
 		(*CheckResult_Verdict)(nil),

@@ -7,8 +7,8 @@ use crate::rows::{self, CertificateRow, Holder, Link, RevokedRow, RuleRow, RuleS
 use std::ops::RangeInclusive;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    CaId, DeviceId, ErrorCode, Event, FieldName, Outcome, Reason, RevocationReason, Serial, Target, TenantId,
-    UnixSeconds,
+    CaId, DeviceId, ErrorCode, Event, FieldName, Fingerprint, Outcome, Reason, RevocationReason, Serial,
+    Target, TenantId, UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -318,6 +318,22 @@ impl Engine {
         let Some((holder, serial)) = rows::parse_certificate_key(key) else { return Ok(None) };
         let row = tx.row(Table::Certificate, key)?;
         Ok(row.map(|(_, row)| FoundCertificate { holder, serial, row }))
+    }
+
+    /// A certificate of a device by its fingerprint. It counts if the one on record has it.
+    pub(crate) fn find_by_fingerprint(
+        &self,
+        tx: &Tx<'_>,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<FoundCertificate>, Stop> {
+        let Some(found) = tx.get(Table::CertificateFingerprint, fingerprint.as_bytes())? else {
+            return Ok(None);
+        };
+        let key = Link::decode(Table::CertificateFingerprint, &found.value)?;
+        let Some((holder, serial)) = rows::parse_certificate_key(key) else { return Ok(None) };
+        let row = tx.row::<CertificateRow>(Table::Certificate, key)?.map(|(_, row)| row);
+        let row = row.filter(|row| row.fingerprint() == *fingerprint);
+        Ok(row.map(|row| FoundCertificate { holder, serial, row }))
     }
 }
 

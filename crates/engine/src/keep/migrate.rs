@@ -7,6 +7,7 @@
 //! - Format 1 is version 0.1's. Its rows are rewritten in format 2, which is still theirs.
 //! - Format 2 wrote devices' entries a second time. Format 3 has an index of the audit log instead, and one of operators by tenant.
 //! - Format 3 had one issuing CA, in the authority's row. In format 4 each has a row of its own.
+//! - Format 4 found no certificate by its fingerprint. Format 5 has what leads to each of a device's.
 
 use crate::issue::authority::place;
 use crate::keep::clock::stored_clock;
@@ -17,8 +18,8 @@ use crate::kernel::{Draw, Error, Ports};
 use crate::rows::audit::decode;
 use crate::rows::seal::Keyring;
 use crate::rows::{
-    self, AUTHORITY, AuthorityRow, CaKeyColumn, Claim, ClaimRow, FORMAT, FORMAT_KEY, FormatRow, IssuingCaRow,
-    OperatorRow, ca_place, v1,
+    self, AUTHORITY, AuthorityRow, CaKeyColumn, CertificateRow, Claim, ClaimRow, FORMAT, FORMAT_KEY,
+    FormatRow, IssuingCaRow, Link, OperatorRow, ca_place, v1,
 };
 use std::collections::HashMap;
 use wardein_ddkg::DeviceName;
@@ -80,6 +81,7 @@ pub(crate) async fn migrate_under(
         }
     }
     migration.go_over(Table::Authority, Step::Fourth).await?;
+    migration.file_fingerprints().await?;
     migration.end(found).await?;
     Ok(true)
 }
@@ -199,6 +201,38 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
         }
     }
 
+    /// Files the certificates of devices under their fingerprints. Those that are filed already are left alone.
+    async fn file_fingerprints(&mut self) -> Result<(), Error> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.ports.store.scan(Table::Certificate, b"", after.as_deref(), PAGE).await?;
+            let Some((last, _)) = page.last() else { return self.flush().await };
+            after = Some(last.clone());
+            let (mut found, mut places) = (Vec::with_capacity(page.len()), Vec::with_capacity(page.len()));
+            for (key, row) in page {
+                let (holder, _) = rows::parse_certificate_key(&key)
+                    .ok_or_else(|| rows::damaged(Table::Certificate, "has a damaged key"))?;
+                if holder.device().is_some() {
+                    let row: CertificateRow = rows::decode(Table::Certificate, &row.value)?;
+                    let by = row.fingerprint().as_bytes().to_vec();
+                    places.push(RowKey { table: Table::CertificateFingerprint, key: by });
+                    found.push(Link::encode(&key));
+                }
+            }
+            let present = self.ports.store.load(&places).await?;
+            for ((place, link), present) in places.into_iter().zip(found).zip(present) {
+                if present.is_none() {
+                    self.change.insert(place.table, place.key, link);
+                    self.rows += 1;
+                }
+                if self.change.writes.len() >= GROUP {
+                    self.flush().await?;
+                }
+            }
+            (self.progress)(Migrating { table: Table::CertificateFingerprint, rows: self.rows });
+        }
+    }
+
     async fn renew_to_third(&mut self, table: Table, key: &[u8], row: &Row) -> Result<bool, Error> {
         if table == Table::History {
             self.change.delete(table, key.to_vec(), row.version);
@@ -255,6 +289,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             // Written as audit entries are, or only since this format.
             Table::History
             | Table::DeviceHot
+            | Table::CertificateFingerprint
             | Table::Revocation
             | Table::Deed
             | Table::Prepared
@@ -409,7 +444,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
 }
 
 /// The format of the store that this release writes.
-const STORE_FORMAT: u8 = 4;
+const STORE_FORMAT: u8 = 5;
 
 /// Rows read at a time.
 const PAGE: usize = 1_000;

@@ -244,6 +244,7 @@ impl Memory {
             Table::DeviceKeys
             | Table::Certificate
             | Table::Serial
+            | Table::CertificateFingerprint
             | Table::OperatorName
             | Table::Spent
             | Table::Grant

@@ -8,8 +8,8 @@ use crate::trust::watch::DeviceVerdict;
 use std::sync::Arc;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, ErrorCode, Judgment, PcrStanding,
-    Serial, TenantId, TrustPolicy, Verdict, VerdictReason,
+    Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, ErrorCode, Fingerprint, Judgment,
+    PcrStanding, Serial, TenantId, TrustPolicy, Verdict, VerdictReason,
 };
 use wardein_pki::{CertificateError, spiffe};
 
@@ -24,6 +24,8 @@ pub enum Subject {
     SpiffeId(String),
     /// The serial number of a certificate.
     Serial(Serial),
+    /// The fingerprint of a certificate.
+    Fingerprint(Fingerprint),
 }
 
 /// The answer to a trust query.
@@ -114,6 +116,13 @@ impl Engine {
             Subject::Serial(serial) => {
                 self.look(|tx| {
                     let found = self.find_certificate(tx, &serial)?;
+                    self.answer_on_certificate(tx, tenant.clone(), found, decided_at)
+                })
+                .await
+            }
+            Subject::Fingerprint(fingerprint) => {
+                self.look(|tx| {
+                    let found = self.find_by_fingerprint(tx, &fingerprint)?;
                     self.answer_on_certificate(tx, tenant.clone(), found, decided_at)
                 })
                 .await

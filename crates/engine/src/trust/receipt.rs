@@ -186,6 +186,8 @@ fn asked(subject: &Subject) -> String {
         }
         Subject::SpiffeId(id) => format!("{{\"spiffe_id\":\"{id}\"}}"),
         Subject::Serial(serial) => format!("{{\"serial\":\"{serial}\"}}"),
+        // The same question as by the certificate itself.
+        Subject::Fingerprint(fingerprint) => format!("{{\"certificate_sha256\":\"{fingerprint}\"}}"),
     }
 }
 

@@ -91,8 +91,7 @@ impl Engine {
             let (secrets, sealed, secret) = match &kept {
                 Some(row) if !renew_secret => (self.open_webhook(&key, row)?, row.secret.clone(), None),
                 _ => {
-                    let made =
-                        WebhookSecrets { secret: tx.draw().hidden()?, seed: tx.draw().hidden()? };
+                    let made = WebhookSecrets { secret: tx.draw().hidden()?, seed: tx.draw().hidden()? };
                     let column = made.write();
                     let sealed = self.root.ring().seal(tx.nonce()?, webhook_place(&key), column.expose())?;
                     let mut told = SecretBytes::with_capacity(32);

@@ -3,8 +3,8 @@
 use crate::world::{CRASH_POINTS, START, TestDevice, World, csr, order};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use wardein_crypto::{KeyAlgorithm, Signer};
-use wardein_domain::{CaState, Call, Event, Role, Verdict};
+use wardein_crypto::{Digest, KeyAlgorithm, Signer};
+use wardein_domain::{CaState, Call, Event, Fingerprint, Role, Verdict};
 use wardein_engine::{CaKeySource, CaKeys, ErrorCode, InvitationOrder, Page, Ports, Subject, rotate_root};
 use wardein_pki::verify_device_chain;
 use wardein_port::{Signers, Store, Table};
@@ -66,8 +66,10 @@ async fn a_signer_elsewhere_is_given_only_what_is_durably_on_record() {
     world.engine.issue_server_identity(&names).await.unwrap();
     assert_eq!(signer.given().len(), before + 3);
     assert_eq!(world.prepared().await, 0, "all is complete");
-    let answer = world.engine.check(&world.platform, Subject::Certificate(chain[0].clone())).await.unwrap();
-    assert_eq!(answer.verdict, Verdict::Trusted);
+    let fingerprint = Fingerprint::of_digest(Digest::of(&chain[0]).0);
+    for subject in [Subject::Certificate(chain[0].clone()), Subject::Fingerprint(fingerprint)] {
+        assert_eq!(world.engine.check(&world.platform, subject).await.unwrap().verdict, Verdict::Trusted);
+    }
     assert_eq!(world.entries(Event::CertificatePrepared).await.len(), 1);
     assert_eq!(world.entries(Event::CertificateIssued).await.len(), 1);
 }

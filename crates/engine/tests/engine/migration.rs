@@ -1,6 +1,7 @@
-//! A store of format 2 becomes one of the present format: devices' entries are found by the index, and were not lost.
+//! A store of format 2 becomes one of the present format: devices' entries are found by the index, and were not lost; certificates by their
+//! fingerprints.
 
-use crate::world::{World, open, order, ports};
+use crate::world::{World, csr, open, order, ports};
 use wardein_domain::{DeviceState, Role};
 use wardein_engine::{AuditFilter, DeviceFilter, Engine, ErrorCode, Page, migrate};
 use wardein_port::{Change, Store, Table};
@@ -8,11 +9,12 @@ use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, commit};
 
 const FORMAT: &[u8] = b"format";
 
-/// The same store as format 2 had it: no index, the history of devices a second time.
+/// The same store as format 2 had it: no index, nothing by fingerprint, the history of devices a second time.
 async fn second(store: &MemoryStore) -> MemoryStore {
     let old = MemoryStore::new();
     let mut change = Change::default();
-    for table in Table::ALL.into_iter().filter(|table| *table != Table::TenantOperator) {
+    let is_there = |table: &Table| !matches!(table, Table::TenantOperator | Table::CertificateFingerprint);
+    for table in Table::ALL.into_iter().filter(is_there) {
         for (key, row) in store.scan(table, b"", None, usize::MAX).await.unwrap() {
             let is_format = (table, key.as_slice()) == (Table::Authority, FORMAT);
             change.insert(table, key, if is_format { vec![2, 2] } else { row.value });
@@ -53,12 +55,19 @@ async fn lists(world: &World, engine: &Engine) -> Vec<String> {
     said
 }
 
+/// What leads to certificates from their fingerprints.
+async fn filed(store: &MemoryStore) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let rows = store.scan(Table::CertificateFingerprint, b"", None, 9).await.unwrap();
+    rows.into_iter().map(|(key, row)| (key, row.value)).collect()
+}
+
 async fn world() -> World {
     let world = World::new().await;
     world.engine.create_tenant(&world.admin, "lab".parse().unwrap()).await.unwrap();
     world.engine.issue_operator(&world.admin, order(Role::Auditor, Some("lab"), "reader")).await.unwrap();
     for id in ["pump-1", "pump-10", "pump-2"] {
-        let device = world.proven(id).await;
+        let mut device = world.proven(id).await;
+        device.prove(&world.engine, "certificate", &csr()).await.unwrap();
         let reason = "maintenance".parse().unwrap();
         let set = world.engine.set_device_state(&world.admin, device.name, DeviceState::Suspended, reason);
         set.await.unwrap();
@@ -75,6 +84,8 @@ async fn a_store_of_the_second_format_is_migrated_whatever_dies_in_between() {
     let world = world().await;
     let store = second(&world.store).await;
     let expected = lists(&world, &world.engine).await;
+    let by_fingerprint = filed(&world.store).await;
+    assert_eq!(by_fingerprint.len(), 3, "each certificate of a device");
     let early = Engine::open(ports(&store, &world.clock), root_keys()).await.err().unwrap();
     assert_eq!(early.code, ErrorCode::StoreFormatOlder);
     store.has_nodes(true);
@@ -99,8 +110,9 @@ async fn a_store_of_the_second_format_is_migrated_whatever_dies_in_between() {
     let engine = open(&store, &world.clock).await;
     assert_eq!(lists(&world, &engine).await, expected);
     assert!(store.scan(Table::History, b"", None, 9).await.unwrap().is_empty());
+    assert_eq!(filed(&store).await, by_fingerprint);
     let format = store.scan(Table::Authority, FORMAT, None, 1).await.unwrap();
-    assert_eq!(format[0].1.value, [2, 4]);
+    assert_eq!(format[0].1.value, [2, 5]);
 }
 
 #[tokio::test]
@@ -109,7 +121,7 @@ async fn a_store_of_a_later_format_is_refused() {
     let store = second(&world.store).await;
     let row = store.scan(Table::Authority, FORMAT, None, 1).await.unwrap().remove(0).1;
     let mut change = Change::default();
-    change.update(Table::Authority, FORMAT.to_vec(), row.version, vec![2, 5]);
+    change.update(Table::Authority, FORMAT.to_vec(), row.version, vec![2, 6]);
     commit(&store, change).await.unwrap();
     let refused = migrate(&ports(&store, &world.clock), root_keys(), |_| {}).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::StoreFormatNewer);

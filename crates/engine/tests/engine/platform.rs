@@ -3,7 +3,7 @@
 use crate::world::{World, caller, csr, facts, order};
 use std::sync::Arc;
 use wardein_crypto::{Digest, KeyAlgorithm, hex};
-use wardein_domain::{Event, PlatformProfile, RevocationReason, Role, Target, VerdictReason};
+use wardein_domain::{Event, Fingerprint, PlatformProfile, RevocationReason, Role, Target, VerdictReason};
 use wardein_engine::{
     CaKeySource, CaKeys, Caller, ErrorCode, Issued, Page, PlatformCertificate, PlatformOrder, Subject,
 };
@@ -106,7 +106,10 @@ async fn a_platforms_certificate_is_revoked_by_serial_tenant_and_ca_and_is_no_de
     let asked = server(&["iot.klinik"]);
     let issued = world.platform_cert(&world.admin, asked.clone()).await.unwrap();
     let der = pem::decode_certificates(&issued.pem).unwrap().remove(0);
-    for subject in [Subject::Certificate(der), Subject::Serial(issued.serial)] {
+    let fingerprint = Fingerprint::of_digest(Digest::of(&der).0);
+    for subject in
+        [Subject::Certificate(der), Subject::Serial(issued.serial), Subject::Fingerprint(fingerprint)]
+    {
         let answer = world.engine.check(&world.platform, subject).await.unwrap();
         assert_eq!(answer.device, None);
         assert_eq!(answer.reasons, [VerdictReason::NoSuchDevice, VerdictReason::CertificateUnknown]);

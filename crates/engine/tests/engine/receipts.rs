@@ -76,10 +76,10 @@ async fn a_receipt_says_what_the_answer_says_and_is_bound_to_who_asked() {
     let (_, claims) = signed(&world, Subject::Certificate(der.clone())).await;
     assert!(claims.contains(&format!("\"exp\":{not_after},")), "no longer than the certificate: {claims}");
     let digest = wardein_crypto::hex::encode(&wardein_crypto::Digest::of(&der).0);
-    assert!(
-        claims.contains(&format!("\"wardein.asked\":{{\"certificate_sha256\":\"{digest}\"}}")),
-        "{claims}"
-    );
+    let asked = format!("\"wardein.asked\":{{\"certificate_sha256\":\"{digest}\"}}");
+    assert!(claims.contains(&asked), "{claims}");
+    let (_, claims) = signed(&world, Subject::Fingerprint(digest.to_uppercase().parse().unwrap())).await;
+    assert!(claims.contains(&asked), "it is the same question: {claims}");
 
     let suspend = world.engine.set_device_state(
         &world.admin,

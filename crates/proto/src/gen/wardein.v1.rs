@@ -18185,11 +18185,11 @@ pub mod storage_service_server {
 pub struct CheckRequest {
     /// Asks for the answer as a signed receipt as well; unset for none.
     ///
-    /// Next unused field number: 6.
+    /// Next unused field number: 7.
     #[prost(message, optional, tag = "5")]
     pub receipt: ::core::option::Option<ReceiptRequest>,
     /// On whom; one is set.
-    #[prost(oneof = "check_request::Subject", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "check_request::Subject", tags = "1, 2, 3, 4, 6")]
     pub subject: ::core::option::Option<check_request::Subject>,
 }
 /// Nested message and enum types in `CheckRequest`.
@@ -18209,6 +18209,9 @@ pub mod check_request {
         /// The serial number of a certificate, 32 digits of lower-case hex.
         #[prost(string, tag = "4")]
         Serial(::prost::alloc::string::String),
+        /// The fingerprint of a certificate, which is the SHA-256 of its DER: 64 digits of hex, or 32 pairs of them with colons between.
+        #[prost(string, tag = "6")]
+        Fingerprint(::prost::alloc::string::String),
     }
 }
 /// What a receipt is bound to.

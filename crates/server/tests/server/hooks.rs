@@ -240,7 +240,8 @@ async fn a_request_passes_with_the_certificate_of_a_trusted_device() {
     assert_eq!(http.answer().await.said(), (403, "malformed"));
     // Chunks, in which another request could be.
     let mut other = world.http(Some(&world.platform)).await;
-    let head = format!("GET /hooks/request HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n{nginx}\r\n\r\n");
+    let head =
+        format!("GET /hooks/request HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n{nginx}\r\n\r\n");
     other.send(head + "0\r\n\r\n").await;
     assert_eq!(other.answer().await.said(), (403, "not-supported"));
     world.set(v1::DeviceState::Suspended).await;

@@ -195,7 +195,7 @@ def test_a_server_of_another_ca_is_refused(tmp_path: Path) -> None:
 def test_one_subject_is_named() -> None:
     async def run() -> None:
         platform = Platform.__new__(Platform)
-        for wrong in ({}, {"device_id": "pump-1", "serial": "00" * 16}):
+        for wrong in ({}, {"device_id": "pump-1", "serial": "00" * 16}, {"serial": "00" * 16, "fingerprint": "00" * 32}):
             with pytest.raises(ValueError, match="name one of"):
                 await platform.check(**wrong)  # type: ignore[arg-type]
         for text in (b"-----BEGIN CERTIFICATE-----", "no PEM", "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----"):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ def test_a_device_is_asked_about_by_all_that_names_it(authority: Served) -> None
                 await platform.check(certificate=pem.decode()),
                 await platform.check(spiffe_id=spiffe_id),
                 await platform.check(serial=f"{certificate.serial_number:032x}"),
+                await platform.check(fingerprint=sha256(der).hexdigest()),
             ):
                 assert answer.is_trusted and answer.reasons == (Reason.IN_GOOD_STANDING,)
                 assert (answer.tenant, answer.device_id, answer.state) == (TENANT, "asked-1", DeviceState.ACTIVE)

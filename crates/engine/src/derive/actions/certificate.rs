@@ -161,9 +161,7 @@ impl Ordered {
             era: self.era,
             der: issued.der().to_vec(),
         };
-        let key = rows::certificate_key(&self.name, &self.serial);
-        change.insert(Table::Certificate, key, rows::encode(&row)?);
-        Ok(())
+        row.put_of_device(rows::certificate_key(&self.name, &self.serial), change)
     }
 
     fn fields(&self) -> Fields {

@@ -31,6 +31,7 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::KeyPolicy
         | Table::History
         | Table::DeviceHot
+        | Table::CertificateFingerprint
         | Table::Revocation
         | Table::Deed
         | Table::Prepared

@@ -19,7 +19,11 @@ pub(crate) fn subject(request: v1::CheckRequest) -> Result<Subject, Error> {
         }
         Some(Asked::SpiffeId(id)) => Ok(Subject::SpiffeId(text_at_most("spiffe_id", id, MAX_SPIFFE_ID)?)),
         Some(Asked::Serial(serial)) => Ok(Subject::Serial(parse("serial", &serial)?)),
-        None => Err(wrong("subject", "is missing; it takes device_id, certificate, spiffe_id or serial")),
+        Some(Asked::Fingerprint(text)) => Ok(Subject::Fingerprint(parse("fingerprint", &text)?)),
+        None => {
+            let words = "is missing; it takes device_id, certificate, spiffe_id, serial or fingerprint";
+            Err(wrong("subject", words))
+        }
     }
 }
 
@@ -126,6 +130,8 @@ mod tests {
             ("spiffe_id", Some(Asked::SpiffeId("s".repeat(MAX_SPIFFE_ID + 1)))),
             ("serial", Some(Asked::Serial(String::new()))),
             ("serial", Some(Asked::Serial("0g".into()))),
+            ("fingerprint", Some(Asked::Fingerprint(String::new()))),
+            ("fingerprint", Some(Asked::Fingerprint("0".repeat(65)))),
         ] {
             assert!(ask(subject).unwrap_err().message.starts_with(&format!("{field}: ")));
         }

@@ -8,7 +8,7 @@ use v1::check_result::Result as Outcome;
 use v1::watch_request::From;
 use v1::watch_response::Event;
 use wardein_client::{Timestamp, v1};
-use wardein_crypto::P256SigningKey;
+use wardein_crypto::{Digest, P256SigningKey, hex};
 use wardein_domain::{Method, Role};
 use wardein_pki::{Csr, pem};
 
@@ -57,6 +57,10 @@ async fn check() {
         ("2049 bytes", by, spiffe(&"s".repeat(2049)), malformed("spiffe_id")),
         ("no serial", by, ask(Subject::Serial(String::new())), malformed("serial")),
         ("a serial of letters", by, ask(Subject::Serial("no".into())), malformed("serial")),
+        ("no fingerprint", by, ask(Subject::Fingerprint(String::new())), malformed("fingerprint")),
+        ("a SHA-1", by, ask(Subject::Fingerprint("0".repeat(40))), malformed("fingerprint")),
+        ("65 digits", by, ask(Subject::Fingerprint("0".repeat(65))), malformed("fingerprint")),
+        ("64 letters", by, ask(Subject::Fingerprint("g".repeat(64))), malformed("fingerprint")),
         ("a receipt for nobody", by, receipt("", 8), malformed("receipt.audience")),
         ("a receipt for 257 bytes", by, receipt(&"a".repeat(257), 8), malformed("receipt.audience")),
         ("an audience that JSON escapes", by, receipt("a\"b", 8), malformed("receipt.audience")),
@@ -112,7 +116,8 @@ async fn check_stream() {
     }
 }
 
-/// A device is the same by its id, its certificate, the SPIFFE id in it and its serial number, and the answers have a revision.
+/// A device is the same by its id, its certificate, the SPIFFE id in it, its serial number and its fingerprint, and the answers have a
+/// revision.
 #[tokio::test]
 async fn a_device_by_each_of_its_names() {
     let world = World::new().await;
@@ -125,7 +130,20 @@ async fn a_device_by_each_of_its_names() {
         let id = "spiffe://wardein.test/t/pump-1".to_owned();
         let (serial, der) = (serial.clone(), der.clone());
         let device = Subject::DeviceId("pump-1".into());
-        [device, Subject::Certificate(der), Subject::SpiffeId(id), Subject::Serial(serial)]
+        let digest = hex::encode(&Digest::of(&der).0);
+        // As OpenSSL prints it.
+        let pairs: Vec<_> =
+            digest.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
+        let openssl = Subject::Fingerprint(pairs.join(":").to_uppercase());
+        let fingerprint = Subject::Fingerprint(digest);
+        [
+            device,
+            Subject::Certificate(der),
+            Subject::SpiffeId(id),
+            Subject::Serial(serial),
+            fingerprint,
+            openssl,
+        ]
     };
     let mut revision = 0;
     for (state, verdict) in [("active", v1::Verdict::Trusted), ("suspended", v1::Verdict::NotTrusted)] {

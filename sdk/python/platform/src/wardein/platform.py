@@ -86,16 +86,22 @@ class Platform:
         certificate: bytes | str | None = None,
         spiffe_id: str | None = None,
         serial: str | None = None,
+        fingerprint: str | None = None,
         receipt: ReceiptFor | None = None,
         timeout: float | None = None,
     ) -> Checked:
-        """The verdict on one device, now: by its id; by a certificate, DER or PEM, of which the first counts; by the SPIFFE id in one; or
-        by the serial number of one, 32 digits of lower-case hex. With `receipt` the answer comes as a signed receipt, too."""
-        given = [each for each in (device_id, certificate, spiffe_id, serial) if each is not None]
+        """The verdict on one device, now: by its id; by a certificate, DER or PEM, of which the first counts; by the SPIFFE id in one;
+        by the serial number of one, 32 digits of lower-case hex; or by the fingerprint of one, which is the SHA-256 of its DER in hex.
+        With `receipt` the answer comes as a signed receipt, too."""
+        given = [each for each in (device_id, certificate, spiffe_id, serial, fingerprint) if each is not None]
         if len(given) != 1:
-            raise ValueError("name one of device_id, certificate, spiffe_id and serial")
+            raise ValueError("name one of device_id, certificate, spiffe_id, serial and fingerprint")
         request = trust_pb2.CheckRequest(
-            device_id=device_id, certificate=None if certificate is None else _der(certificate), spiffe_id=spiffe_id, serial=serial
+            device_id=device_id,
+            certificate=None if certificate is None else _der(certificate),
+            spiffe_id=spiffe_id,
+            serial=serial,
+            fingerprint=fingerprint,
         )
         if receipt is not None:
             request.receipt.audience, request.receipt.nonce = receipt.audience, receipt.nonce

@@ -70,18 +70,20 @@ REASON_FIRMWARE_OLD: Reason
 REASON_FIRMWARE_UNKNOWN: Reason
 
 class CheckRequest(_message.Message):
-    __slots__ = ("device_id", "certificate", "spiffe_id", "serial", "receipt")
+    __slots__ = ("device_id", "certificate", "spiffe_id", "serial", "fingerprint", "receipt")
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     SPIFFE_ID_FIELD_NUMBER: _ClassVar[int]
     SERIAL_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     device_id: str
     certificate: bytes
     spiffe_id: str
     serial: str
+    fingerprint: str
     receipt: ReceiptRequest
-    def __init__(self, device_id: _Optional[str] = ..., certificate: _Optional[bytes] = ..., spiffe_id: _Optional[str] = ..., serial: _Optional[str] = ..., receipt: _Optional[_Union[ReceiptRequest, _Mapping]] = ...) -> None: ...
+    def __init__(self, device_id: _Optional[str] = ..., certificate: _Optional[bytes] = ..., spiffe_id: _Optional[str] = ..., serial: _Optional[str] = ..., fingerprint: _Optional[str] = ..., receipt: _Optional[_Union[ReceiptRequest, _Mapping]] = ...) -> None: ...
 
 class ReceiptRequest(_message.Message):
     __slots__ = ("audience", "nonce")
