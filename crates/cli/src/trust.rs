@@ -81,6 +81,8 @@ struct Answer {
     keep_until: u64,
     /// From when on time alone makes another verdict; 0 where it does not.
     valid_until: u64,
+    /// What it may be used for after that, while the authority cannot be reached, and for how long.
+    offline: Vec<String>,
     decided_at: u64,
     tenant: String,
     device_id: String,
@@ -99,6 +101,7 @@ impl From<v1::CheckResponse> for Answer {
             reasons,
             keep_until,
             valid_until,
+            offline,
             decided_at,
             tenant,
             device_id,
@@ -115,6 +118,7 @@ impl From<v1::CheckResponse> for Answer {
             reasons: reasons.into_iter().map(word::<v1::Reason>).collect(),
             keep_until: wire::seconds(keep_until),
             valid_until: wire::seconds(valid_until),
+            offline: policy::offline_texts(offline),
             decided_at: wire::seconds(decided_at),
             tenant,
             device_id,
@@ -141,6 +145,7 @@ impl Record for Answer {
         ("decided", |answer| time::at(answer.decided_at)),
         ("keep until", |answer| time::at(answer.keep_until)),
         ("valid until", |answer| time::at(answer.valid_until)),
+        ("offline", |answer| answer.offline.join(" ")),
     ];
 }
 

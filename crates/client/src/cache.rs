@@ -12,7 +12,7 @@ use std::time::Duration;
 ///
 /// It answers while the last bookmark of the authority is younger than its bound on silence and than the lifetime of the verdict, and
 /// while time alone has not ended the verdict, and says [`Lookup::Stale`] otherwise: when it has not heard of the authority for too long it
-/// trusts nobody. A lookup waits for no network, and takes a read lock for as long as a hash map is looked into.
+/// trusts nobody, but for what the authority's trust policy lets stale verdicts be used for ([`TrustCache::lookup_for`]). A lookup waits for no network, and takes a read lock for as long as a hash map is looked into.
 #[derive(Debug, Clone)]
 pub struct TrustCache {
     shared: Arc<RwLock<State>>,
@@ -39,6 +39,8 @@ struct Kept {
     lifetime: Duration,
     /// The second of the authority's time that ends it; none where time does not.
     valid_until: Option<u64>,
+    /// For how long after it became stale it may be used for each.
+    offline: [Duration; USES.len()],
 }
 
 /// What a cache says of a device.
@@ -68,14 +70,29 @@ impl TrustCache {
 
     /// What is known of the device of that id now.
     pub fn lookup(&self, device_id: &str) -> Lookup {
+        self.look(device_id, |_| Duration::ZERO)
+    }
+
+    /// The same for something that the platform does on the word of it: also with a stale verdict, for as long as the tenant's trust policy
+    /// has it for that use. A device that fell in the meantime is then taken for good, which is what that policy weighs. One that time has
+    /// ended is used for nothing.
+    pub fn lookup_for(&self, device_id: &str, of: v1::OfflineUse) -> Lookup {
+        let number = USES.iter().position(|each| *each == of);
+        self.look(device_id, |kept| number.map_or(Duration::ZERO, |number| kept.offline[number]))
+    }
+
+    fn look(&self, device_id: &str, offline: impl FnOnce(&Kept) -> Duration) -> Lookup {
         let state = self.shared.read().unwrap_or_else(PoisonError::into_inner);
         let Some(AsOf { moment, time }) = state.as_of else { return Lookup::Stale };
         let age = moment.age();
         match state.devices.get(device_id) {
-            _ if age > self.most_silence => Lookup::Stale,
-            Some(kept) if age > kept.lifetime => Lookup::Stale,
             Some(kept) if kept.is_over(time, age) => Lookup::Stale,
-            Some(kept) => Lookup::Known(kept.verdict.clone()),
+            Some(kept) => {
+                let fresh = self.most_silence.min(kept.lifetime);
+                let is_good = age <= fresh || age - fresh <= offline(kept);
+                if is_good { Lookup::Known(kept.verdict.clone()) } else { Lookup::Stale }
+            }
+            None if age > self.most_silence => Lookup::Stale,
             None => Lookup::Unknown,
         }
     }
@@ -137,8 +154,17 @@ impl Kept {
 fn kept(verdict: v1::DeviceVerdict) -> (String, Kept) {
     let lifetime = Duration::from_secs(crate::time::span_seconds(verdict.lifetime));
     let valid_until = verdict.valid_until.map(|until| crate::time::seconds(Some(until)));
-    (verdict.device_id.clone(), Kept { verdict: Arc::new(verdict), lifetime, valid_until })
+    let mut offline = [Duration::ZERO; USES.len()];
+    for limit in &verdict.offline {
+        if let Some(number) = USES.iter().position(|of| i32::from(*of) == limit.r#use) {
+            offline[number] = Duration::from_secs(crate::time::span_seconds(limit.time));
+        }
+    }
+    (verdict.device_id.clone(), Kept { verdict: Arc::new(verdict), lifetime, valid_until, offline })
 }
+
+/// What stale verdicts may be used for. A use that a later release has is none.
+const USES: [v1::OfflineUse; 3] = [v1::OfflineUse::Data, v1::OfflineUse::Login, v1::OfflineUse::Control];
 
 #[cfg(test)]
 mod tests {
@@ -224,6 +250,56 @@ mod tests {
         assert_eq!(cache.lookup("pump-1"), Lookup::Stale);
         told(&cache, vec![at(ago(60), 1_000)]);
         assert_eq!(cache.lookup("pump-1"), Lookup::Stale, "an earlier bookmark takes nothing back");
+    }
+
+    /// The clock jumps, as after a sleep of the machine: no use goes on past what the policy has for it.
+    #[test]
+    fn a_stale_verdict_is_used_for_what_its_policy_says_and_no_longer() {
+        use v1::OfflineUse::{Control, Data, Login, Unspecified};
+        let limit = |of: v1::OfflineUse, seconds| v1::OfflineLimit {
+            r#use: of.into(),
+            time: crate::time::span(seconds),
+        };
+        let offline = vec![limit(Data, 3_600), limit(Login, 60)];
+        let with = |id: &str, valid_until| v1::DeviceVerdict {
+            offline: offline.clone(),
+            valid_until,
+            ..device(id, v1::Verdict::Trusted, 300)
+        };
+        let none = device("pump-3", v1::Verdict::Trusted, 300);
+        let told_at = |moment| {
+            let cache = TrustCache::new(Duration::from_secs(15));
+            let all = vec![with("pump-1", None), with("pump-2", crate::time::at(1_100)), none.clone()];
+            let bookmark = WatchEvent::Bookmark { moment, time: 1_000 };
+            told(&cache, vec![WatchEvent::Snapshot(all), WatchEvent::SnapshotEnd, bookmark]);
+            cache
+        };
+        for (seconds, good) in [
+            (10, vec![Data, Login, Control]),
+            (70, vec![Data, Login]),
+            (80, vec![Data]),
+            (3_610, vec![Data]),
+            (3_620, vec![]),
+        ] {
+            let cache = told_at(ago(seconds));
+            for of in [Data, Login, Control] {
+                assert_eq!(
+                    cache.lookup_for("pump-1", of).is_trusted(),
+                    good.contains(&of),
+                    "{seconds} {of:?}"
+                );
+            }
+            let is_fresh = seconds <= 15;
+            assert_eq!(cache.lookup("pump-1").is_trusted(), is_fresh, "{seconds}");
+            assert_eq!(cache.lookup_for("pump-1", Unspecified).is_trusted(), is_fresh, "{seconds}");
+            assert_eq!(cache.lookup_for("pump-3", Data).is_trusted(), is_fresh, "{seconds}");
+            assert!(!cache.lookup_for("pump-9", Data).is_trusted(), "{seconds}");
+            assert_eq!(
+                cache.lookup_for("pump-2", Data).is_trusted(),
+                seconds < 99,
+                "time ended it: {seconds}"
+            );
+        }
     }
 
     /// What a lookup costs among a million devices, which are asked about in no order:

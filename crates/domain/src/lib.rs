@@ -25,6 +25,7 @@ mod fingerprint;
 mod grant;
 mod key_kind;
 mod name;
+mod offline;
 mod operator;
 mod pcr;
 mod platform_profile;
@@ -75,6 +76,7 @@ pub use name::{
     OperatorName, ProfileName, Purpose, ReaderName, Reason, ReleaseText, RepositoryName, ServiceScope,
     SubjectSerial, TenantId, TrustDomain, WebhookName, WorkOrder, is_plain,
 };
+pub use offline::{Offline, OfflineError, OfflineUse};
 pub use operator::{Principal, Role};
 pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};
 pub use platform_profile::PlatformProfile;

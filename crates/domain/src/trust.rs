@@ -3,6 +3,7 @@
 use crate::assurance::Assurance;
 use crate::device::DeviceState;
 use crate::name::AttributeName;
+use crate::offline::Offline;
 use crate::trust_policy::{TrustCondition, TrustLimit, TrustPolicy};
 use crate::version::FirmwareVersion;
 use alloc::vec::Vec;
@@ -189,6 +190,8 @@ pub struct Judgment {
     pub lifetime: u64,
     /// The Unix second from which time alone makes another one; none where it does not.
     pub valid_until: Option<u64>,
+    /// What it may be used for when it is stale, and for how long; never from `valid_until` on.
+    pub offline: Offline,
 }
 
 impl Verdict {
@@ -202,6 +205,7 @@ impl Verdict {
                 keep_until: now,
                 lifetime: 0,
                 valid_until: None,
+                offline: Offline::NONE,
             };
         };
         let mut judging = Judging::of(device, now);
@@ -256,7 +260,8 @@ impl Verdict {
             Some(device) => judging.done(device, now),
             None => {
                 let Judging { verdict, reasons, .. } = judging;
-                Judgment { verdict, reasons, keep_until: now, lifetime: 0, valid_until: None }
+                let offline = Offline::NONE;
+                Judgment { verdict, reasons, keep_until: now, lifetime: 0, valid_until: None, offline }
             }
         };
         judgment.keep_until = judgment.keep_until.min(keep_until);
@@ -344,7 +349,9 @@ impl Judging {
         let Self { verdict, reasons, valid_until } = self;
         let lifetime = device.policy.lifetime().unwrap_or(device.verdict_lifetime);
         let keep_until = now.saturating_add(lifetime).min(valid_until.unwrap_or(u64::MAX));
-        Judgment { verdict, reasons, keep_until, lifetime, valid_until }
+        // What nobody may keep is stale at once, and is used for nothing then.
+        let offline = if lifetime == 0 { Offline::NONE } else { device.policy.offline() };
+        Judgment { verdict, reasons, keep_until, lifetime, valid_until, offline }
     }
 }
 

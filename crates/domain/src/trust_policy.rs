@@ -11,6 +11,7 @@
 use crate::assurance::Assurance;
 use crate::code::ErrorCode;
 use crate::name::AttributeName;
+use crate::offline::Offline;
 use crate::trust::VerdictReason;
 use crate::version::FirmwareVersion;
 use alloc::vec::Vec;
@@ -22,6 +23,7 @@ use core::fmt;
 pub struct TrustPolicy {
     rules: Vec<TrustRule>,
     lifetime: Option<u64>,
+    offline: Offline,
 }
 
 /// A condition, and what comes of it.
@@ -118,7 +120,7 @@ impl TrustPolicy {
     pub const MAX_LIFETIME: u64 = 86_400;
 
     /// No rules: what holds where nothing is set.
-    pub const NONE: &'static Self = &Self { rules: Vec::new(), lifetime: None };
+    pub const NONE: &'static Self = &Self { rules: Vec::new(), lifetime: None, offline: Offline::NONE };
 
     /// The policy of these rules. A verdict may be kept for `lifetime` seconds; with `None` for the `verdict_lifetime` of the profile.
     pub fn new(mut rules: Vec<TrustRule>, lifetime: Option<u64>) -> Result<Self, TrustPolicyError> {
@@ -146,7 +148,12 @@ impl TrustPolicy {
                 return Err(TrustPolicyError::Contradiction(one.when.reason().code()));
             }
         }
-        Ok(Self { rules, lifetime })
+        Ok(Self { rules, lifetime, offline: Offline::NONE })
+    }
+
+    /// The same with what stale trust may be used for.
+    pub fn with_offline(self, offline: Offline) -> Self {
+        Self { offline, ..self }
     }
 
     /// The rules, in one order.
@@ -157,6 +164,11 @@ impl TrustPolicy {
     /// Seconds for which a verdict may be kept; `None` for what the profile says.
     pub fn lifetime(&self) -> Option<u64> {
         self.lifetime
+    }
+
+    /// What stale trust may be used for, and for how long.
+    pub fn offline(&self) -> Offline {
+        self.offline
     }
 
     /// Whether it looks at what changes with a device's proofs, signatures and quotes.

@@ -72,6 +72,7 @@ words! {
     ProposalState = "PROPOSAL_STATE_",
     KeyKeeper = "KEY_KEEPER_",
     KeyKind = "KEY_KIND_",
+    OfflineUse = "OFFLINE_USE_",
     PcrBank = "PCR_BANK_",
     PcrRule = "PCR_RULE_",
     PcrStanding = "PCR_STANDING_",

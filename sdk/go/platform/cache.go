@@ -59,8 +59,8 @@ type CacheOptions struct {
 // TrustCache has the verdicts on all devices of a platform, kept true by Follow.
 //
 // It answers while the last bookmark of the authority is younger than MostSilence and than the verdict's lifetime, and while time alone has
-// not ended the verdict, and says Stale otherwise: when it has not heard of the authority for too long, it trusts nobody. A lookup touches
-// memory alone, takes a read lock for as long as a map is looked into, and may be made by any goroutine.
+// not ended the verdict, and says Stale otherwise: when it has not heard of the authority for too long, it trusts nobody, but for
+// what the authority's trust policy has stale verdicts for. A lookup touches memory alone, takes a read lock for as long as a map is looked into, and may be made by any goroutine.
 type TrustCache struct {
 	client  *Client
 	options CacheOptions
@@ -86,7 +86,12 @@ type kept struct {
 	lifetime time.Duration
 	// The Unix second of the authority's time that ends it; 0 where time does not.
 	validUntil int64
+	// For how long after it became stale it may be used for what, by the number of the use.
+	offline [uses]time.Duration
 }
+
+// More than the largest number of a use: one of a later release is none.
+const uses = 4
 
 // isOver is whether time has ended it, where the authority's time was that second, or a part of one more, so long ago at the most.
 func (k kept) isOver(at int64, age time.Duration) bool {
@@ -139,12 +144,13 @@ func (c *TrustCache) Ready(ctx context.Context) error {
 
 // Lookup gives what is known of the device of that id now.
 func (c *TrustCache) Lookup(deviceID string) Lookup {
-	return c.LookupOffline(deviceID, 0)
+	return c.LookupFor(deviceID, wardeinv1.OfflineUse_OFFLINE_USE_UNSPECIFIED)
 }
 
-// LookupOffline gives the same, and a verdict also for so long after it became stale. That is for what bears that a device that fell in
-// the meantime is taken for good. A verdict that the profile lets nobody keep, or that time has ended, is never used longer.
-func (c *TrustCache) LookupOffline(deviceID string, offline time.Duration) Lookup {
+// LookupFor gives the same for something that the platform does on the word of it: a stale verdict as well, for as long as the tenant's trust
+// policy has it for that use. A device that fell in the meantime is then taken for good, which is what that policy weighs. A verdict that the
+// profile lets nobody keep, or that time has ended, is never used longer.
+func (c *TrustCache) LookupFor(deviceID string, use wardeinv1.OfflineUse) Lookup {
 	c.lock.RLock()
 	asOf, at, hasAsOf := c.asOf, c.at, c.hasAsOf
 	known, has := c.devices[deviceID]
@@ -164,7 +170,7 @@ func (c *TrustCache) LookupOffline(deviceID string, offline time.Duration) Looku
 	}
 	fresh = min(fresh, known.lifetime)
 	// Not by a sum, which may overflow.
-	if age > fresh && (offline <= 0 || known.lifetime == 0 || age-fresh > offline) {
+	if age > fresh && (known.lifetime == 0 || age-fresh > known.offlineFor(use)) {
 		return Lookup{}
 	}
 	return Lookup{Known, known.verdict}
@@ -259,5 +265,18 @@ func (c *TrustCache) tell(before kept, verdict *wardeinv1.DeviceVerdict) {
 
 func keep(verdict *wardeinv1.DeviceVerdict) kept {
 	// Without one it is 0.
-	return kept{verdict, span(verdict.GetLifetime()), verdict.GetValidUntil().GetSeconds()}
+	made := kept{verdict: verdict, lifetime: span(verdict.GetLifetime()), validUntil: verdict.GetValidUntil().GetSeconds()}
+	for _, limit := range verdict.GetOffline() {
+		if use := limit.GetUse(); use > 0 && use < uses {
+			made.offline[use] = span(limit.GetTime())
+		}
+	}
+	return made
+}
+
+func (k kept) offlineFor(use wardeinv1.OfflineUse) time.Duration {
+	if use < 0 || use >= uses {
+		return 0
+	}
+	return k.offline[use]
 }

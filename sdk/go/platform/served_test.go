@@ -330,6 +330,7 @@ func (*served) subjects(t *testing.T, s *served) {
 func (*served) aCache(t *testing.T, s *served) {
 	s.enrolled("cached-1")
 	s.enrolled("cached-2")
+	s.wardein("trust", "policy", "set", "--tenant", tenant, "--no-rules", "--offline", "data:1m")
 	var lock sync.Mutex
 	fell := map[string]wardeinv1.Verdict{}
 	told := func(id string, verdict wardeinv1.Verdict) func() bool {
@@ -353,7 +354,9 @@ func (*served) aCache(t *testing.T, s *served) {
 
 	s.end(syscall.SIGKILL)
 	took := until(t, "stale", func() bool { return cache.Lookup("cached-2").Standing == Stale })
-	hold(t, "in time", took < 7*time.Second && cache.Lookup("nobody").Standing == Stale && cache.LookupOffline("cached-2", time.Minute).IsTrusted())
+	hold(t, "in time", took < 7*time.Second && cache.Lookup("nobody").Standing == Stale)
+	hold(t, "for data", cache.LookupFor("cached-2", wardeinv1.OfflineUse_OFFLINE_USE_DATA).IsTrusted())
+	hold(t, "and for nothing else", cache.LookupFor("cached-2", wardeinv1.OfflineUse_OFFLINE_USE_CONTROL).Standing == Stale)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_, err := client.Check(ctx, ByID("cached-2"))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -281,7 +282,7 @@ func TestAVerdictThatTimeEndsIsNotUsedFromThatSecondOn(t *testing.T) {
 	until := func(second int64) *wardeinv1.DeviceVerdict {
 		verdict := good("pump-1")
 		verdict.ValidUntil = &timestamppb.Timestamp{Seconds: second}
-		return verdict
+		return offline(verdict, wardeinv1.OfflineUse_OFFLINE_USE_DATA, time.Hour)
 	}
 	cache := filled(10*time.Minute, time.Minute, until(1_100), good("pump-2"))
 	hold(t, "no time was told", cache.Lookup("pump-1").Standing == Stale && cache.Lookup("pump-2").IsTrusted())
@@ -294,7 +295,7 @@ func TestAVerdictThatTimeEndsIsNotUsedFromThatSecondOn(t *testing.T) {
 	hold(t, "not yet", cache.Lookup("pump-1").IsTrusted())
 	mark(5*time.Second, 1_094)
 	hold(t, "it may be 1100 by now", cache.Lookup("pump-1").Standing == Stale)
-	hold(t, "no dial makes it last", cache.LookupOffline("pump-1", time.Hour).Standing == Stale)
+	hold(t, "no policy makes it last", cache.LookupFor("pump-1", wardeinv1.OfflineUse_OFFLINE_USE_DATA).Standing == Stale)
 	cache.apply(Change{[]*wardeinv1.DeviceVerdict{until(1_200)}})
 	hold(t, "it was told in time", cache.Lookup("pump-1").IsTrusted())
 	mark(0, 1_199)
@@ -316,14 +317,38 @@ func TestASnapshotCountsWhenItIsWholeAndTheAuthorityWasHeardOf(t *testing.T) {
 	hold(t, "what is broken off changes nothing, nor does an earlier bookmark", cache.Lookup("pump-1").IsTrusted())
 }
 
-func TestTheOfflineDialIsNoneUnlessItIsTurned(t *testing.T) {
-	never := verdictOn("never", wardeinv1.Verdict_VERDICT_TRUSTED, 0)
-	cache := filled(15*time.Second, time.Minute, good("pump-1"), never, verdictOn("fell", suspended, 5*time.Minute))
-	hold(t, "none", !cache.Lookup("pump-1").IsTrusted() && !cache.LookupOffline("pump-1", -1).IsTrusted())
-	hold(t, "enough", cache.LookupOffline("pump-1", time.Minute).IsTrusted() && cache.LookupOffline("pump-1", math.MaxInt64).IsTrusted())
-	hold(t, "too little", cache.LookupOffline("pump-1", 40*time.Second).Standing == Stale)
-	for _, id := range []string{"never", "fell", "none"} {
-		hold(t, id, !cache.LookupOffline(id, time.Hour).IsTrusted())
+func offline(verdict *wardeinv1.DeviceVerdict, use wardeinv1.OfflineUse, span time.Duration) *wardeinv1.DeviceVerdict {
+	verdict.Offline = append(verdict.Offline, &wardeinv1.OfflineLimit{Use: use, Time: durationpb.New(span)})
+	return verdict
+}
+
+// The clock jumps, as after a sleep of the machine.
+func TestAStaleVerdictIsUsedForWhatItsPolicySaysAndNoLonger(t *testing.T) {
+	const data, login = wardeinv1.OfflineUse_OFFLINE_USE_DATA, wardeinv1.OfflineUse_OFFLINE_USE_LOGIN
+	const control = wardeinv1.OfflineUse_OFFLINE_USE_CONTROL
+	for _, row := range []struct {
+		ago  time.Duration
+		good []wardeinv1.OfflineUse
+	}{
+		{10 * time.Second, []wardeinv1.OfflineUse{data, login, control, 77, -1}},
+		{70 * time.Second, []wardeinv1.OfflineUse{data, login}},
+		{80 * time.Second, []wardeinv1.OfflineUse{data}},
+		{3_620 * time.Second, nil},
+	} {
+		// The last is of a later release.
+		both := offline(offline(offline(good("pump-1"), data, time.Hour), login, time.Minute), 77, 1000*time.Hour)
+		never := offline(verdictOn("never", wardeinv1.Verdict_VERDICT_TRUSTED, 0), data, time.Hour)
+		fell := offline(verdictOn("fell", suspended, 5*time.Minute), data, time.Hour)
+		cache := filled(15*time.Second, row.ago, both, good("none of it"), never, fell)
+		for _, use := range []wardeinv1.OfflineUse{data, login, control, 77, -1} {
+			hold(t, fmt.Sprint(row.ago, use), cache.LookupFor("pump-1", use).IsTrusted() == slices.Contains(row.good, use))
+		}
+		fresh := row.ago <= 15*time.Second
+		hold(t, "for nothing that was said", cache.Lookup("pump-1").IsTrusted() == fresh)
+		hold(t, "without a policy", cache.LookupFor("none of it", data).IsTrusted() == fresh)
+		for _, id := range []string{"never", "fell", "nobody"} {
+			hold(t, id, !cache.LookupFor(id, data).IsTrusted())
+		}
 	}
 }
 

@@ -23,6 +23,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What a platform does on the word of a verdict.
+type OfflineUse int32
+
+const (
+	// Unset.
+	OfflineUse_OFFLINE_USE_UNSPECIFIED OfflineUse = 0
+	// It takes in the data that the device sends.
+	OfflineUse_OFFLINE_USE_DATA OfflineUse = 1
+	// It lets the device in: a login, a new session.
+	OfflineUse_OFFLINE_USE_LOGIN OfflineUse = 2
+	// It sends the device commands, settings or updates.
+	OfflineUse_OFFLINE_USE_CONTROL OfflineUse = 3
+)
+
+// Enum value maps for OfflineUse.
+var (
+	OfflineUse_name = map[int32]string{
+		0: "OFFLINE_USE_UNSPECIFIED",
+		1: "OFFLINE_USE_DATA",
+		2: "OFFLINE_USE_LOGIN",
+		3: "OFFLINE_USE_CONTROL",
+	}
+	OfflineUse_value = map[string]int32{
+		"OFFLINE_USE_UNSPECIFIED": 0,
+		"OFFLINE_USE_DATA":        1,
+		"OFFLINE_USE_LOGIN":       2,
+		"OFFLINE_USE_CONTROL":     3,
+	}
+)
+
+func (x OfflineUse) Enum() *OfflineUse {
+	p := new(OfflineUse)
+	*p = x
+	return p
+}
+
+func (x OfflineUse) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OfflineUse) Descriptor() protoreflect.EnumDescriptor {
+	return file_wardein_v1_trust_proto_enumTypes[0].Descriptor()
+}
+
+func (OfflineUse) Type() protoreflect.EnumType {
+	return &file_wardein_v1_trust_proto_enumTypes[0]
+}
+
+func (x OfflineUse) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OfflineUse.Descriptor instead.
+func (OfflineUse) EnumDescriptor() ([]byte, []int) {
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{0}
+}
+
 // Whether a device is to be trusted.
 type Verdict int32
 
@@ -68,11 +125,11 @@ func (x Verdict) String() string {
 }
 
 func (Verdict) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_trust_proto_enumTypes[0].Descriptor()
+	return file_wardein_v1_trust_proto_enumTypes[1].Descriptor()
 }
 
 func (Verdict) Type() protoreflect.EnumType {
-	return &file_wardein_v1_trust_proto_enumTypes[0]
+	return &file_wardein_v1_trust_proto_enumTypes[1]
 }
 
 func (x Verdict) Number() protoreflect.EnumNumber {
@@ -81,7 +138,7 @@ func (x Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Verdict.Descriptor instead.
 func (Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{0}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{1}
 }
 
 // Why a verdict is as it is. The list grows: a platform goes by the verdict, and shows a reason that it does not know by its number.
@@ -189,11 +246,11 @@ func (x Reason) String() string {
 }
 
 func (Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_trust_proto_enumTypes[1].Descriptor()
+	return file_wardein_v1_trust_proto_enumTypes[2].Descriptor()
 }
 
 func (Reason) Type() protoreflect.EnumType {
-	return &file_wardein_v1_trust_proto_enumTypes[1]
+	return &file_wardein_v1_trust_proto_enumTypes[2]
 }
 
 func (x Reason) Number() protoreflect.EnumNumber {
@@ -202,7 +259,7 @@ func (x Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reason.Descriptor instead.
 func (Reason) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{1}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{2}
 }
 
 // What Check takes.
@@ -440,7 +497,10 @@ type CheckResponse struct {
 	// HTTP port.
 	Receipt string `protobuf:"bytes,13,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	// From when on time alone makes another verdict, or other reasons; unset where it does not. `keep_until` is not after it.
-	ValidUntil    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"` // Next unused field number: 15.
+	ValidUntil *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"`
+	// What the verdict may be used for after `keep_until`, while the authority cannot be reached, and for how long; never from `valid_until`
+	// on. What is not here it may not be used for.
+	Offline       []*OfflineLimit `protobuf:"bytes,15,rep,name=offline,proto3" json:"offline,omitempty"` // Next unused field number: 16.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -569,6 +629,13 @@ func (x *CheckResponse) GetReceipt() string {
 func (x *CheckResponse) GetValidUntil() *timestamppb.Timestamp {
 	if x != nil {
 		return x.ValidUntil
+	}
+	return nil
+}
+
+func (x *CheckResponse) GetOffline() []*OfflineLimit {
+	if x != nil {
+		return x.Offline
 	}
 	return nil
 }
@@ -789,7 +856,10 @@ type DeviceVerdict struct {
 	IsShared bool `protobuf:"varint,7,opt,name=is_shared,json=isShared,proto3" json:"is_shared,omitempty"`
 	// From when on, by the authority's time, time alone makes another verdict, or other reasons; unset where it does not. From then on it is
 	// not to be used. A watch tells the next one when its time has come.
-	ValidUntil    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"` // Next unused field number: 9.
+	ValidUntil *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"`
+	// What it may be used for when it is stale, which is after its `lifetime` or the client's own bound on silence, and for how long from
+	// then on; never from `valid_until` on. What is not here it may not be used for.
+	Offline       []*OfflineLimit `protobuf:"bytes,9,rep,name=offline,proto3" json:"offline,omitempty"` // Next unused field number: 10.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -880,6 +950,68 @@ func (x *DeviceVerdict) GetValidUntil() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *DeviceVerdict) GetOffline() []*OfflineLimit {
+	if x != nil {
+		return x.Offline
+	}
+	return nil
+}
+
+// For how long a verdict may be used for something after it became stale.
+type OfflineLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What for.
+	Use OfflineUse `protobuf:"varint,1,opt,name=use,proto3,enum=wardein.v1.OfflineUse" json:"use,omitempty"`
+	// For how long: up to 30 days.
+	Time          *durationpb.Duration `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"` // Next unused field number: 3.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfflineLimit) Reset() {
+	*x = OfflineLimit{}
+	mi := &file_wardein_v1_trust_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfflineLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfflineLimit) ProtoMessage() {}
+
+func (x *OfflineLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_trust_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfflineLimit.ProtoReflect.Descriptor instead.
+func (*OfflineLimit) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OfflineLimit) GetUse() OfflineUse {
+	if x != nil {
+		return x.Use
+	}
+	return OfflineUse_OFFLINE_USE_UNSPECIFIED
+}
+
+func (x *OfflineLimit) GetTime() *durationpb.Duration {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
 // What Watch takes.
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -896,7 +1028,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[7]
+	mi := &file_wardein_v1_trust_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1040,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[7]
+	mi := &file_wardein_v1_trust_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1053,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{7}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WatchRequest) GetFrom() isWatchRequest_From {
@@ -976,7 +1108,7 @@ type FromSnapshot struct {
 
 func (x *FromSnapshot) Reset() {
 	*x = FromSnapshot{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[8]
+	mi := &file_wardein_v1_trust_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -988,7 +1120,7 @@ func (x *FromSnapshot) String() string {
 func (*FromSnapshot) ProtoMessage() {}
 
 func (x *FromSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[8]
+	mi := &file_wardein_v1_trust_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1001,7 +1133,7 @@ func (x *FromSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromSnapshot.ProtoReflect.Descriptor instead.
 func (*FromSnapshot) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{8}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{9}
 }
 
 // One message of a watch.
@@ -1022,7 +1154,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[9]
+	mi := &file_wardein_v1_trust_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +1166,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[9]
+	mi := &file_wardein_v1_trust_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +1179,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{9}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WatchResponse) GetEvent() isWatchResponse_Event {
@@ -1136,7 +1268,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[10]
+	mi := &file_wardein_v1_trust_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1280,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[10]
+	mi := &file_wardein_v1_trust_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1293,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{10}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Snapshot) GetDevices() []*DeviceVerdict {
@@ -1184,7 +1316,7 @@ type SnapshotEnd struct {
 
 func (x *SnapshotEnd) Reset() {
 	*x = SnapshotEnd{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[11]
+	mi := &file_wardein_v1_trust_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1328,7 @@ func (x *SnapshotEnd) String() string {
 func (*SnapshotEnd) ProtoMessage() {}
 
 func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[11]
+	mi := &file_wardein_v1_trust_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1341,7 @@ func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
 func (*SnapshotEnd) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{11}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SnapshotEnd) GetRevision() []byte {
@@ -1243,7 +1375,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[12]
+	mi := &file_wardein_v1_trust_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1387,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[12]
+	mi := &file_wardein_v1_trust_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1400,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{12}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Change) GetRevision() []byte {
@@ -1312,7 +1444,7 @@ type Bookmark struct {
 
 func (x *Bookmark) Reset() {
 	*x = Bookmark{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[13]
+	mi := &file_wardein_v1_trust_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1456,7 @@ func (x *Bookmark) String() string {
 func (*Bookmark) ProtoMessage() {}
 
 func (x *Bookmark) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[13]
+	mi := &file_wardein_v1_trust_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1469,7 @@ func (x *Bookmark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bookmark.ProtoReflect.Descriptor instead.
 func (*Bookmark) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{13}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Bookmark) GetRevision() []byte {
@@ -1380,7 +1512,7 @@ type ListSubjectsRequest struct {
 
 func (x *ListSubjectsRequest) Reset() {
 	*x = ListSubjectsRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[14]
+	mi := &file_wardein_v1_trust_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1392,7 +1524,7 @@ func (x *ListSubjectsRequest) String() string {
 func (*ListSubjectsRequest) ProtoMessage() {}
 
 func (x *ListSubjectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[14]
+	mi := &file_wardein_v1_trust_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +1537,7 @@ func (x *ListSubjectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubjectsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubjectsRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{14}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListSubjectsRequest) GetPageSize() uint32 {
@@ -1456,7 +1588,7 @@ type ListSubjectsResponse struct {
 
 func (x *ListSubjectsResponse) Reset() {
 	*x = ListSubjectsResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[15]
+	mi := &file_wardein_v1_trust_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1600,7 @@ func (x *ListSubjectsResponse) String() string {
 func (*ListSubjectsResponse) ProtoMessage() {}
 
 func (x *ListSubjectsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[15]
+	mi := &file_wardein_v1_trust_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1613,7 @@ func (x *ListSubjectsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubjectsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubjectsResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{15}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListSubjectsResponse) GetSubjects() []*Subject {
@@ -1519,7 +1651,7 @@ type Subject struct {
 
 func (x *Subject) Reset() {
 	*x = Subject{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[16]
+	mi := &file_wardein_v1_trust_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1663,7 @@ func (x *Subject) String() string {
 func (*Subject) ProtoMessage() {}
 
 func (x *Subject) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[16]
+	mi := &file_wardein_v1_trust_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1676,7 @@ func (x *Subject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subject.ProtoReflect.Descriptor instead.
 func (*Subject) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{16}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Subject) GetDeviceId() string {
@@ -1604,7 +1736,7 @@ type VerifyTokenRequest struct {
 
 func (x *VerifyTokenRequest) Reset() {
 	*x = VerifyTokenRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[17]
+	mi := &file_wardein_v1_trust_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1748,7 @@ func (x *VerifyTokenRequest) String() string {
 func (*VerifyTokenRequest) ProtoMessage() {}
 
 func (x *VerifyTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[17]
+	mi := &file_wardein_v1_trust_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1761,7 @@ func (x *VerifyTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyTokenRequest.ProtoReflect.Descriptor instead.
 func (*VerifyTokenRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{17}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VerifyTokenRequest) GetToken() []byte {
@@ -1668,7 +1800,7 @@ type VerifyTokenResponse struct {
 
 func (x *VerifyTokenResponse) Reset() {
 	*x = VerifyTokenResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[18]
+	mi := &file_wardein_v1_trust_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1812,7 @@ func (x *VerifyTokenResponse) String() string {
 func (*VerifyTokenResponse) ProtoMessage() {}
 
 func (x *VerifyTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[18]
+	mi := &file_wardein_v1_trust_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1825,7 @@ func (x *VerifyTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyTokenResponse.ProtoReflect.Descriptor instead.
 func (*VerifyTokenResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{18}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *VerifyTokenResponse) GetTrust() *CheckResponse {
@@ -1737,7 +1869,7 @@ type ReleaseKeyRequest struct {
 
 func (x *ReleaseKeyRequest) Reset() {
 	*x = ReleaseKeyRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[19]
+	mi := &file_wardein_v1_trust_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1749,7 +1881,7 @@ func (x *ReleaseKeyRequest) String() string {
 func (*ReleaseKeyRequest) ProtoMessage() {}
 
 func (x *ReleaseKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[19]
+	mi := &file_wardein_v1_trust_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1762,7 +1894,7 @@ func (x *ReleaseKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseKeyRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseKeyRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{19}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReleaseKeyRequest) GetKey() isReleaseKeyRequest_Key {
@@ -1836,7 +1968,7 @@ type FileStanza struct {
 
 func (x *FileStanza) Reset() {
 	*x = FileStanza{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[20]
+	mi := &file_wardein_v1_trust_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1980,7 @@ func (x *FileStanza) String() string {
 func (*FileStanza) ProtoMessage() {}
 
 func (x *FileStanza) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[20]
+	mi := &file_wardein_v1_trust_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1993,7 @@ func (x *FileStanza) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileStanza.ProtoReflect.Descriptor instead.
 func (*FileStanza) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{20}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FileStanza) GetArguments() string {
@@ -1892,7 +2024,7 @@ type ReleaseKeyResponse struct {
 
 func (x *ReleaseKeyResponse) Reset() {
 	*x = ReleaseKeyResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[21]
+	mi := &file_wardein_v1_trust_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +2036,7 @@ func (x *ReleaseKeyResponse) String() string {
 func (*ReleaseKeyResponse) ProtoMessage() {}
 
 func (x *ReleaseKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[21]
+	mi := &file_wardein_v1_trust_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +2049,7 @@ func (x *ReleaseKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseKeyResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseKeyResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{21}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReleaseKeyResponse) GetSealedBy() *SealedBy {
@@ -1951,7 +2083,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[22]
+	mi := &file_wardein_v1_trust_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1963,7 +2095,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[22]
+	mi := &file_wardein_v1_trust_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1976,7 +2108,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{22}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OpenRequest) GetSealed() []byte {
@@ -2020,7 +2152,7 @@ type OpenResponse struct {
 
 func (x *OpenResponse) Reset() {
 	*x = OpenResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[23]
+	mi := &file_wardein_v1_trust_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2032,7 +2164,7 @@ func (x *OpenResponse) String() string {
 func (*OpenResponse) ProtoMessage() {}
 
 func (x *OpenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[23]
+	mi := &file_wardein_v1_trust_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2045,7 +2177,7 @@ func (x *OpenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenResponse.ProtoReflect.Descriptor instead.
 func (*OpenResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{23}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OpenResponse) GetSealedBy() *SealedBy {
@@ -2079,7 +2211,7 @@ type SealedBy struct {
 
 func (x *SealedBy) Reset() {
 	*x = SealedBy{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[24]
+	mi := &file_wardein_v1_trust_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2091,7 +2223,7 @@ func (x *SealedBy) String() string {
 func (*SealedBy) ProtoMessage() {}
 
 func (x *SealedBy) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[24]
+	mi := &file_wardein_v1_trust_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2104,7 +2236,7 @@ func (x *SealedBy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealedBy.ProtoReflect.Descriptor instead.
 func (*SealedBy) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{24}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SealedBy) GetTenant() string {
@@ -2151,7 +2283,7 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\asubject\"B\n" +
 	"\x0eReceiptRequest\x12\x1a\n" +
 	"\baudience\x18\x01 \x01(\tR\baudience\x12\x14\n" +
-	"\x05nonce\x18\x02 \x01(\fR\x05nonce\"\xf1\x04\n" +
+	"\x05nonce\x18\x02 \x01(\fR\x05nonce\"\xa5\x05\n" +
 	"\rCheckResponse\x12-\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x13.wardein.v1.VerdictR\averdict\x12,\n" +
 	"\areasons\x18\x02 \x03(\x0e2\x12.wardein.v1.ReasonR\areasons\x129\n" +
@@ -2170,7 +2302,8 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\brevision\x18\f \x01(\x04R\brevision\x12\x18\n" +
 	"\areceipt\x18\r \x01(\tR\areceipt\x12;\n" +
 	"\vvalid_until\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"validUntil\"3\n" +
+	"validUntil\x122\n" +
+	"\aoffline\x18\x0f \x03(\v2\x18.wardein.v1.OfflineLimitR\aoffline\"3\n" +
 	"\x12CheckStreamRequest\x12\x1d\n" +
 	"\n" +
 	"device_ids\x18\x01 \x03(\tR\tdeviceIds\"\x9f\x01\n" +
@@ -2182,7 +2315,7 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\vCheckResult\x125\n" +
 	"\averdict\x18\x01 \x01(\v2\x19.wardein.v1.DeviceVerdictH\x00R\averdict\x12/\n" +
 	"\afailure\x18\x02 \x01(\v2\x13.wardein.v1.FailureH\x00R\afailureB\b\n" +
-	"\x06result\"\xfe\x02\n" +
+	"\x06result\"\xb2\x03\n" +
 	"\rDeviceVerdict\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12-\n" +
 	"\averdict\x18\x02 \x01(\x0e2\x13.wardein.v1.VerdictR\averdict\x12,\n" +
@@ -2192,7 +2325,11 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\tassurance\x18\x06 \x01(\x0e2\x15.wardein.v1.AssuranceR\tassurance\x12\x1b\n" +
 	"\tis_shared\x18\a \x01(\bR\bisShared\x12;\n" +
 	"\vvalid_until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"validUntil\"l\n" +
+	"validUntil\x122\n" +
+	"\aoffline\x18\t \x03(\v2\x18.wardein.v1.OfflineLimitR\aoffline\"g\n" +
+	"\fOfflineLimit\x12(\n" +
+	"\x03use\x18\x01 \x01(\x0e2\x16.wardein.v1.OfflineUseR\x03use\x12-\n" +
+	"\x04time\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04time\"l\n" +
 	"\fWatchRequest\x126\n" +
 	"\bsnapshot\x18\x01 \x01(\v2\x18.wardein.v1.FromSnapshotH\x00R\bsnapshot\x12\x1c\n" +
 	"\brevision\x18\x02 \x01(\fH\x00R\brevisionB\x06\n" +
@@ -2268,7 +2405,13 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
 	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12-\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x17.wardein.v1.DeviceStateR\x05state\x12\x19\n" +
-	"\bkey_name\x18\x04 \x01(\tR\akeyName*}\n" +
+	"\bkey_name\x18\x04 \x01(\tR\akeyName*o\n" +
+	"\n" +
+	"OfflineUse\x12\x1b\n" +
+	"\x17OFFLINE_USE_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10OFFLINE_USE_DATA\x10\x01\x12\x15\n" +
+	"\x11OFFLINE_USE_LOGIN\x10\x02\x12\x17\n" +
+	"\x13OFFLINE_USE_CONTROL\x10\x03*}\n" +
 	"\aVerdict\x12\x17\n" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fVERDICT_TRUSTED\x10\x01\x12\x16\n" +
@@ -2324,102 +2467,108 @@ func file_wardein_v1_trust_proto_rawDescGZIP() []byte {
 	return file_wardein_v1_trust_proto_rawDescData
 }
 
-var file_wardein_v1_trust_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_wardein_v1_trust_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_wardein_v1_trust_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_wardein_v1_trust_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_wardein_v1_trust_proto_goTypes = []any{
-	(Verdict)(0),                  // 0: wardein.v1.Verdict
-	(Reason)(0),                   // 1: wardein.v1.Reason
-	(*CheckRequest)(nil),          // 2: wardein.v1.CheckRequest
-	(*ReceiptRequest)(nil),        // 3: wardein.v1.ReceiptRequest
-	(*CheckResponse)(nil),         // 4: wardein.v1.CheckResponse
-	(*CheckStreamRequest)(nil),    // 5: wardein.v1.CheckStreamRequest
-	(*CheckStreamResponse)(nil),   // 6: wardein.v1.CheckStreamResponse
-	(*CheckResult)(nil),           // 7: wardein.v1.CheckResult
-	(*DeviceVerdict)(nil),         // 8: wardein.v1.DeviceVerdict
-	(*WatchRequest)(nil),          // 9: wardein.v1.WatchRequest
-	(*FromSnapshot)(nil),          // 10: wardein.v1.FromSnapshot
-	(*WatchResponse)(nil),         // 11: wardein.v1.WatchResponse
-	(*Snapshot)(nil),              // 12: wardein.v1.Snapshot
-	(*SnapshotEnd)(nil),           // 13: wardein.v1.SnapshotEnd
-	(*Change)(nil),                // 14: wardein.v1.Change
-	(*Bookmark)(nil),              // 15: wardein.v1.Bookmark
-	(*ListSubjectsRequest)(nil),   // 16: wardein.v1.ListSubjectsRequest
-	(*ListSubjectsResponse)(nil),  // 17: wardein.v1.ListSubjectsResponse
-	(*Subject)(nil),               // 18: wardein.v1.Subject
-	(*VerifyTokenRequest)(nil),    // 19: wardein.v1.VerifyTokenRequest
-	(*VerifyTokenResponse)(nil),   // 20: wardein.v1.VerifyTokenResponse
-	(*ReleaseKeyRequest)(nil),     // 21: wardein.v1.ReleaseKeyRequest
-	(*FileStanza)(nil),            // 22: wardein.v1.FileStanza
-	(*ReleaseKeyResponse)(nil),    // 23: wardein.v1.ReleaseKeyResponse
-	(*OpenRequest)(nil),           // 24: wardein.v1.OpenRequest
-	(*OpenResponse)(nil),          // 25: wardein.v1.OpenResponse
-	(*SealedBy)(nil),              // 26: wardein.v1.SealedBy
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(DeviceState)(0),              // 28: wardein.v1.DeviceState
-	(Assurance)(0),                // 29: wardein.v1.Assurance
-	(PcrStanding)(0),              // 30: wardein.v1.PcrStanding
-	(*Failure)(nil),               // 31: wardein.v1.Failure
-	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(OfflineUse)(0),               // 0: wardein.v1.OfflineUse
+	(Verdict)(0),                  // 1: wardein.v1.Verdict
+	(Reason)(0),                   // 2: wardein.v1.Reason
+	(*CheckRequest)(nil),          // 3: wardein.v1.CheckRequest
+	(*ReceiptRequest)(nil),        // 4: wardein.v1.ReceiptRequest
+	(*CheckResponse)(nil),         // 5: wardein.v1.CheckResponse
+	(*CheckStreamRequest)(nil),    // 6: wardein.v1.CheckStreamRequest
+	(*CheckStreamResponse)(nil),   // 7: wardein.v1.CheckStreamResponse
+	(*CheckResult)(nil),           // 8: wardein.v1.CheckResult
+	(*DeviceVerdict)(nil),         // 9: wardein.v1.DeviceVerdict
+	(*OfflineLimit)(nil),          // 10: wardein.v1.OfflineLimit
+	(*WatchRequest)(nil),          // 11: wardein.v1.WatchRequest
+	(*FromSnapshot)(nil),          // 12: wardein.v1.FromSnapshot
+	(*WatchResponse)(nil),         // 13: wardein.v1.WatchResponse
+	(*Snapshot)(nil),              // 14: wardein.v1.Snapshot
+	(*SnapshotEnd)(nil),           // 15: wardein.v1.SnapshotEnd
+	(*Change)(nil),                // 16: wardein.v1.Change
+	(*Bookmark)(nil),              // 17: wardein.v1.Bookmark
+	(*ListSubjectsRequest)(nil),   // 18: wardein.v1.ListSubjectsRequest
+	(*ListSubjectsResponse)(nil),  // 19: wardein.v1.ListSubjectsResponse
+	(*Subject)(nil),               // 20: wardein.v1.Subject
+	(*VerifyTokenRequest)(nil),    // 21: wardein.v1.VerifyTokenRequest
+	(*VerifyTokenResponse)(nil),   // 22: wardein.v1.VerifyTokenResponse
+	(*ReleaseKeyRequest)(nil),     // 23: wardein.v1.ReleaseKeyRequest
+	(*FileStanza)(nil),            // 24: wardein.v1.FileStanza
+	(*ReleaseKeyResponse)(nil),    // 25: wardein.v1.ReleaseKeyResponse
+	(*OpenRequest)(nil),           // 26: wardein.v1.OpenRequest
+	(*OpenResponse)(nil),          // 27: wardein.v1.OpenResponse
+	(*SealedBy)(nil),              // 28: wardein.v1.SealedBy
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(DeviceState)(0),              // 30: wardein.v1.DeviceState
+	(Assurance)(0),                // 31: wardein.v1.Assurance
+	(PcrStanding)(0),              // 32: wardein.v1.PcrStanding
+	(*Failure)(nil),               // 33: wardein.v1.Failure
+	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
 }
 var file_wardein_v1_trust_proto_depIdxs = []int32{
-	3,  // 0: wardein.v1.CheckRequest.receipt:type_name -> wardein.v1.ReceiptRequest
-	0,  // 1: wardein.v1.CheckResponse.verdict:type_name -> wardein.v1.Verdict
-	1,  // 2: wardein.v1.CheckResponse.reasons:type_name -> wardein.v1.Reason
-	27, // 3: wardein.v1.CheckResponse.keep_until:type_name -> google.protobuf.Timestamp
-	27, // 4: wardein.v1.CheckResponse.decided_at:type_name -> google.protobuf.Timestamp
-	28, // 5: wardein.v1.CheckResponse.state:type_name -> wardein.v1.DeviceState
-	29, // 6: wardein.v1.CheckResponse.assurance:type_name -> wardein.v1.Assurance
-	30, // 7: wardein.v1.CheckResponse.pcrs:type_name -> wardein.v1.PcrStanding
-	27, // 8: wardein.v1.CheckResponse.quoted_at:type_name -> google.protobuf.Timestamp
-	27, // 9: wardein.v1.CheckResponse.valid_until:type_name -> google.protobuf.Timestamp
-	7,  // 10: wardein.v1.CheckStreamResponse.results:type_name -> wardein.v1.CheckResult
-	27, // 11: wardein.v1.CheckStreamResponse.decided_at:type_name -> google.protobuf.Timestamp
-	8,  // 12: wardein.v1.CheckResult.verdict:type_name -> wardein.v1.DeviceVerdict
-	31, // 13: wardein.v1.CheckResult.failure:type_name -> wardein.v1.Failure
-	0,  // 14: wardein.v1.DeviceVerdict.verdict:type_name -> wardein.v1.Verdict
-	1,  // 15: wardein.v1.DeviceVerdict.reasons:type_name -> wardein.v1.Reason
-	32, // 16: wardein.v1.DeviceVerdict.lifetime:type_name -> google.protobuf.Duration
-	28, // 17: wardein.v1.DeviceVerdict.state:type_name -> wardein.v1.DeviceState
-	29, // 18: wardein.v1.DeviceVerdict.assurance:type_name -> wardein.v1.Assurance
-	27, // 19: wardein.v1.DeviceVerdict.valid_until:type_name -> google.protobuf.Timestamp
-	10, // 20: wardein.v1.WatchRequest.snapshot:type_name -> wardein.v1.FromSnapshot
-	12, // 21: wardein.v1.WatchResponse.snapshot:type_name -> wardein.v1.Snapshot
-	13, // 22: wardein.v1.WatchResponse.snapshot_end:type_name -> wardein.v1.SnapshotEnd
-	14, // 23: wardein.v1.WatchResponse.change:type_name -> wardein.v1.Change
-	15, // 24: wardein.v1.WatchResponse.bookmark:type_name -> wardein.v1.Bookmark
-	8,  // 25: wardein.v1.Snapshot.devices:type_name -> wardein.v1.DeviceVerdict
-	8,  // 26: wardein.v1.Change.devices:type_name -> wardein.v1.DeviceVerdict
-	27, // 27: wardein.v1.Bookmark.time:type_name -> google.protobuf.Timestamp
-	32, // 28: wardein.v1.Bookmark.elapsed:type_name -> google.protobuf.Duration
-	28, // 29: wardein.v1.ListSubjectsRequest.state:type_name -> wardein.v1.DeviceState
-	18, // 30: wardein.v1.ListSubjectsResponse.subjects:type_name -> wardein.v1.Subject
-	28, // 31: wardein.v1.Subject.state:type_name -> wardein.v1.DeviceState
-	27, // 32: wardein.v1.Subject.enrolled_at:type_name -> google.protobuf.Timestamp
-	4,  // 33: wardein.v1.VerifyTokenResponse.trust:type_name -> wardein.v1.CheckResponse
-	27, // 34: wardein.v1.VerifyTokenResponse.issued_at:type_name -> google.protobuf.Timestamp
-	22, // 35: wardein.v1.ReleaseKeyRequest.file:type_name -> wardein.v1.FileStanza
-	26, // 36: wardein.v1.ReleaseKeyResponse.sealed_by:type_name -> wardein.v1.SealedBy
-	26, // 37: wardein.v1.OpenResponse.sealed_by:type_name -> wardein.v1.SealedBy
-	28, // 38: wardein.v1.SealedBy.state:type_name -> wardein.v1.DeviceState
-	2,  // 39: wardein.v1.TrustService.Check:input_type -> wardein.v1.CheckRequest
-	5,  // 40: wardein.v1.TrustService.CheckStream:input_type -> wardein.v1.CheckStreamRequest
-	9,  // 41: wardein.v1.TrustService.Watch:input_type -> wardein.v1.WatchRequest
-	16, // 42: wardein.v1.TrustService.ListSubjects:input_type -> wardein.v1.ListSubjectsRequest
-	19, // 43: wardein.v1.TrustService.VerifyToken:input_type -> wardein.v1.VerifyTokenRequest
-	21, // 44: wardein.v1.TrustService.ReleaseKey:input_type -> wardein.v1.ReleaseKeyRequest
-	24, // 45: wardein.v1.TrustService.Open:input_type -> wardein.v1.OpenRequest
-	4,  // 46: wardein.v1.TrustService.Check:output_type -> wardein.v1.CheckResponse
-	6,  // 47: wardein.v1.TrustService.CheckStream:output_type -> wardein.v1.CheckStreamResponse
-	11, // 48: wardein.v1.TrustService.Watch:output_type -> wardein.v1.WatchResponse
-	17, // 49: wardein.v1.TrustService.ListSubjects:output_type -> wardein.v1.ListSubjectsResponse
-	20, // 50: wardein.v1.TrustService.VerifyToken:output_type -> wardein.v1.VerifyTokenResponse
-	23, // 51: wardein.v1.TrustService.ReleaseKey:output_type -> wardein.v1.ReleaseKeyResponse
-	25, // 52: wardein.v1.TrustService.Open:output_type -> wardein.v1.OpenResponse
-	46, // [46:53] is the sub-list for method output_type
-	39, // [39:46] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	4,  // 0: wardein.v1.CheckRequest.receipt:type_name -> wardein.v1.ReceiptRequest
+	1,  // 1: wardein.v1.CheckResponse.verdict:type_name -> wardein.v1.Verdict
+	2,  // 2: wardein.v1.CheckResponse.reasons:type_name -> wardein.v1.Reason
+	29, // 3: wardein.v1.CheckResponse.keep_until:type_name -> google.protobuf.Timestamp
+	29, // 4: wardein.v1.CheckResponse.decided_at:type_name -> google.protobuf.Timestamp
+	30, // 5: wardein.v1.CheckResponse.state:type_name -> wardein.v1.DeviceState
+	31, // 6: wardein.v1.CheckResponse.assurance:type_name -> wardein.v1.Assurance
+	32, // 7: wardein.v1.CheckResponse.pcrs:type_name -> wardein.v1.PcrStanding
+	29, // 8: wardein.v1.CheckResponse.quoted_at:type_name -> google.protobuf.Timestamp
+	29, // 9: wardein.v1.CheckResponse.valid_until:type_name -> google.protobuf.Timestamp
+	10, // 10: wardein.v1.CheckResponse.offline:type_name -> wardein.v1.OfflineLimit
+	8,  // 11: wardein.v1.CheckStreamResponse.results:type_name -> wardein.v1.CheckResult
+	29, // 12: wardein.v1.CheckStreamResponse.decided_at:type_name -> google.protobuf.Timestamp
+	9,  // 13: wardein.v1.CheckResult.verdict:type_name -> wardein.v1.DeviceVerdict
+	33, // 14: wardein.v1.CheckResult.failure:type_name -> wardein.v1.Failure
+	1,  // 15: wardein.v1.DeviceVerdict.verdict:type_name -> wardein.v1.Verdict
+	2,  // 16: wardein.v1.DeviceVerdict.reasons:type_name -> wardein.v1.Reason
+	34, // 17: wardein.v1.DeviceVerdict.lifetime:type_name -> google.protobuf.Duration
+	30, // 18: wardein.v1.DeviceVerdict.state:type_name -> wardein.v1.DeviceState
+	31, // 19: wardein.v1.DeviceVerdict.assurance:type_name -> wardein.v1.Assurance
+	29, // 20: wardein.v1.DeviceVerdict.valid_until:type_name -> google.protobuf.Timestamp
+	10, // 21: wardein.v1.DeviceVerdict.offline:type_name -> wardein.v1.OfflineLimit
+	0,  // 22: wardein.v1.OfflineLimit.use:type_name -> wardein.v1.OfflineUse
+	34, // 23: wardein.v1.OfflineLimit.time:type_name -> google.protobuf.Duration
+	12, // 24: wardein.v1.WatchRequest.snapshot:type_name -> wardein.v1.FromSnapshot
+	14, // 25: wardein.v1.WatchResponse.snapshot:type_name -> wardein.v1.Snapshot
+	15, // 26: wardein.v1.WatchResponse.snapshot_end:type_name -> wardein.v1.SnapshotEnd
+	16, // 27: wardein.v1.WatchResponse.change:type_name -> wardein.v1.Change
+	17, // 28: wardein.v1.WatchResponse.bookmark:type_name -> wardein.v1.Bookmark
+	9,  // 29: wardein.v1.Snapshot.devices:type_name -> wardein.v1.DeviceVerdict
+	9,  // 30: wardein.v1.Change.devices:type_name -> wardein.v1.DeviceVerdict
+	29, // 31: wardein.v1.Bookmark.time:type_name -> google.protobuf.Timestamp
+	34, // 32: wardein.v1.Bookmark.elapsed:type_name -> google.protobuf.Duration
+	30, // 33: wardein.v1.ListSubjectsRequest.state:type_name -> wardein.v1.DeviceState
+	20, // 34: wardein.v1.ListSubjectsResponse.subjects:type_name -> wardein.v1.Subject
+	30, // 35: wardein.v1.Subject.state:type_name -> wardein.v1.DeviceState
+	29, // 36: wardein.v1.Subject.enrolled_at:type_name -> google.protobuf.Timestamp
+	5,  // 37: wardein.v1.VerifyTokenResponse.trust:type_name -> wardein.v1.CheckResponse
+	29, // 38: wardein.v1.VerifyTokenResponse.issued_at:type_name -> google.protobuf.Timestamp
+	24, // 39: wardein.v1.ReleaseKeyRequest.file:type_name -> wardein.v1.FileStanza
+	28, // 40: wardein.v1.ReleaseKeyResponse.sealed_by:type_name -> wardein.v1.SealedBy
+	28, // 41: wardein.v1.OpenResponse.sealed_by:type_name -> wardein.v1.SealedBy
+	30, // 42: wardein.v1.SealedBy.state:type_name -> wardein.v1.DeviceState
+	3,  // 43: wardein.v1.TrustService.Check:input_type -> wardein.v1.CheckRequest
+	6,  // 44: wardein.v1.TrustService.CheckStream:input_type -> wardein.v1.CheckStreamRequest
+	11, // 45: wardein.v1.TrustService.Watch:input_type -> wardein.v1.WatchRequest
+	18, // 46: wardein.v1.TrustService.ListSubjects:input_type -> wardein.v1.ListSubjectsRequest
+	21, // 47: wardein.v1.TrustService.VerifyToken:input_type -> wardein.v1.VerifyTokenRequest
+	23, // 48: wardein.v1.TrustService.ReleaseKey:input_type -> wardein.v1.ReleaseKeyRequest
+	26, // 49: wardein.v1.TrustService.Open:input_type -> wardein.v1.OpenRequest
+	5,  // 50: wardein.v1.TrustService.Check:output_type -> wardein.v1.CheckResponse
+	7,  // 51: wardein.v1.TrustService.CheckStream:output_type -> wardein.v1.CheckStreamResponse
+	13, // 52: wardein.v1.TrustService.Watch:output_type -> wardein.v1.WatchResponse
+	19, // 53: wardein.v1.TrustService.ListSubjects:output_type -> wardein.v1.ListSubjectsResponse
+	22, // 54: wardein.v1.TrustService.VerifyToken:output_type -> wardein.v1.VerifyTokenResponse
+	25, // 55: wardein.v1.TrustService.ReleaseKey:output_type -> wardein.v1.ReleaseKeyResponse
+	27, // 56: wardein.v1.TrustService.Open:output_type -> wardein.v1.OpenResponse
+	50, // [50:57] is the sub-list for method output_type
+	43, // [43:50] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_wardein_v1_trust_proto_init() }
@@ -2440,17 +2589,17 @@ func file_wardein_v1_trust_proto_init() {
 		(*CheckResult_Verdict)(nil),
 		(*CheckResult_Failure)(nil),
 	}
-	file_wardein_v1_trust_proto_msgTypes[7].OneofWrappers = []any{
+	file_wardein_v1_trust_proto_msgTypes[8].OneofWrappers = []any{
 		(*WatchRequest_Snapshot)(nil),
 		(*WatchRequest_Revision)(nil),
 	}
-	file_wardein_v1_trust_proto_msgTypes[9].OneofWrappers = []any{
+	file_wardein_v1_trust_proto_msgTypes[10].OneofWrappers = []any{
 		(*WatchResponse_Snapshot)(nil),
 		(*WatchResponse_SnapshotEnd)(nil),
 		(*WatchResponse_Change)(nil),
 		(*WatchResponse_Bookmark)(nil),
 	}
-	file_wardein_v1_trust_proto_msgTypes[19].OneofWrappers = []any{
+	file_wardein_v1_trust_proto_msgTypes[20].OneofWrappers = []any{
 		(*ReleaseKeyRequest_KeyName)(nil),
 		(*ReleaseKeyRequest_File)(nil),
 	}
@@ -2459,8 +2608,8 @@ func file_wardein_v1_trust_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wardein_v1_trust_proto_rawDesc), len(file_wardein_v1_trust_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   25,
+			NumEnums:      3,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -7,7 +7,7 @@ from google.protobuf import descriptor_pb2
 
 # Where they are, and in which order they are written.
 WORDS = {
-    "wardein/v1/trust.proto": ("Verdict", "Reason"),
+    "wardein/v1/trust.proto": ("Verdict", "Reason", "OfflineUse"),
     "wardein/v1/words.proto": ("DeviceState", "Assurance", "PcrStanding"),
 }
 # The field `enum_type` of FileDescriptorProto, and `value` of EnumDescriptorProto, in a SourceCodeInfo path.

@@ -38,6 +38,11 @@ pub(crate) struct SetArgs {
     /// How long a verdict may be kept, at most 1d; left out, what the profile says
     #[arg(long, value_name = "SPAN", value_parser = time::seconds, conflicts_with = "inherited")]
     lifetime: Option<u64>,
+    /// For how long a verdict may be used for something while a platform does not reach the authority: `data` (it takes in what the device
+    /// sends), `login` (it lets it in) or `control` (it sends it commands), such as data:3d; at most 30d; several may be given. Left out, for
+    /// nothing once it is stale
+    #[arg(long = "offline", value_name = "USE:SPAN", conflicts_with = "inherited")]
+    offline: Vec<Offline>,
     /// Change it only if it is still of this version; left out, of the one that is there when this begins
     #[arg(long, value_name = "ETAG")]
     etag: Option<String>,
@@ -109,6 +114,31 @@ impl FromStr for Rule {
     }
 }
 
+/// A use of stale trust as people write it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Offline(pub(super) v1::OfflineLimit);
+
+impl FromStr for Offline {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (word, span) = text.split_once(':').ok_or("takes USE:SPAN, such as data:3d")?;
+        let of = v1::OfflineUse::from_word(word).ok_or("takes a use: data, login or control")?;
+        Ok(Self(v1::OfflineLimit { r#use: of.into(), time: wire::span(time::seconds(span)?) }))
+    }
+}
+
+impl fmt::Display for Offline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = time::span(wire::span_seconds(self.0.time)).replace(' ', "");
+        write!(f, "{}:{span}", word::<v1::OfflineUse>(self.0.r#use))
+    }
+}
+
+pub(super) fn offline_texts(limits: Vec<v1::OfflineLimit>) -> Vec<String> {
+    limits.into_iter().map(|limit| Offline(limit).to_string()).collect()
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(rule) = self;
@@ -134,6 +164,8 @@ struct Policy {
     rules: Vec<String>,
     /// Seconds; null where the profile's holds.
     lifetime: Option<u64>,
+    /// What stale trust may be used for, and for how long.
+    offline: Vec<String>,
     etag: String,
     /// The profile whose policy holds, `tenant` for the tenant's, `none` where nothing is set.
     holds: String,
@@ -152,6 +184,7 @@ impl Policy {
             inherited: policy.inherited,
             lifetime: policy.lifetime.map(|span| wire::span_seconds(Some(span))),
             rules: texts(policy.rules),
+            offline: offline_texts(policy.offline),
             etag: policy.etag,
             holds: place(effective.as_ref()),
             effective_etag: effective.as_ref().map(|set| set.etag.clone()).unwrap_or_default(),
@@ -179,6 +212,7 @@ impl Record for Policy {
             (false, rules) => rules.join(" "),
         }),
         ("verdicts for", |policy| policy.lifetime.map(time::span).unwrap_or_default()),
+        ("offline", |policy| policy.offline.join(" ")),
         ("version", |policy| policy.etag.clone()),
         ("holds", |policy| match policy.holds.as_str() {
             "none" => "nothing is set: a device is trusted while it is active".to_owned(),
@@ -232,7 +266,7 @@ async fn get(
 
 impl SetArgs {
     async fn run(self, out: Output) -> Result<(), Failure> {
-        let Self { rules, lifetime, etag, dry_run, part, place } = self;
+        let Self { rules, lifetime, offline, etag, dry_run, part, place } = self;
         let PlaceArgs { profile, tenant, connect } = place;
         let session = connect.open().await?;
         let tenant = session.tenant(tenant)?;
@@ -242,6 +276,7 @@ impl SetArgs {
             rules: rules.rules.into_iter().map(|Rule(rule)| rule).collect(),
             lifetime: lifetime.and_then(wire::span),
             inherited: rules.inherited,
+            offline: offline.into_iter().map(|Offline(limit)| limit).collect(),
             etag: String::new(),
         };
         if dry_run {
@@ -312,6 +347,10 @@ mod tests {
         let rule = "silent:30d=restricted".parse::<Rule>().unwrap().0;
         assert_eq!(wire::span_seconds(rule.max_age), 30 * 86_400);
         assert_eq!("silent=restricted".parse::<Rule>().unwrap().0.max_age, None);
+        assert_eq!("data:3days".parse::<Offline>().unwrap().to_string(), "data:3days");
+        for bad in ["", "data", "data:", "data:3", "telemetry:3d", "Data:3d"] {
+            assert!(bad.parse::<Offline>().is_err(), "{bad}");
+        }
         for bad in [
             "",
             "silent:30d",

@@ -362,6 +362,8 @@ names! {
     TrustPolicy = "trust-policy",
     /// A rule of a trust policy that holds from now on.
     TrustRuleAdded = "trust-rule-added",
+    /// What stale trust may be used for, and for how long; or `none`.
+    TrustOffline = "trust-offline",
     /// A rule that holds no more.
     TrustRuleRemoved = "trust-rule-removed",
     /// A PCR value that is accepted from now on: the PCR's number and the value in hex.
@@ -406,6 +408,10 @@ names! {
     Step = "step",
     /// The format of rows in the store.
     Format = "format",
+    /// The kind of store that the records are in.
+    Store = "store",
+    /// The timeline of a PostgreSQL database, behind the identifier of its cluster.
+    Timeline = "timeline",
     /// Rows in a backup, or that were brought to another format.
     Rows = "rows",
     /// Audit entries in a backup.

@@ -4,8 +4,8 @@ use super::{column, tenant_prefix, word};
 use crate::kernel::Error;
 use serde::{Deserialize, Serialize};
 use wardein_domain::{
-    Assurance, AttributeName, FirmwareVersion, ProfileName, Seconds, TenantId, TrustCondition, TrustLimit,
-    TrustPolicy, TrustRule,
+    Assurance, AttributeName, FirmwareVersion, Offline, OfflineUse, ProfileName, Seconds, TenantId,
+    TrustCondition, TrustLimit, TrustPolicy, TrustRule,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -15,6 +15,22 @@ pub(crate) struct TrustPolicyRow {
     rules: Vec<RuleColumn>,
     #[serde(with = "column::maybe")]
     lifetime: Option<Seconds>,
+    offline: Vec<OfflineColumn>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OfflineColumn {
+    of: OfflineUseColumn,
+    #[serde(with = "column")]
+    time: Seconds,
+}
+
+/// The order of these is stored.
+#[derive(Serialize, Deserialize)]
+enum OfflineUseColumn {
+    Data,
+    Login,
+    Control,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,7 +80,16 @@ impl From<Option<&TrustPolicy>> for TrustPolicyRow {
             RuleColumn { when, limit: *limit }
         };
         let rules = policy.rules().iter().map(rule).collect();
-        Self { is_inherited, rules, lifetime: policy.lifetime().map(Seconds::new) }
+        let offline = |(of, seconds)| {
+            let of = match of {
+                OfflineUse::Data => OfflineUseColumn::Data,
+                OfflineUse::Login => OfflineUseColumn::Login,
+                OfflineUse::Control => OfflineUseColumn::Control,
+            };
+            OfflineColumn { of, time: Seconds::new(seconds) }
+        };
+        let offline = policy.offline().uses().map(offline).collect();
+        Self { is_inherited, rules, lifetime: policy.lifetime().map(Seconds::new), offline }
     }
 }
 
@@ -91,7 +116,17 @@ impl TrustPolicyRow {
             TrustRule { when, limit }
         };
         let rules = self.rules.into_iter().map(rule).collect();
-        TrustPolicy::new(rules, self.lifetime.map(Seconds::get)).map(Some).map_err(Error::internal)
+        let offline =
+            self.offline.into_iter().try_fold(Offline::NONE, |offline, OfflineColumn { of, time }| {
+                let of = match of {
+                    OfflineUseColumn::Data => OfflineUse::Data,
+                    OfflineUseColumn::Login => OfflineUse::Login,
+                    OfflineUseColumn::Control => OfflineUse::Control,
+                };
+                offline.with(of, time.get())
+            });
+        let policy = TrustPolicy::new(rules, self.lifetime.map(Seconds::get)).map_err(Error::internal)?;
+        Ok(Some(policy.with_offline(offline.map_err(Error::internal)?)))
     }
 }
 
@@ -133,7 +168,9 @@ mod tests {
                 TrustLimit::NotTrusted,
             ),
         ];
-        let policy = TrustPolicy::new(rules, Some(30)).unwrap();
+        let offline =
+            Offline::NONE.with(OfflineUse::Data, 64).unwrap().with(OfflineUse::Control, 63).unwrap();
+        let policy = TrustPolicy::new(rules, Some(30)).unwrap().with_offline(offline);
         for (policy, golden) in [(Some(&policy), GOLDEN), (None, INHERITED)] {
             assert_eq!(hex::encode(&encode(&TrustPolicyRow::from(policy)).unwrap()), golden);
             let read: TrustPolicyRow = decode(Table::TrustPolicy, &hex::decode(golden).unwrap()).unwrap();
@@ -153,6 +190,6 @@ mod tests {
         }
     }
 
-    const GOLDEN: &str = "020008000201010201030202043c01053d01063e010702667703312e3202011e";
-    const INHERITED: &str = "02010000";
+    const GOLDEN: &str = "020008000201010201030202043c01053d01063e010702667703312e3202011e020040023f";
+    const INHERITED: &str = "0201000000";
 }

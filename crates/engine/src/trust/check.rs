@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
     Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, ErrorCode, Fingerprint, Judgment,
-    PcrStanding, Serial, TenantId, TrustPolicy, Verdict, VerdictReason,
+    Offline, PcrStanding, Serial, TenantId, TrustPolicy, Verdict, VerdictReason,
 };
 use wardein_pki::{CertificateError, spiffe};
 
@@ -55,6 +55,8 @@ pub struct Answer {
     pub is_shared: bool,
     /// The revision by which it was given: memory had taken in the commits up to it.
     pub revision: u64,
+    /// What it may be used for when it is stale, and for how long after `keep_until`.
+    pub offline: Offline,
     /// The trust policy by which it was given, where one holds.
     pub policy: Option<Arc<SetTrustPolicy>>,
 }
@@ -260,7 +262,7 @@ fn answer(
     (assurance, last_quote, is_shared): Shown,
     (decided_at, revision): (u64, u64),
 ) -> Answer {
-    let Judgment { verdict, reasons, keep_until, valid_until, .. } = judgment;
+    let Judgment { verdict, reasons, keep_until, valid_until, offline, .. } = judgment;
     Answer {
         verdict,
         reasons,
@@ -274,6 +276,7 @@ fn answer(
         last_quote,
         is_shared,
         revision,
+        offline,
         policy,
     }
 }

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    DeviceFacts, DeviceId, DeviceState, Event, FieldName, Fields, GuardedDeed, Judgment, Outcome, Profile,
-    ProfileName, Signs, Target, TenantId, TrustPolicy, TrustRule, UnixSeconds, Verdict, VerdictReason,
+    DeviceFacts, DeviceId, DeviceState, Event, FieldName, Fields, GuardedDeed, Judgment, Offline, Outcome,
+    Profile, ProfileName, Signs, Target, TenantId, TrustPolicy, TrustRule, UnixSeconds, Verdict,
+    VerdictReason,
 };
 use wardein_port::{Change, Table};
 
@@ -243,7 +244,7 @@ fn ask(tenant: &TenantId, profile: Option<&ProfileName>, policy: Option<&TrustPo
     let ask = Ask::new(GuardedDeed::PutTrustPolicy, Some(tenant))
         .with("profile", profile.map_or(WHOLE_TENANT, ProfileName::as_str));
     let Some(policy) = policy else { return ask.with("policy", INHERITED) };
-    let ask = ask.with_each("rule", policy.rules());
+    let ask = ask.with_each("rule", policy.rules()).with("offline", policy.offline());
     match policy.lifetime() {
         Some(lifetime) => ask.with("lifetime", format_args!("{lifetime}s")),
         None => ask.with("lifetime", INHERITED),
@@ -281,6 +282,11 @@ fn changed(
         Fields::default().changed(FieldName::TrustPolicy, words(was, was_etag), words(policy, etag));
     if lifetime(was) != lifetime(policy) {
         fields = fields.changed(FieldName::VerdictLifetime, lifetime(was), lifetime(policy));
+    }
+    let offline = |policy: Option<&TrustPolicy>| policy.map_or(Offline::NONE, TrustPolicy::offline);
+    if offline(was) != offline(policy) {
+        fields =
+            fields.changed(FieldName::TrustOffline, offline(was).to_string(), offline(policy).to_string());
     }
     let texts = |policy: Option<&TrustPolicy>| {
         policy.map_or(&[][..], TrustPolicy::rules).iter().map(TrustRule::to_string).collect::<BTreeSet<_>>()

@@ -232,6 +232,7 @@ mod tests {
             assurance: None,
             last_quote: None,
             is_shared: false,
+            offline: wardein_domain::Offline::NONE,
             revision: 1,
             policy: None,
         };

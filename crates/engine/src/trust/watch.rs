@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use wardein_domain::{
-    Assurance, DeviceId, DeviceState, ErrorCode, Judgment, Principal, ProfileName, TenantId, Verdict,
-    VerdictReason,
+    Assurance, DeviceId, DeviceState, ErrorCode, Judgment, Offline, Principal, ProfileName, TenantId,
+    Verdict, VerdictReason,
 };
 use wardein_port::{Feed, FeedRow, Table};
 
@@ -51,6 +51,8 @@ pub struct DeviceVerdict {
     pub assurance: Option<Assurance>,
     /// Whether another device was enrolled with its key or its TPM.
     pub is_shared: bool,
+    /// What it may be used for when it is stale, and for how long.
+    pub offline: Offline,
 }
 
 /// What a watcher is told.
@@ -214,10 +216,21 @@ impl Engine {
         known: Option<&KnownDevice>,
         now: u64,
     ) -> DeviceVerdict {
-        let Judgment { verdict, reasons, lifetime, valid_until, .. } = self.judge_device(tenant, known, now);
+        let judgment = self.judge_device(tenant, known, now);
+        let Judgment { verdict, reasons, lifetime, valid_until, offline, .. } = judgment;
         let state = known.map(|known| known.state);
         let (assurance, is_shared) = known.map_or((None, false), |known| (known.assurance, known.is_shared));
-        DeviceVerdict { device, verdict, reasons, lifetime, valid_until, state, assurance, is_shared }
+        DeviceVerdict {
+            device,
+            verdict,
+            reasons,
+            lifetime,
+            valid_until,
+            state,
+            assurance,
+            is_shared,
+            offline,
+        }
     }
 }
 

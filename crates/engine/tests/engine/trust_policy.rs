@@ -3,10 +3,12 @@
 use crate::world::{TestDevice, World, facts};
 use wardein_ddkg::{Attributes, Suite};
 use wardein_domain::{
-    Event, ProfileFields, ProfileName, Right, TrustCondition, TrustLimit, TrustPolicy, TrustRule, Verdict,
-    VerdictReason,
+    Event, Offline, OfflineUse, ProfileFields, ProfileName, Right, TrustCondition, TrustLimit, TrustPolicy,
+    TrustRule, Verdict, VerdictReason,
 };
-use wardein_engine::{Error, ErrorCode, Etag, Page, Subject, TrustPolicyView, VerdictChange};
+use wardein_engine::{
+    Error, ErrorCode, Etag, Page, Subject, TrustPolicyView, VerdictChange, WatchFrom, Watched,
+};
 
 const DAY: u64 = 86_400;
 
@@ -82,6 +84,36 @@ async fn announce(world: &World, device: &mut TestDevice, version: &[u8]) {
 
 fn good() -> (Verdict, Vec<&'static str>, Option<u64>) {
     (Verdict::Trusted, vec!["in-good-standing"], None)
+}
+
+/// It is said with each verdict, changes alone too, and is on record; of what nobody may keep, nothing is said.
+#[tokio::test]
+async fn what_stale_trust_is_for_comes_with_each_verdict() {
+    let mut world = World::new().await;
+    world.device("pump-1").await;
+    let subject = Subject::Device("pump-1".parse().unwrap());
+    let offline = Offline::NONE.with(OfflineUse::Data, 3 * DAY).unwrap();
+    let mut watch = world.engine.watch(&world.platform, WatchFrom::Snapshot).await.unwrap();
+    while watch.next(&world.engine).await.unwrap() != Watched::Current {}
+    for (lifetime, said) in [(None, offline), (Some(0), Offline::NONE)] {
+        let rules = TrustPolicy::new(Vec::new(), lifetime).unwrap();
+        world.put_policy(None, Some(rules.with_offline(offline))).await.unwrap();
+        let answer = world.engine.check(&world.platform, subject.clone()).await.unwrap();
+        assert_eq!((answer.verdict, answer.offline), (Verdict::Trusted, said));
+        let told = loop {
+            match watch.next(&world.engine).await.unwrap() {
+                Watched::Change { devices, .. } if !devices.is_empty() => break devices,
+                _ => {}
+            }
+        };
+        assert_eq!(told[0].offline, said);
+    }
+    let entry = world.entries(Event::TrustPolicyPut).await.remove(0);
+    assert!(facts(&entry).contains("trust-offline: none → data 259200 s"), "{}", facts(&entry));
+    world.restart().await;
+    let view = world.put_policy(None, None).await.unwrap();
+    assert_eq!(view.own, None);
+    assert_eq!(world.engine.check(&world.platform, subject).await.unwrap().offline, Offline::NONE);
 }
 
 #[tokio::test]

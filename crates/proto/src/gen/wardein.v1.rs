@@ -18227,7 +18227,7 @@ pub struct ReceiptRequest {
     pub nonce: ::prost::alloc::vec::Vec<u8>,
 }
 /// What Check answers.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CheckResponse {
     /// Whether to trust the device.
     #[prost(enumeration = "Verdict", tag = "1")]
@@ -18272,10 +18272,14 @@ pub struct CheckResponse {
     #[prost(string, tag = "13")]
     pub receipt: ::prost::alloc::string::String,
     /// From when on time alone makes another verdict, or other reasons; unset where it does not. `keep_until` is not after it.
-    ///
-    /// Next unused field number: 15.
     #[prost(message, optional, tag = "14")]
     pub valid_until: ::core::option::Option<::prost_types::Timestamp>,
+    /// What the verdict may be used for after `keep_until`, while the authority cannot be reached, and for how long; never from `valid_until`
+    /// on. What is not here it may not be used for.
+    ///
+    /// Next unused field number: 16.
+    #[prost(message, repeated, tag = "15")]
+    pub offline: ::prost::alloc::vec::Vec<OfflineLimit>,
 }
 /// A batch of questions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -18302,7 +18306,7 @@ pub struct CheckStreamResponse {
     pub revision: u64,
 }
 /// The answer to one question of a batch.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CheckResult {
     /// One is set.
     #[prost(oneof = "check_result::Result", tags = "1, 2")]
@@ -18311,7 +18315,7 @@ pub struct CheckResult {
 /// Nested message and enum types in `CheckResult`.
 pub mod check_result {
     /// One is set.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Result {
         /// The verdict. It may be kept until `decided_at` and its `lifetime` after that.
         #[prost(message, tag = "1")]
@@ -18322,7 +18326,7 @@ pub mod check_result {
     }
 }
 /// A verdict on a device, as a platform keeps it.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DeviceVerdict {
     /// The device.
     #[prost(string, tag = "1")]
@@ -18347,10 +18351,26 @@ pub struct DeviceVerdict {
     pub is_shared: bool,
     /// From when on, by the authority's time, time alone makes another verdict, or other reasons; unset where it does not. From then on it is
     /// not to be used. A watch tells the next one when its time has come.
-    ///
-    /// Next unused field number: 9.
     #[prost(message, optional, tag = "8")]
     pub valid_until: ::core::option::Option<::prost_types::Timestamp>,
+    /// What it may be used for when it is stale, which is after its `lifetime` or the client's own bound on silence, and for how long from
+    /// then on; never from `valid_until` on. What is not here it may not be used for.
+    ///
+    /// Next unused field number: 10.
+    #[prost(message, repeated, tag = "9")]
+    pub offline: ::prost::alloc::vec::Vec<OfflineLimit>,
+}
+/// For how long a verdict may be used for something after it became stale.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OfflineLimit {
+    /// What for.
+    #[prost(enumeration = "OfflineUse", tag = "1")]
+    pub r#use: i32,
+    /// For how long: up to 30 days.
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub time: ::core::option::Option<::prost_types::Duration>,
 }
 /// What Watch takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -18532,7 +18552,7 @@ pub struct VerifyTokenRequest {
     pub idempotency_key: ::prost::alloc::vec::Vec<u8>,
 }
 /// What VerifyToken answers.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct VerifyTokenResponse {
     /// The verdict on the device: TRUSTED, or RESTRICTED by its trust policy. Every other one is a refusal.
     #[prost(message, optional, tag = "1")]
@@ -18647,6 +18667,43 @@ pub struct SealedBy {
     /// Next unused field number: 5.
     #[prost(string, tag = "4")]
     pub key_name: ::prost::alloc::string::String,
+}
+/// What a platform does on the word of a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum OfflineUse {
+    /// Unset.
+    Unspecified = 0,
+    /// It takes in the data that the device sends.
+    Data = 1,
+    /// It lets the device in: a login, a new session.
+    Login = 2,
+    /// It sends the device commands, settings or updates.
+    Control = 3,
+}
+impl OfflineUse {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "OFFLINE_USE_UNSPECIFIED",
+            Self::Data => "OFFLINE_USE_DATA",
+            Self::Login => "OFFLINE_USE_LOGIN",
+            Self::Control => "OFFLINE_USE_CONTROL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "OFFLINE_USE_UNSPECIFIED" => Some(Self::Unspecified),
+            "OFFLINE_USE_DATA" => Some(Self::Data),
+            "OFFLINE_USE_LOGIN" => Some(Self::Login),
+            "OFFLINE_USE_CONTROL" => Some(Self::Control),
+            _ => None,
+        }
+    }
 }
 /// Whether a device is to be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -19629,11 +19686,15 @@ pub struct TrustPolicy {
     /// The version, as it was read: 16 hex digits. A change of another version is refused (`etag-mismatch`); empty changes whatever there is.
     #[prost(string, tag = "5")]
     pub etag: ::prost::alloc::string::String,
-    /// Whether none is set here, and what is set for the tenant holds; there are no rules and no lifetime then.
-    ///
-    /// Next unused field number: 7.
+    /// Whether none is set here, and what is set for the tenant holds; there are no rules, no lifetime and nothing for `offline` then.
     #[prost(bool, tag = "6")]
     pub inherited: bool,
+    /// What stale trust may be used for, while a platform cannot reach the authority, and for how long: each use once, whole seconds, up to 30
+    /// days. What is not here it may not be used for. A device that falls in the meantime is taken for good by whoever uses it.
+    ///
+    /// Next unused field number: 8.
+    #[prost(message, repeated, tag = "7")]
+    pub offline: ::prost::alloc::vec::Vec<OfflineLimit>,
 }
 /// A condition, and the most that a device may be while it holds. A verdict is the worst that a rule leads to.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::{Response, Status};
-pub(crate) use trust::verdict as trust_verdict;
+pub(crate) use trust::{offline as trust_offline, verdict as trust_verdict};
 use wardein_domain::Method;
 use wardein_engine::{Caller, Engine, Error};
 use wardein_proto::v1;

@@ -4,9 +4,9 @@ use crate::grpc::convert::wrong;
 use wardein_crypto::KeyAlgorithm;
 use wardein_ddkg::message::VisitEnd;
 use wardein_domain::{
-    Assurance, Bank, CaState, CertificateProfile, DeviceState, GuardedDeed, KeyKeeper, KeyKind, PcrStanding,
-    PlatformProfile, Purpose, RekeyGate, RevocationReason, Right, Role, TransferState, TrustLimit, Verdict,
-    VerdictReason,
+    Assurance, Bank, CaState, CertificateProfile, DeviceState, GuardedDeed, KeyKeeper, KeyKind, OfflineUse,
+    PcrStanding, PlatformProfile, Purpose, RekeyGate, RevocationReason, Right, Role, TransferState,
+    TrustLimit, Verdict, VerdictReason,
 };
 use wardein_engine::{DeedStep, Error, ReleaseDeed, ReleaseState, UpdateDecision, VisitState};
 use wardein_files::SealFor;
@@ -88,6 +88,7 @@ asked! {
     KeyAlgorithm = CaAlgorithm { P256, P384, Rsa3072, Rsa4096 }
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }
     KeyKind = KeyKind { P256, P384, Rsa2048, Rsa3072, Rsa4096 }
+    OfflineUse = OfflineUse { Data, Login, Control }
     Purpose = Purpose { Proof, Token, Data, File, Service }
     ReleaseDeed = ReleaseDeed { Release, Pause, Resume, Recall }
     Right = Right { Token, Open, Data, File }
@@ -112,6 +113,7 @@ answered! {
     KeyAlgorithm = CaAlgorithm { P256, P384, Rsa3072, Rsa4096 }
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }
     KeyKind = KeyKind { P256, P384, Rsa2048, Rsa3072, Rsa4096 }
+    OfflineUse = OfflineUse { Data, Login, Control }
     PcrStanding = PcrStanding { Golden, AsEnrolled, AsApproved }
     Purpose = Purpose { Proof, Token, Data, File, Service }
     ReleaseState = ReleaseState { Proposed, Released, Paused, Recalled }
@@ -209,6 +211,9 @@ mod tests {
         }
         for kind in KeyKind::ALL {
             assert_eq!(word::<v1::KeyKind>(kind.wire()), kind.as_str());
+        }
+        for of in OfflineUse::ALL {
+            assert_eq!(word::<v1::OfflineUse>(of.wire()), of.as_str());
         }
         for standing in PcrStanding::ALL {
             assert_eq!(word::<v1::PcrStanding>(standing.wire()), standing.code());

@@ -25,6 +25,7 @@ from wardein import (
     FailedPrecondition,
     InvalidArgument,
     Miss,
+    OfflineUse,
     PermissionDenied,
     Platform,
     Reason,
@@ -168,6 +169,7 @@ def test_subjects_are_listed(authority: Served) -> None:
 def test_a_cache_is_true_is_stale_and_is_true_again(authority: Served) -> None:
     for device_id in ("cached-1", "cached-2"):
         authority.enrolled(device_id)
+    authority.wardein("trust", "policy", "set", "--tenant", TENANT, "--no-rules", "--offline", "data:1m")
     fell: list[DeviceVerdict] = []
 
     async def run() -> None:
@@ -188,8 +190,9 @@ def test_a_cache_is_true_is_stale_and_is_true_again(authority: Served) -> None:
             took = await until(lambda: cache.lookup("cached-1") is Miss.STALE)
             assert took < 7 and cache.lookup("nobody") is Miss.STALE
             assert not cache.lookup("cached-1").is_trusted
-            # The offline dial, which is none unless it is turned.
-            assert cache.lookup("cached-1", offline=60).is_trusted
+            # What the policy has stale verdicts for, and nothing else.
+            assert cache.lookup("cached-1", OfflineUse.DATA).is_trusted
+            assert cache.lookup("cached-1", OfflineUse.CONTROL) is Miss.STALE
             with pytest.raises(TransportError):
                 await platform.check("cached-1", timeout=1)
 

@@ -19,6 +19,7 @@ from wardein import (
     Interrupted,
     Miss,
     Moment,
+    OfflineUse,
     OutOfRange,
     PermissionDenied,
     Platform,
@@ -223,6 +224,7 @@ def test_a_wait_that_is_canceled_loses_nothing(tmp_path: Path) -> None:
 def test_a_verdict_that_time_ends_is_not_used_from_that_second_on(tmp_path: Path) -> None:
     until_1100, more = device("pump-1", lifetime=600), asyncio.Event()
     until_1100.valid_until.FromSeconds(1_100)
+    offline(until_1100, 1, 600)
     later = device("pump-1", lifetime=600)
     later.valid_until.FromSeconds(1_200)
 
@@ -252,7 +254,7 @@ def test_a_verdict_that_time_ends_is_not_used_from_that_second_on(tmp_path: Path
                 await until(lambda: len(cache) == 2)
                 # By the authority's time it may be 1100; no dial makes it last.
                 assert cache.lookup("pump-1") is Miss.STALE
-                assert cache.lookup("pump-1", offline=60) is Miss.STALE
+                assert cache.lookup("pump-1", OfflineUse.DATA) is Miss.STALE
                 await until(lambda: cache.lookup("pump-1") is not Miss.STALE)
 
     asyncio.run(run())
@@ -363,15 +365,29 @@ def test_a_snapshot_counts_when_it_is_whole_and_the_authority_was_heard_of() -> 
     assert cache.lookup("pump-1").is_trusted
 
 
-def test_the_offline_dial_is_none_unless_it_is_turned() -> None:
-    cache = filled(15, device("pump-1"), device("never", lifetime=0), device("fell", SUSPENDED), ago=60)
-    assert cache.lookup("pump-1") is Miss.STALE
-    assert cache.lookup("pump-1", offline=60).is_trusted
-    assert cache.lookup("pump-1", offline=40) is Miss.STALE
-    assert cache.lookup("pump-1", offline=-1) is Miss.STALE
-    assert cache.lookup("never", offline=3600) is Miss.STALE
-    assert not cache.lookup("fell", offline=3600).is_trusted
-    assert not cache.lookup("none", offline=3600).is_trusted
+def offline(verdict: trust_pb2.DeviceVerdict, use: int, span: int) -> trust_pb2.DeviceVerdict:
+    verdict.offline.add(use=use, time=Duration(seconds=span))
+    return verdict
+
+
+def test_a_stale_verdict_is_used_for_what_its_policy_says_and_no_longer() -> None:
+    # The clock jumps, as after a sleep of the machine.
+    for ago, good in ((10, tuple(OfflineUse)), (70, (OfflineUse.DATA, OfflineUse.LOGIN)), (80, (OfflineUse.DATA,)), (3_620, ())):
+        both = offline(offline(device("pump-1"), OfflineUse.DATA, 3_600), OfflineUse.LOGIN, 60)
+        # Of a later release.
+        offline(both, 77, 10**6)
+        never = offline(device("never", lifetime=0), OfflineUse.DATA, 3_600)
+        fell = offline(device("fell", SUSPENDED), OfflineUse.DATA, 3_600)
+        cache = filled(15, both, device("none of it"), never, fell, ago=ago)
+        for use in (OfflineUse.DATA, OfflineUse.LOGIN, OfflineUse.CONTROL):
+            assert cache.lookup("pump-1", use).is_trusted == (use in good), (ago, use)
+        fresh = ago <= 15
+        assert cache.lookup("pump-1").is_trusted == fresh
+        assert cache.lookup("pump-1", OfflineUse.UNSPECIFIED).is_trusted == fresh
+        assert cache.lookup("none of it", OfflineUse.DATA).is_trusted == fresh
+        assert cache.lookup("never", OfflineUse.DATA) is Miss.STALE
+        assert not cache.lookup("fell", OfflineUse.DATA).is_trusted
+        assert not cache.lookup("nobody", OfflineUse.DATA).is_trusted
 
 
 def test_a_moment_is_never_later_than_now_and_its_age_is_the_longer() -> None:

@@ -2,7 +2,7 @@
 
 use crate::grpc::convert::{List, at_most, page, parse, parse_optional, text, wrong};
 use crate::grpc::words::{Answered, Asked as _};
-use wardein_domain::DeviceState;
+use wardein_domain::{DeviceState, Offline, OfflineUse};
 use wardein_engine::{
     Answer, DeviceFilter, DeviceVerdict, Error, Listed, Page, ReceiptAsk, ReceiptNonce, Subject, WatchFrom,
 };
@@ -54,6 +54,7 @@ pub(crate) fn answer(answer: Answer) -> v1::CheckResponse {
         is_shared: answer.is_shared,
         revision: answer.revision,
         valid_until: answer.valid_until.and_then(time::at),
+        offline: offline(answer.offline),
         receipt: String::new(),
     }
 }
@@ -76,7 +77,14 @@ pub(crate) fn verdict(of: DeviceVerdict) -> v1::DeviceVerdict {
         assurance: of.assurance.wire(),
         is_shared: of.is_shared,
         valid_until: of.valid_until.and_then(time::at),
+        offline: offline(of.offline),
     }
+}
+
+pub(crate) fn offline(of: Offline) -> Vec<v1::OfflineLimit> {
+    let limit =
+        |(of, seconds): (OfflineUse, u64)| v1::OfflineLimit { r#use: of.wire(), time: time::span(seconds) };
+    of.uses().map(limit).collect()
 }
 
 /// Which devices, and which page of them.

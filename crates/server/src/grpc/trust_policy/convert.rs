@@ -1,10 +1,11 @@
 //! Trust policies as they are sent.
 
 use crate::grpc::convert::{parse, parse_optional, span_optional, text, wrong};
+use crate::grpc::trust_offline as offline_limits;
 use crate::grpc::words::{Answered, Asked};
 use wardein_domain::{
-    Assurance, DeviceState, ProfileName, TenantId, TrustCondition, TrustLimit, TrustPolicy, TrustPolicyError,
-    TrustRule, VerdictReason,
+    Assurance, DeviceState, Offline, OfflineError, OfflineUse, ProfileName, TenantId, TrustCondition,
+    TrustLimit, TrustPolicy, TrustPolicyError, TrustRule, VerdictReason,
 };
 use wardein_engine::{Error, ErrorCode, Etag, SetTrustPolicy, TrustPolicyView, VerdictChange};
 use wardein_proto::{time, v1};
@@ -26,8 +27,8 @@ pub(super) fn policy(given: Option<v1::TrustPolicy>) -> Result<Given, Error> {
     let etag = parse_optional("policy.etag", &given.etag)?;
     let lifetime = span_optional("policy.lifetime", given.lifetime.as_ref())?;
     if given.inherited {
-        if !given.rules.is_empty() || lifetime.is_some() {
-            return Err(wrong("policy.inherited", "leaves no room for rules or a lifetime"));
+        if !given.rules.is_empty() || lifetime.is_some() || !given.offline.is_empty() {
+            return Err(wrong("policy.inherited", "leaves no room for rules, a lifetime or offline uses"));
         }
         return Ok(Given { tenant, profile, policy: None, etag });
     }
@@ -41,7 +42,21 @@ pub(super) fn policy(given: Option<v1::TrustPolicy>) -> Result<Given, Error> {
         TrustPolicyError::Lifetime(_) => wrong("policy.lifetime", error),
         error => Error::new(error.code(), format_args!("policy {error}")),
     })?;
+    let policy = policy.with_offline(offline(&given.offline)?);
     Ok(Given { tenant, profile, policy: Some(policy), etag })
+}
+
+fn offline(given: &[v1::OfflineLimit]) -> Result<Offline, Error> {
+    given.iter().enumerate().try_fold(Offline::NONE, |offline, (n, limit)| {
+        let field = format!("policy.offline[{n}]");
+        let of = OfflineUse::asked(&format!("{field}.use"), limit.r#use)?;
+        let time = span_optional(&format!("{field}.time"), limit.time.as_ref())?;
+        let time = time.ok_or_else(|| wrong(&format!("{field}.time"), "is missing"))?;
+        offline.with(of, time).map_err(|error| match error {
+            OfflineError::Time(_) => wrong(&format!("{field}.time"), error),
+            OfflineError::Twice(_) => wrong(&format!("{field}.use"), error),
+        })
+    })
 }
 
 fn rule(field: &str, given: &v1::TrustRule) -> Result<TrustRule, Error> {
@@ -157,6 +172,7 @@ fn sent(
         lifetime: policy.lifetime().and_then(time::span),
         etag: etag.to_string(),
         inherited: false,
+        offline: offline_limits(policy.offline()),
     }
 }
 

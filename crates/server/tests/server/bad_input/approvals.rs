@@ -58,7 +58,7 @@ async fn a_call_is_proposed_approved_and_made_again() {
     assert_eq!(proposal.state, i32::from(v1::ProposalState::Open));
     let asked: Vec<_> =
         proposal.asked.iter().map(|field| (field.name.as_str(), field.value.as_str())).collect();
-    assert_eq!(asked, [("profile", "(the tenant)"), ("lifetime", "60s")]);
+    assert_eq!(asked, [("profile", "(the tenant)"), ("offline", "none"), ("lifetime", "60s")]);
     assert_eq!((proposal.tenant.as_str(), proposal.proposed_by.as_str()), ("t", "tenant-admin/t/one"));
     let listed = second.approvals().list_proposals(v1::ListProposalsRequest::default()).await.unwrap();
     let listed = listed.into_inner().proposals;

@@ -35,6 +35,14 @@ fn good() -> v1::TrustPolicy {
     v1::TrustPolicy { tenant: "t".into(), profile: "default".into(), rules, ..Default::default() }
 }
 
+fn limit(of: i32, seconds: u64) -> v1::OfflineLimit {
+    v1::OfflineLimit { r#use: of, time: time::span(seconds) }
+}
+
+fn with_offline(offline: Vec<v1::OfflineLimit>) -> v1::TrustPolicy {
+    v1::TrustPolicy { offline, ..good() }
+}
+
 /// What spoils a policy, and how it is refused.
 type Spoiled = (&'static str, v1::TrustPolicy, Expected);
 
@@ -138,6 +146,25 @@ fn spoiled() -> Vec<Spoiled> {
             "two days",
             v1::TrustPolicy { lifetime: time::span(172_800), ..good() },
             malformed("policy.lifetime"),
+        ),
+        ("no use", with_offline(vec![limit(0, 60)]), malformed("policy.offline[0].use")),
+        ("an unknown use", with_offline(vec![limit(4, 60)]), malformed("policy.offline[0].use")),
+        ("31 days offline", with_offline(vec![limit(1, 31 * 86_400)]), malformed("policy.offline[0].time")),
+        ("no time offline", with_offline(vec![limit(1, 0)]), malformed("policy.offline[0].time")),
+        (
+            "a use that has no time",
+            with_offline(vec![v1::OfflineLimit { r#use: 1, time: None }]),
+            malformed("policy.offline[0].time"),
+        ),
+        (
+            "a use twice",
+            with_offline(vec![limit(1, 60), limit(2, 60), limit(1, 70)]),
+            malformed("policy.offline[2].use"),
+        ),
+        (
+            "inherited uses",
+            v1::TrustPolicy { inherited: true, rules: Vec::new(), ..with_offline(vec![limit(1, 60)]) },
+            malformed("policy.inherited"),
         ),
         ("inherited rules", v1::TrustPolicy { inherited: true, ..good() }, malformed("policy.inherited")),
         ("no etag", v1::TrustPolicy { etag: "g".repeat(16), ..good() }, malformed("policy.etag")),

@@ -23,7 +23,7 @@ from .platform import Platform
 from .stream import CheckStream
 from .verdicts import Checked, DeviceVerdict, Login, ReceiptFor, Subject
 from .watcher import Bookmark, Change, Event, Interrupted, Snapshot, SnapshotBegin, SnapshotEnd, Watcher
-from .words import Assurance, DeviceState, PcrStanding, Reason, Verdict
+from .words import Assurance, DeviceState, OfflineUse, PcrStanding, Reason, Verdict
 
 __all__ = [
     "Assurance",
@@ -46,6 +46,7 @@ __all__ = [
     "Miss",
     "Moment",
     "NotFound",
+    "OfflineUse",
     "OutOfRange",
     "PcrStanding",
     "PermissionDenied",

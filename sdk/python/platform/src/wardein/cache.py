@@ -15,7 +15,7 @@ from .moment import Moment
 from .platform import Platform
 from .verdicts import DeviceVerdict
 from .watcher import Bookmark, Change, Event, Interrupted, Snapshot, SnapshotBegin, SnapshotEnd, Watcher
-from .words import Assurance, DeviceState, Reason, Verdict
+from .words import Assurance, DeviceState, OfflineUse, Reason, Verdict
 
 _log: Final = logging.getLogger("wardein")
 
@@ -38,8 +38,8 @@ class TrustCache:
     """The verdicts on all devices of a platform, kept true by Watch while the cache is open: `async with`.
 
     It answers while the last bookmark of the authority is younger than `most_silence` and than the verdict's lifetime, and while time alone
-    has not ended the verdict, and says `Miss.STALE` otherwise: when it has not heard of the authority for too long, it trusts nobody. A
-    lookup touches memory alone, and may be made by any thread.
+    has not ended the verdict, and says `Miss.STALE` otherwise: when it has not heard of the authority for too long, it trusts nobody, but for what
+    the authority's trust policy has stale verdicts for. A lookup touches memory alone, and may be made by any thread.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class TrustCache:
         as_of = self._as_of
         return None if as_of is None else as_of[0].age()
 
-    def lookup(self, device_id: str, *, offline: float = 0.0) -> DeviceVerdict | Miss:
+    def lookup(self, device_id: str, use: OfflineUse | None = None) -> DeviceVerdict | Miss:
         """What is known of the device of that id now.
 
-        `offline` is for how many seconds after it became stale the verdict on a device may still be used for what it is asked for here:
-        none, unless the platform's own rules accept that a device that fell in the meantime is taken for good. A verdict that the profile
-        lets nobody keep, or that time has ended, is never used longer.
+        `use` is what it is asked for: a stale verdict is then given as well, for as long as the tenant's trust policy has it for that use. A
+        device that fell in the meantime is then taken for good, which is what that policy weighs. A verdict that the profile lets nobody
+        keep, or that time has ended, is never used longer.
         """
         as_of = self._as_of
         if as_of is None:
@@ -121,7 +121,7 @@ class TrustCache:
         lifetime = verdict.lifetime
         if lifetime < fresh:
             fresh = lifetime
-        if age <= fresh or (offline > 0.0 and lifetime > 0.0 and age <= fresh + offline):
+        if age <= fresh or (use is not None and lifetime > 0.0 and age <= fresh + verdict.offline_for(use)):
             return verdict
         return Miss.STALE
 

@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ._pb import trust_pb2
-from .words import Assurance, DeviceState, PcrStanding, Reason, Verdict
+from .words import Assurance, DeviceState, OfflineUse, PcrStanding, Reason, Verdict
 
 _YEAR_10000: Final = 253_402_300_800
 
@@ -31,6 +31,12 @@ class DeviceVerdict:
     is_shared: bool
     # The Unix second, by the authority's time, from which time alone makes another one; 0 where it does not.
     valid_until: float = 0.0
+    # What it may be used for when it is stale, and for how many seconds from then on.
+    offline: tuple[tuple[OfflineUse, float], ...] = ()
+
+    def offline_for(self, use: OfflineUse) -> float:
+        """For how many seconds after it became stale it may be used for that; 0 where it may not."""
+        return max((time for each, time in self.offline if each is use), default=0.0)
 
     @property
     def is_trusted(self) -> bool:
@@ -72,6 +78,8 @@ class Checked:
     revision: int
     # The answer as a compact JWS, where a receipt was asked for.
     receipt: str | None
+    # What it may be used for after `keep_until`, while the authority is not reached, and for how many seconds.
+    offline: tuple[tuple[OfflineUse, float], ...] = ()
 
     @property
     def is_trusted(self) -> bool:
@@ -120,6 +128,7 @@ def device_verdict(message: trust_pb2.DeviceVerdict) -> DeviceVerdict:
         Assurance(message.assurance),
         message.is_shared,
         float(message.valid_until.seconds) if message.HasField("valid_until") else 0.0,
+        _offline(message.offline),
     )
 
 
@@ -141,6 +150,7 @@ def checked(message: trust_pb2.CheckResponse) -> Checked:
         message.is_shared,
         message.revision,
         message.receipt or None,
+        _offline(message.offline),
     )
 
 
@@ -162,6 +172,10 @@ def seconds(span: Duration) -> float:
     if span.seconds < 0 or not 0 <= span.nanos < 1_000_000_000:
         return 0.0
     return span.seconds + span.nanos / 1e9
+
+
+def _offline(limits: Iterable[trust_pb2.OfflineLimit]) -> tuple[tuple[OfflineUse, float], ...]:
+    return tuple((OfflineUse(each.use), seconds(each.time)) for each in limits)
 
 
 def _reasons(numbers: Iterable[int]) -> tuple[Reason, ...]:

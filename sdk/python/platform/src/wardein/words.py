@@ -2,7 +2,7 @@
 
 from .word import Word
 
-__all__ = ["Assurance", "DeviceState", "PcrStanding", "Reason", "Verdict"]
+__all__ = ["Assurance", "DeviceState", "OfflineUse", "PcrStanding", "Reason", "Verdict"]
 
 
 class Verdict(Word):
@@ -65,6 +65,19 @@ class Reason(Word):
     FIRMWARE_UNKNOWN = 19
     # By a trust policy: what it runs is not a release that its maker approves, or it has not told.
     FIRMWARE_UNAPPROVED = 20
+
+
+class OfflineUse(Word):
+    """What a platform does on the word of a verdict."""
+
+    # Unset.
+    UNSPECIFIED = 0
+    # It takes in the data that the device sends.
+    DATA = 1
+    # It lets the device in: a login, a new session.
+    LOGIN = 2
+    # It sends the device commands, settings or updates.
+    CONTROL = 3
 
 
 class DeviceState(Word):

@@ -13,6 +13,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class OfflineUse(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OFFLINE_USE_UNSPECIFIED: _ClassVar[OfflineUse]
+    OFFLINE_USE_DATA: _ClassVar[OfflineUse]
+    OFFLINE_USE_LOGIN: _ClassVar[OfflineUse]
+    OFFLINE_USE_CONTROL: _ClassVar[OfflineUse]
+
 class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     VERDICT_UNSPECIFIED: _ClassVar[Verdict]
@@ -43,6 +50,10 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_SILENT: _ClassVar[Reason]
     REASON_FIRMWARE_OLD: _ClassVar[Reason]
     REASON_FIRMWARE_UNKNOWN: _ClassVar[Reason]
+OFFLINE_USE_UNSPECIFIED: OfflineUse
+OFFLINE_USE_DATA: OfflineUse
+OFFLINE_USE_LOGIN: OfflineUse
+OFFLINE_USE_CONTROL: OfflineUse
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_TRUSTED: Verdict
 VERDICT_RESTRICTED: Verdict
@@ -94,7 +105,7 @@ class ReceiptRequest(_message.Message):
     def __init__(self, audience: _Optional[str] = ..., nonce: _Optional[bytes] = ...) -> None: ...
 
 class CheckResponse(_message.Message):
-    __slots__ = ("verdict", "reasons", "keep_until", "decided_at", "tenant", "device_id", "state", "assurance", "pcrs", "quoted_at", "is_shared", "revision", "receipt", "valid_until")
+    __slots__ = ("verdict", "reasons", "keep_until", "decided_at", "tenant", "device_id", "state", "assurance", "pcrs", "quoted_at", "is_shared", "revision", "receipt", "valid_until", "offline")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
     KEEP_UNTIL_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +120,7 @@ class CheckResponse(_message.Message):
     REVISION_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    OFFLINE_FIELD_NUMBER: _ClassVar[int]
     verdict: Verdict
     reasons: _containers.RepeatedScalarFieldContainer[Reason]
     keep_until: _timestamp_pb2.Timestamp
@@ -123,7 +135,8 @@ class CheckResponse(_message.Message):
     revision: int
     receipt: str
     valid_until: _timestamp_pb2.Timestamp
-    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., device_id: _Optional[str] = ..., state: _Optional[_Union[_words_pb2.DeviceState, str]] = ..., assurance: _Optional[_Union[_words_pb2.Assurance, str]] = ..., pcrs: _Optional[_Union[_words_pb2.PcrStanding, str]] = ..., quoted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_shared: bool = ..., revision: _Optional[int] = ..., receipt: _Optional[str] = ..., valid_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    offline: _containers.RepeatedCompositeFieldContainer[OfflineLimit]
+    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., device_id: _Optional[str] = ..., state: _Optional[_Union[_words_pb2.DeviceState, str]] = ..., assurance: _Optional[_Union[_words_pb2.Assurance, str]] = ..., pcrs: _Optional[_Union[_words_pb2.PcrStanding, str]] = ..., quoted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_shared: bool = ..., revision: _Optional[int] = ..., receipt: _Optional[str] = ..., valid_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., offline: _Optional[_Iterable[_Union[OfflineLimit, _Mapping]]] = ...) -> None: ...
 
 class CheckStreamRequest(_message.Message):
     __slots__ = ("device_ids",)
@@ -150,7 +163,7 @@ class CheckResult(_message.Message):
     def __init__(self, verdict: _Optional[_Union[DeviceVerdict, _Mapping]] = ..., failure: _Optional[_Union[_provisioning_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class DeviceVerdict(_message.Message):
-    __slots__ = ("device_id", "verdict", "reasons", "lifetime", "state", "assurance", "is_shared", "valid_until")
+    __slots__ = ("device_id", "verdict", "reasons", "lifetime", "state", "assurance", "is_shared", "valid_until", "offline")
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
@@ -159,6 +172,7 @@ class DeviceVerdict(_message.Message):
     ASSURANCE_FIELD_NUMBER: _ClassVar[int]
     IS_SHARED_FIELD_NUMBER: _ClassVar[int]
     VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    OFFLINE_FIELD_NUMBER: _ClassVar[int]
     device_id: str
     verdict: Verdict
     reasons: _containers.RepeatedScalarFieldContainer[Reason]
@@ -167,7 +181,16 @@ class DeviceVerdict(_message.Message):
     assurance: _words_pb2.Assurance
     is_shared: bool
     valid_until: _timestamp_pb2.Timestamp
-    def __init__(self, device_id: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., state: _Optional[_Union[_words_pb2.DeviceState, str]] = ..., assurance: _Optional[_Union[_words_pb2.Assurance, str]] = ..., is_shared: bool = ..., valid_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    offline: _containers.RepeatedCompositeFieldContainer[OfflineLimit]
+    def __init__(self, device_id: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., state: _Optional[_Union[_words_pb2.DeviceState, str]] = ..., assurance: _Optional[_Union[_words_pb2.Assurance, str]] = ..., is_shared: bool = ..., valid_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., offline: _Optional[_Iterable[_Union[OfflineLimit, _Mapping]]] = ...) -> None: ...
+
+class OfflineLimit(_message.Message):
+    __slots__ = ("use", "time")
+    USE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    use: OfflineUse
+    time: _duration_pb2.Duration
+    def __init__(self, use: _Optional[_Union[OfflineUse, str]] = ..., time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
     __slots__ = ("snapshot", "revision")
