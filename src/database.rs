@@ -8,7 +8,9 @@ use wardein_cli::{
     Column, ConfirmFailoverArgs, DatabaseArgs, DbCommand, DbInitArgs, Failure, NodeCommand, NodeRemoveArgs,
     Output, Record,
 };
-use wardein_store::postgres::{self, Address, NodeStatus};
+use wardein_engine::{StoreDeed, record_store_deed};
+use wardein_port::SystemClock;
+use wardein_store::postgres::{self, Address, NodeStatus, PostgresStore, Sharing};
 
 /// What a database is like, for scripts.
 #[derive(Serialize)]
@@ -86,10 +88,13 @@ pub(crate) fn run(command: DbCommand, out: Output) -> Result<(), Failure> {
             let address = of_args(&database)?;
             let found = postgres::status(&address).map_err(failed)?;
             if !found.is_confirmed && found.missing.is_none() {
-                let place = found.place.unwrap_or_default();
+                let place = found.place.clone().unwrap_or_default();
                 confirm.ask(&format!(
                     "say that timeline {place} has all that was acknowledged, and serve from it"
                 ))?;
+            }
+            if !found.is_confirmed && found.missing.is_none() {
+                record_failover(&address, found.place)?;
             }
             let words = match postgres::confirm(&address).map_err(failed)? {
                 true => "The timeline is on record: nodes that wait go on.\n",
@@ -98,6 +103,14 @@ pub(crate) fn run(command: DbCommand, out: Output) -> Result<(), Failure> {
             status(&address, words, out)
         }
     }
+}
+
+/// The fence comes last: until then nothing else starts from there, and the same again is fine.
+fn record_failover(address: &Address, timeline: Option<String>) -> Result<(), Failure> {
+    let store =
+        PostgresStore::open(address, "wardein db confirm-failover", Sharing::Restoring).map_err(failed)?;
+    let deed = StoreDeed::FailoverConfirmed { timeline };
+    wardein_cli::block_on(async { record_store_deed(&store, SystemClock, &deed).await.map_err(failed) })
 }
 
 pub(crate) fn run_node(command: NodeCommand, out: Output) -> Result<(), Failure> {

@@ -6,7 +6,8 @@ use serde::Serialize;
 use wardein_cli::config::{Config, StoreKind};
 use wardein_cli::{Failure, MigrateStoreArgs, Output, progress};
 use wardein_crypto::hex::Hex;
-use wardein_engine::require_custody;
+use wardein_engine::{StoreDeed, record_store_deed, require_custody};
+use wardein_port::SystemClock;
 use wardein_store::OpenError;
 use wardein_store::moving::{Place, Source, Tally, complete};
 
@@ -54,7 +55,7 @@ pub(crate) fn run(args: MigrateStoreArgs, out: Output) -> Result<(), Failure> {
         }
         source => source.map_err(failed)?,
     };
-    source.may_go(&to).map_err(failed)?;
+    let is_begun = source.may_go(&to).map_err(failed)?;
     // A store whose keys are elsewhere would open nowhere.
     let custodian = Custodian::new(home.open_custody(&args.passphrase)?);
     wardein_cli::block_on(async {
@@ -69,6 +70,11 @@ pub(crate) fn run(args: MigrateStoreArgs, out: Output) -> Result<(), Failure> {
         let parts = source.tally(|entries| bar.set_position(entries)).map_err(failed)?;
         bar.finish_and_clear();
         return say(&from, &to, args.to, (false, parts), out);
+    }
+    if !is_begun {
+        let deed = StoreDeed::Moved { from: name(home.config.store).into(), to: name(args.to).into() };
+        let recorded = record_store_deed(source.store(), SystemClock, &deed);
+        wardein_cli::block_on(async { recorded.await.map_err(failed) })?;
     }
     let mut moving = source.begin(to.clone()).map_err(failed)?;
     bar.set_message("moving");

@@ -21,8 +21,13 @@ pub(crate) struct Hospital {
 
 impl Hospital {
     pub(crate) fn found(devices: u32) -> Self {
+        Self::found_with(devices, &[])
+    }
+
+    /// With more options for `wardein init`.
+    pub(crate) fn found_with(devices: u32, options: &[&str]) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let served = runtime.block_on(Served::found());
+        let served = runtime.block_on(Served::found_with(options));
         let hospital = Self { served, runtime, device: wardein_device() };
         for (role, name) in [("station", "line-1"), ("platform", "iot")] {
             let out = hospital.file(role);

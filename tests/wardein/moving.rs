@@ -153,6 +153,13 @@ fn an_authority_moves_into_a_database_and_out_of_it_and_devices_go_on() {
         login(&hospital, number, "at-last");
     }
     let log = hospital.told(&["audit", "list"]);
+    for (from, to) in [("sqlite", "postgresql"), ("postgresql", "sled"), ("sled", "sqlite")] {
+        let is_it = |entry: &Value| {
+            let said = entry.to_string();
+            said.contains("authority.move-store") && said.contains(from) && said.contains(to)
+        };
+        assert!(log["entries"].as_array().unwrap().iter().any(is_it), "{from} to {to}: {log}");
+    }
     let numbers = log["entries"].as_array().unwrap().iter().map(|entry| entry["sequence"].as_u64().unwrap());
     assert!(numbers.eq(1..=log["entries"].as_array().unwrap().len() as u64), "{log}");
 }

@@ -1,13 +1,14 @@
 //! An authority whose records are in PostgreSQL: a second node serves beside the first, a backup goes there and back, and what is wrong with the
 //! database is said.
 
+use crate::backup::{Hospital, words};
 use crate::common::{Served, free_port, wardein};
 use crate::trust::Ward;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
-use tokio::time::sleep;
 use wardein_testkit::Postgres;
 
 /// The options of `wardein init` for a new database of that server, in which the tables are.
@@ -57,6 +58,28 @@ pub(crate) fn another(of: &Served, name: &str) -> (std::path::PathBuf, u16) {
     (to, listen)
 }
 
+/// A node that is served from a directory; its log is beside that.
+fn served_from(home: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_wardein"))
+        .args(["serve", "--config", text(&home.join("wardein.toml"))])
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(home.with_extension("log")).unwrap())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until that is in the log of what is served from a directory.
+fn said(home: &Path, what: &str) {
+    let log = || fs::read_to_string(home.with_extension("log")).unwrap();
+    for _ in 0..600 {
+        if log().contains(what) {
+            return;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    panic!("{what}: {}", log());
+}
+
 #[tokio::test]
 async fn a_second_node_serves_beside_the_first_and_goes_on_without_it() {
     let Some(server) = Postgres::start() else { return };
@@ -64,23 +87,8 @@ async fn a_second_node_serves_beside_the_first_and_goes_on_without_it() {
     let mut ward = Ward::founded_with(&["pump-1"], &options.each_ref().map(String::as_str)).await;
     assert_eq!(ward.check("pump-1").0, Some(0));
     let (second, _) = another(&ward.served, "second");
-    let log = second.with_extension("log");
-    let mut node = Command::new(env!("CARGO_BIN_EXE_wardein"))
-        .args(["serve", "--config", text(&second.join("wardein.toml"))])
-        .stdout(Stdio::null())
-        .stderr(fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
-    let said = async |what: &str| {
-        for _ in 0..600 {
-            if fs::read_to_string(&log).unwrap().contains(what) {
-                return;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-        panic!("{what}: {}", fs::read_to_string(&log).unwrap());
-    };
-    said("serving version").await;
+    let mut node = served_from(&second);
+    said(&second, "serving version");
     let nodes = || {
         let listed = done(&["--json", "node", "list", "--url", &options[3]]);
         let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
@@ -104,7 +112,7 @@ async fn a_second_node_serves_beside_the_first_and_goes_on_without_it() {
     let id = named(&nodes(), node.id())["id"].as_str().unwrap().to_owned();
     let removed = done(&["node", "remove", &id, "--url", &options[3]]);
     assert!(removed.contains(&id), "{removed}");
-    said("not among those that use the database").await;
+    said(&second, "not among those that use the database");
     assert!(!node.wait().unwrap().success());
     let unknown = refused(&["node", "remove", &id, "--url", &options[3]]);
     assert!(unknown.contains("there is no node"), "{unknown}");
@@ -179,4 +187,101 @@ fn what_is_wrong_with_the_database_is_said() {
     let second = place.path().join("second");
     let taken = refused(&[&founding[..], &[&url, "--dir", text(&second)]].concat());
     assert!(taken.contains("already holds an authority") && taken.contains("DROP SCHEMA wardein"), "{taken}");
+}
+
+/// The database of an authority is put back to an earlier moment, on another timeline: nothing starts from it but a restore in place.
+#[test]
+fn a_database_that_was_put_back_is_restored_in_place_and_devices_come_back() {
+    let Some(mut server) = Postgres::start() else { return };
+    let options = options(&server);
+    let mut hospital = Hospital::found_with(1, &options.each_ref().map(String::as_str));
+    let spent = hospital.made(1, "spent", &["token", "--audience", "iot"]);
+    hospital.served.terminate();
+    server.copy();
+    let started = hospital.served.start();
+    hospital.runtime.block_on(started);
+    assert!(hospital.login(&spent).status.success());
+    hospital.served.terminate();
+    server.put_back();
+    server.promote();
+    let home = hospital.served.home();
+    let unconfirmed =
+        refused(&["operator", "recover", "--dir", text(&home), "--out", &hospital.file("never")]);
+    assert!(unconfirmed.contains("restore --in-place"), "{unconfirmed}");
+    let unasked = refused(&["restore", "--in-place", "--dir", text(&home)]);
+    assert!(unasked.contains("nothing was done"), "{unasked}");
+    done(&["restore", "--in-place", "--dir", text(&home), "--yes"]);
+    let started = hospital.served.start();
+    hospital.runtime.block_on(started);
+    let again = hospital.login(&spent);
+    assert!(words(&again).contains("rekey-required"), "what was spent is not taken: {}", words(&again));
+    hospital.does(1, &["rekey"]);
+    let token = hospital.made(1, "fresh", &["token", "--audience", "iot"]);
+    assert!(hospital.login(&token).status.success());
+    assert!(hospital.told(&["audit", "list"]).to_string().contains("authority.restore"));
+}
+
+/// A standby takes over while no node runs: what a human says of it is on record before anything is served from there.
+#[test]
+fn a_failover_that_was_confirmed_is_in_the_audit_log() {
+    let Some(mut server) = Postgres::start() else { return };
+    let options = options(&server);
+    let mut hospital = Hospital::found_with(1, &options.each_ref().map(String::as_str));
+    hospital.served.terminate();
+    server.promote();
+    let confirm = ["db", "confirm-failover", "--url", &options[3]];
+    let unasked = refused(&confirm);
+    assert!(unasked.contains("nothing was done"), "{unasked}");
+    let confirmed = done(&[&confirm[..], &["--yes"]].concat());
+    assert!(confirmed.contains("is on record: nodes that wait go on"), "{confirmed}");
+    let again = done(&[&confirm[..], &["--yes"]].concat());
+    assert!(again.contains("on record already"), "{again}");
+    let started = hospital.served.start();
+    hospital.runtime.block_on(started);
+    let log = hospital.told(&["audit", "list"]);
+    let is_it = |entry: &&serde_json::Value| entry.to_string().contains("authority.confirm-failover");
+    let found: Vec<_> = log["entries"].as_array().unwrap().iter().filter(is_it).collect();
+    assert!(found.len() == 1 && found[0].to_string().contains("/2"), "once, with its timeline: {found:?}");
+    hospital.does(1, &["authenticate"]);
+}
+
+/// While there are two nodes neither changes the root key nor shreds a device, which ends with that. One that was away meanwhile comes back
+/// with the custody of those that were not.
+#[test]
+fn the_root_key_is_changed_by_one_node_and_another_comes_back_with_its_custody() {
+    let Some(server) = Postgres::start() else { return };
+    let options = options(&server);
+    let mut hospital = Hospital::found_with(2, &options.each_ref().map(String::as_str));
+    let (home, (second, _)) = (hospital.served.home(), another(&hospital.served, "second"));
+    let mut node = served_from(&second);
+    said(&second, "serving version");
+    let rotate = ["key", "rotate", "--root", "--yes", "--dir", text(&home)];
+    let shred =
+        ["device", "retire", "pump-2", "--shred", "--tenant", "klinik", "--reason", "erasure", "--yes"];
+    let shred = [&shred[..], &["--dir", text(&home)]].concat();
+    for args in [&rotate[..], &shred[..]] {
+        let beside = refused(args);
+        assert!(beside.contains("nodes-running"), "{beside}");
+    }
+    hospital.does(2, &["authenticate"]);
+    let terminated = Command::new("kill").args(["-TERM", &node.id().to_string()]).status();
+    assert!(terminated.unwrap().success() && node.wait().unwrap().success());
+    done(&rotate);
+    done(&shred);
+    assert!(!hospital.of_device(2, &["authenticate"]).output().unwrap().status.success());
+    // With the custody of before it opens nothing, and says so.
+    assert!(!served_from(&second).wait().unwrap().success());
+    let log = fs::read_to_string(second.with_extension("log")).unwrap();
+    assert!(log.contains("custody"), "{log}");
+    fs::copy(home.join("custody.json"), second.join("custody.json")).unwrap();
+    let mut node = served_from(&second);
+    said(&second, "serving version");
+    hospital.served.kill();
+    let listed = done(&["device", "list", "--tenant", "klinik", "--dir", text(&second)]);
+    assert!(listed.contains("pump-1") && listed.contains("retired"), "{listed}");
+    let started = hospital.served.start();
+    hospital.runtime.block_on(started);
+    hospital.does(1, &["authenticate"]);
+    node.kill().unwrap();
+    node.wait().unwrap();
 }

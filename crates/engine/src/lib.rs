@@ -62,6 +62,7 @@ pub use keep::restore::{Restored, Restoring, Verified, restore_in_place};
 pub use keep::root_ca::{RootExport, import_root};
 pub use keep::root_rotation::{drop_former_root, rotate_root};
 pub use keep::sweep::{Sweep, SweepProgress, pace};
+pub use keep::unserved::{StoreDeed, record_store_deed};
 pub use kernel::{Caller, Detail, Engine, Error, Etag, Meter, Page, Paged, Ports, Status};
 pub use project::ReceiptCounts;
 pub use project::Revoked;

@@ -268,6 +268,10 @@ events! {
     Restored = "authority.restore",
     /// The store was brought to the format of a later release.
     Migrated = "authority.migrate",
+    /// All records are moved into another store. What is in the log after it was done from there.
+    StoreMoved = "authority.move-store",
+    /// A human said that a database has all that was acknowledged, on a timeline to which it went while no node ran.
+    FailoverConfirmed = "authority.confirm-failover",
     /// The audit log was read.
     AuditRead = "audit.read",
     /// A call of an authenticated caller was refused.

@@ -11,13 +11,13 @@ use crate::kernel::record::{self, Recording, time_of};
 use crate::kernel::{Caller, Decision, Engine, Error, Held, Ports, Stop, Tx};
 use crate::project::NodeClock;
 use crate::rows::{self, AUTHORITY, AuthorityRow, CLOCK_KEY, CertificateRow, ClockRow, OperatorRow};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use wardein_crypto::Secret;
 use wardein_domain::{
     Agreement, AuthorityClock, ErrorCode, Event, FieldName, Outcome, Reading, Target, UnixMillis, UnixSeconds,
 };
 use wardein_pki::Validity;
-use wardein_port::{Change, Table};
+use wardein_port::{Change, Clock, Store, Table};
 
 /// How the authority's clock compares with the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,11 +91,15 @@ impl From<Agreement> for Standing {
 
 /// The clock of the authority that is in a store, as a start finds it.
 pub(crate) async fn stored_clock(ports: &Ports) -> Result<NodeClock, Error> {
-    let store = &*ports.store;
+    stored_clock_of(&*ports.store, ports.clock.clone()).await
+}
+
+/// The same of a store that is at hand otherwise.
+pub(crate) async fn stored_clock_of(store: &dyn Store, clock: Arc<dyn Clock>) -> Result<NodeClock, Error> {
     let row: Option<(u64, ClockRow)> = rows::load(store, Table::Authority, CLOCK_KEY).await?;
     let last = store.head().await?.last_audit;
     let last = store.audit(last, 1).await?.first().map_or(Ok(0), |(_, entry)| time_of(entry))?;
-    Ok(NodeClock::started(ports.clock.clone(), row.map(|(_, row)| row), UnixMillis::new(last)))
+    Ok(NodeClock::started(clock, row.map(|(_, row)| row), UnixMillis::new(last)))
 }
 
 /// The row of the clock of an authority that is founded at this reading.

@@ -13,4 +13,5 @@ pub(crate) mod root_key;
 pub(crate) mod root_rotation;
 pub(crate) mod sweep;
 pub(crate) mod tenant_keys;
+pub(crate) mod unserved;
 pub(crate) mod upkeep;

@@ -133,7 +133,14 @@ impl Keyring {
         let (version, rest) = split_version(sealed)?;
         let (nonce, ciphertext) = rest.split_first_chunk::<AES_256_GCM_NONCE_LEN>().ok_or_else(damaged)?;
         let key = self.versions.iter().find(|key| key.version == version).ok_or_else(|| {
-            let table = place.table;
+            let (table, newest) = (place.table, self.newest());
+            // At a node that was away, or where a directory was put back.
+            if table == Table::Authority && version > newest {
+                return Error::internal(format_args!(
+                    "the store is under version {version} of the root key, and custody holds none after {newest}: the root key was changed \
+                     since; put the custody of today, such as custody.json, in the place of this one"
+                ));
+            }
             Error::internal(format_args!(
                 "a sealed value of {table:?} is under version {version}, which is gone"
             ))

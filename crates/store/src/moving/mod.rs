@@ -127,11 +127,11 @@ impl Source {
         &*self.store
     }
 
-    /// Whether it could be moved to `to`, with nothing changed anywhere.
-    pub fn may_go(&self, to: &Place) -> Result<(), OpenError> {
+    /// Whether it could be moved to `to`, with nothing changed anywhere: that this was begun before, or not yet.
+    pub fn may_go(&self, to: &Place) -> Result<bool, OpenError> {
         match look(to)? {
-            State::Nothing => Ok(()),
-            State::Marked(Mark::Filling(filling)) => self.require_same(&filling, to),
+            State::Nothing => Ok(false),
+            State::Marked(Mark::Filling(filling)) => self.require_same(&filling, to).map(|()| true),
             State::Marked(mark) => Err(mark.refusal(to.path())),
             State::Store => Err(OpenError::NotEmpty(to.path().to_owned())),
         }
