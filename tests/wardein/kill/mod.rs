@@ -10,6 +10,7 @@ mod devices;
 mod gifts;
 mod nodes;
 mod operators;
+mod wire;
 mod witness;
 mod world;
 

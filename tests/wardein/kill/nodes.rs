@@ -1,8 +1,9 @@
-//! Three nodes on one database behind one address, while nodes are killed, stand still for longer than they may, and the database itself
-//! dies: nothing that was acknowledged is lost, nothing is done twice, and a suspension holds on all of them.
+//! Three nodes on one database behind one address, while nodes are killed, stand still for longer than they may or are cut off from the
+//! database, and the database itself dies: nothing that was acknowledged is lost, nothing is done twice, and a suspension holds on all of them.
 //!
 //! `WARDEIN_NODE_ROUNDS` sets another number of rounds than the usual one.
 
+use super::wire::Wire;
 use super::world::World;
 use super::{DEVICES, Witness, check, devices, operators};
 use crate::common::Served;
@@ -10,7 +11,7 @@ use crate::postgresql::{another, options};
 use futures_util::future::{join, join_all};
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ use wardein_testkit::Postgres;
 struct Node {
     home: PathBuf,
     port: u16,
+    /// To the database.
+    wire: Wire,
     child: Option<Child>,
 }
 
@@ -148,7 +151,15 @@ impl Nodes {
         let address: SocketAddr = served.endpoint.strip_prefix("https://").unwrap().parse().unwrap();
         let node = |number| {
             let (home, port) = another(&served, &format!("node-{number}"));
-            Node { home, port, child: None }
+            let file = home.join("wardein.toml");
+            let text = fs::read_to_string(&file).unwrap();
+            let (_, folder) = options[3].split_once('@').unwrap();
+            let (folder, _) = folder.split_once(':').unwrap();
+            let wire = Wire::to(Path::new(&folder.replace("%2F", "/")));
+            let by_wire = wire.folder().to_str().unwrap().replace('/', "%2F");
+            assert!(text.contains(folder));
+            fs::write(file, text.replace(folder, &by_wire)).unwrap();
+            Node { home, port, wire, child: None }
         };
         let mut nodes: Vec<Node> = (0..count).map(node).collect();
         nodes.iter_mut().for_each(Node::start);
@@ -230,7 +241,7 @@ fn several_nodes_lose_nothing_and_do_nothing_twice() {
         let witness = Witness::default();
         witness.ask("tenant.create", "tenant/klinik", async { Ok::<_, Refusal>(()) }).await;
         let mut world = World::found(&nodes.served, &witness, "nodes", 0).await;
-        let mut events = [0; 3];
+        let mut events = [0; 4];
         for round in 0..rounds {
             if round > 0 && round % 10 == 0 {
                 check::everything(&world, &witness).await;
@@ -240,23 +251,31 @@ fn several_nodes_lose_nothing_and_do_nothing_twice() {
             let devices = join_all((0..DEVICES).map(|stream| devices::live(&world, &witness, stream)));
             let operators =
                 join_all((0..operators::STREAMS).map(|stream| operators::work(&world, &witness, stream)));
-            let (event, victim) = (round % 3, random(3) as usize);
+            let (event, victim) = (round % 4, random(3) as usize);
             let happening = async {
                 sleep(Duration::from_millis(300 + random(1_500))).await;
                 match event {
                     0 => nodes.nodes[victim].kill(),
                     1 => nodes.nodes[victim].signal("-STOP"),
-                    _ => server.crash(),
+                    2 => server.crash(),
+                    _ => nodes.nodes[victim].wire.cut(true),
                 }
                 // Until it is noticed, calls still go there.
                 sleep(Duration::from_millis(200)).await;
-                if event < 2 {
+                if event != 2 {
                     nodes.balancer.set_out(victim, true);
                 }
                 sleep(Duration::from_millis(500 + random(1_000))).await;
-                if event == 1 {
-                    sleep(Duration::from_secs(6)).await;
-                    nodes.nodes[victim].signal("-CONT");
+                match event {
+                    1 => {
+                        sleep(Duration::from_secs(6)).await;
+                        nodes.nodes[victim].signal("-CONT");
+                    }
+                    3 => {
+                        sleep(Duration::from_secs(6)).await;
+                        nodes.nodes[victim].wire.cut(false);
+                    }
+                    _ => {}
                 }
             };
             events[event] += 1;
@@ -271,8 +290,8 @@ fn several_nodes_lose_nothing_and_do_nothing_twice() {
             check::after_a_kill(&world, &witness).await;
         }
         check::everything(&world, &witness).await;
-        let [kills, stops, crashes] = events;
-        println!("3 nodes, {rounds} rounds: {kills} nodes killed, {stops} stopped, {crashes} crashes of the database; {}", witness.summary());
+        let [kills, stops, crashes, cuts] = events;
+        println!("3 nodes, {rounds} rounds: {kills} nodes killed, {stops} stopped, {cuts} cut off, {crashes} crashes of the database; {}", witness.summary());
         assert!(witness.acknowledged() as usize > 10 * rounds, "too little was under way");
     });
 }
@@ -338,6 +357,38 @@ fn a_suspension_on_one_node_holds_on_all() {
             sleep(Duration::from_millis(1)).await;
         }
         println!("{refused} calls were refused before it knew");
+
+        // Cut off from the database it goes on for as long as it may not know, and then answers nobody.
+        set(v1::DeviceState::Active).await;
+        until(v1::Verdict::Trusted).await;
+        second.wire.cut(true);
+        let cut_at = Instant::now();
+        let answered_for = loop {
+            match check().await {
+                Ok(v1::Verdict::Trusted) => sleep(Duration::from_millis(5)).await,
+                Ok(other) => unreachable!("it heard of nothing: {other:?}"),
+                Err(refusal) => {
+                    assert_eq!(refusal.code, "store-unavailable", "{refusal}");
+                    break cut_at.elapsed();
+                }
+            }
+        };
+        println!("cut off, it answered for {answered_for:?}");
+        // The bound is five seconds from the last thing that it heard.
+        assert!(answered_for < Duration::from_millis(5_500), "{answered_for:?}");
+        set(v1::DeviceState::Suspended).await;
+        sleep(Duration::from_secs(1)).await;
+        assert!(check().await.is_err(), "it knows nothing of that");
+        second.wire.cut(false);
+        let healed = Instant::now();
+        loop {
+            match check().await {
+                Ok(v1::Verdict::Trusted) => unreachable!("a suspended device is trusted"),
+                Ok(_) => break,
+                Err(_) => assert!(healed.elapsed() < Duration::from_secs(30), "it never answers"),
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
         world.devices.borrow_mut()[at].states = vec!["suspended"];
 
         // Another root key would have to reach both.
