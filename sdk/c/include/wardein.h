@@ -397,7 +397,8 @@ wardein_status wardein_session_authenticate(wardein_session *session,
                                             uint32_t deadline_ms,
                                             uint64_t *server_time);
 
-// Gets a new certificate for the device's own key and stores it, as `certificate.pem`; `*not_after` is the last second of its
+// Gets a new certificate and stores it, as `certificate.pem`, for the device's own key, or with one that the authority makes, where
+// device.toml says so; `*not_after` is the last second of its
 // validity in Unix seconds. The key is in `device.key`.
 wardein_status wardein_session_certify(wardein_session *session,
                                        uint32_t deadline_ms,
@@ -416,6 +417,20 @@ wardein_status wardein_session_trust_bundle(wardein_session *session,
                                             uint8_t *pem,
                                             size_t pem_capacity,
                                             size_t *pem_length);
+
+// Asks for the pins of the platform's keys, signed by the authority, and stores them; `*held` is 1 where there are some now, and 0 where the
+// authority has none and none are stored.
+wardein_status wardein_session_pins(wardein_session *session,
+                                    uint32_t deadline_ms,
+                                    uint8_t *held);
+
+// Whether a server that shows this certificate, DER, of at most 8192 bytes, is the platform, by the pins that are stored: `*is` is 1 or 0. It
+// is for each delivery, over the program's own TLS 1.3, which must have verified that the server has the certificate's key, and resumes
+// no session; who certified it does not matter. Where it is 0, nothing may be sent. It asks nobody. `WARDEIN_ERR_ORDER`: there are no pins.
+wardein_status wardein_session_is_platform(wardein_session *session,
+                                           const uint8_t *certificate,
+                                           size_t certificate_length,
+                                           uint8_t *is);
 
 // A token (kind 7) for logging in to the platform `audience` once, with the nonce that it gave, at most 64 bytes, or none. The
 // authority is asked for the time first, where this handle has not asked it anything yet.
