@@ -9515,8 +9515,8 @@ pub struct ProveRequest {
     /// The number of its key within the epoch. Each is good for one request.
     #[prost(uint64, tag = "7")]
     pub number: u64,
-    /// `authenticate`, `certificate`, `made-key`, `rekey`, `attributes`, `transfer`, `trust-bundle`, `update-offer`, `update-receipt` or
-    /// `service-access` (DDKG-1 section 8).
+    /// `authenticate`, `certificate`, `made-key`, `rekey`, `attributes`, `transfer`, `trust-bundle`, `update-offer`, `update-receipt`,
+    /// `service-access` or `visit-protocol` (DDKG-1 section 8).
     #[prost(string, tag = "8")]
     pub action: ::prost::alloc::string::String,
     /// The action's body; the proof covers its SHA-256.
@@ -9584,7 +9584,7 @@ pub struct ProveBySignatureRequest {
     /// 32 random bytes of the device.
     #[prost(bytes = "vec", tag = "4")]
     pub device_nonce: ::prost::alloc::vec::Vec<u8>,
-    /// `authenticate`, `certificate`, `trust-bundle`, `update-offer`, `update-receipt` or `service-access` (DDKG-1 section 8).
+    /// `authenticate`, `certificate`, `trust-bundle`, `update-offer`, `update-receipt`, `service-access` or `visit-protocol` (DDKG-1 section 8).
     #[prost(string, tag = "5")]
     pub action: ::prost::alloc::string::String,
     /// The action's body; the signature covers its SHA-256.
@@ -9769,7 +9769,8 @@ pub mod device_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// The same for a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with,
-        /// `trust-bundle`, `update-offer`, `update-receipt` and `service-access`. A challenge is good for one signature.
+        /// `trust-bundle`, `update-offer`, `update-receipt`, `service-access` and `visit-protocol`. A
+        /// challenge is good for one signature.
         pub async fn prove_by_signature(
             &mut self,
             request: impl tonic::IntoRequest<super::ProveBySignatureRequest>,
@@ -9851,7 +9852,8 @@ pub mod device_service_server {
             request: tonic::Request<super::ProveRequest>,
         ) -> std::result::Result<tonic::Response<super::ProveResponse>, tonic::Status>;
         /// The same for a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with,
-        /// `trust-bundle`, `update-offer`, `update-receipt` and `service-access`. A challenge is good for one signature.
+        /// `trust-bundle`, `update-offer`, `update-receipt`, `service-access` and `visit-protocol`. A
+        /// challenge is good for one signature.
         async fn prove_by_signature(
             &self,
             request: tonic::Request<super::ProveBySignatureRequest>,
@@ -12991,7 +12993,7 @@ pub struct InviteTechnicianRequest {
     pub verification_required: bool,
 }
 /// What InviteTechnician answers.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InviteTechnicianResponse {
     /// The visit, which waits for its release.
     ///
@@ -13000,7 +13002,7 @@ pub struct InviteTechnicianResponse {
     pub visit: ::core::option::Option<Visit>,
 }
 /// A visit.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Visit {
     /// Its id within the tenant, 16 digits of lower-case hex.
     #[prost(string, tag = "1")]
@@ -13060,10 +13062,55 @@ pub struct Visit {
     #[prost(message, optional, tag = "19")]
     pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Why.
-    ///
-    /// Next unused field number: 21.
     #[prost(string, tag = "20")]
     pub end_reason: ::prost::alloc::string::String,
+    /// What its devices told of the technician's sessions, at most 256, in the order in which they came.
+    #[prost(message, repeated, tag = "21")]
+    pub protocols: ::prost::alloc::vec::Vec<VisitProtocol>,
+    /// Those of its devices for which the technician was certified and of which no protocol has come, once the visit is ended or over.
+    ///
+    /// Next unused field number: 23.
+    #[prost(string, repeated, tag = "22")]
+    pub awaited_protocols: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A technician's session, as its device told of it by a proof (`visit-protocol`).
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VisitProtocol {
+    /// The device.
+    #[prost(string, tag = "1")]
+    pub device_id: ::prost::alloc::string::String,
+    /// Which session, 32 digits of lower-case hex.
+    #[prost(string, tag = "2")]
+    pub session: ::prost::alloc::string::String,
+    /// When it began, by the device's clock.
+    #[prost(message, optional, tag = "3")]
+    pub began_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it had ended.
+    #[prost(message, optional, tag = "4")]
+    pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// How it ended.
+    #[prost(enumeration = "SessionEnd", tag = "5")]
+    pub end: i32,
+    /// What was done, at most 16 categories.
+    #[prost(message, repeated, tag = "6")]
+    pub actions: ::prost::alloc::vec::Vec<VisitAction>,
+    /// When the device gave it.
+    ///
+    /// Next unused field number: 8.
+    #[prost(message, optional, tag = "7")]
+    pub given_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// What was done in a session.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VisitAction {
+    /// The maker's word for it: 1 to 32 of `a-z`, `0-9` and `-`. `login` and `command` are the device's own.
+    #[prost(string, tag = "1")]
+    pub category: ::prost::alloc::string::String,
+    /// How often.
+    ///
+    /// Next unused field number: 3.
+    #[prost(uint32, tag = "2")]
+    pub times: u32,
 }
 /// What ListVisits takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -13105,7 +13152,7 @@ pub struct GetVisitRequest {
     pub id: ::prost::alloc::string::String,
 }
 /// What GetVisit answers.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetVisitResponse {
     /// The visit.
     ///
@@ -13126,7 +13173,7 @@ pub struct ReleaseVisitRequest {
     pub id: ::prost::alloc::string::String,
 }
 /// What ReleaseVisit answers.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReleaseVisitResponse {
     /// The visit.
     ///
@@ -13150,7 +13197,7 @@ pub struct EndVisitRequest {
     pub reason: ::prost::alloc::string::String,
 }
 /// What EndVisit answers.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EndVisitResponse {
     /// The visit.
     ///
@@ -13401,6 +13448,47 @@ impl VisitState {
             "VISIT_STATE_CURRENT" => Some(Self::Current),
             "VISIT_STATE_ENDED" => Some(Self::Ended),
             "VISIT_STATE_OVER" => Some(Self::Over),
+            _ => None,
+        }
+    }
+}
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SessionEnd {
+    /// Not stated.
+    Unspecified = 0,
+    /// The technician left.
+    Left = 1,
+    /// The window of the visit was over.
+    Over = 2,
+    /// The visit was ended.
+    Ended = 3,
+    /// It broke off, as by a power cut; its end is the last that the device has of it.
+    BrokeOff = 4,
+}
+impl SessionEnd {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SESSION_END_UNSPECIFIED",
+            Self::Left => "SESSION_END_LEFT",
+            Self::Over => "SESSION_END_OVER",
+            Self::Ended => "SESSION_END_ENDED",
+            Self::BrokeOff => "SESSION_END_BROKE_OFF",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SESSION_END_UNSPECIFIED" => Some(Self::Unspecified),
+            "SESSION_END_LEFT" => Some(Self::Left),
+            "SESSION_END_OVER" => Some(Self::Over),
+            "SESSION_END_ENDED" => Some(Self::Ended),
+            "SESSION_END_BROKE_OFF" => Some(Self::BrokeOff),
             _ => None,
         }
     }
