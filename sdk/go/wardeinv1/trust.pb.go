@@ -185,6 +185,8 @@ const (
 	Reason_REASON_FIRMWARE_OLD Reason = 18
 	// By a trust policy: the version of its firmware is not on record.
 	Reason_REASON_FIRMWARE_UNKNOWN Reason = 19
+	// By a trust policy: what it runs is not a release that its maker approves, or it has not told.
+	Reason_REASON_FIRMWARE_UNAPPROVED Reason = 20
 )
 
 // Enum value maps for Reason.
@@ -210,6 +212,7 @@ var (
 		17: "REASON_SILENT",
 		18: "REASON_FIRMWARE_OLD",
 		19: "REASON_FIRMWARE_UNKNOWN",
+		20: "REASON_FIRMWARE_UNAPPROVED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":               0,
@@ -232,6 +235,7 @@ var (
 		"REASON_SILENT":                    17,
 		"REASON_FIRMWARE_OLD":              18,
 		"REASON_FIRMWARE_UNKNOWN":          19,
+		"REASON_FIRMWARE_UNAPPROVED":       20,
 	}
 )
 
@@ -2417,7 +2421,7 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\x0fVERDICT_TRUSTED\x10\x01\x12\x16\n" +
 	"\x12VERDICT_RESTRICTED\x10\x02\x12\x17\n" +
 	"\x13VERDICT_NOT_TRUSTED\x10\x03\x12\x13\n" +
-	"\x0fVERDICT_UNKNOWN\x10\x04*\x8b\x04\n" +
+	"\x0fVERDICT_UNKNOWN\x10\x04*\xab\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17REASON_IN_GOOD_STANDING\x10\x01\x12\x19\n" +
@@ -2439,7 +2443,8 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\x0fREASON_KEYS_OLD\x10\x10\x12\x11\n" +
 	"\rREASON_SILENT\x10\x11\x12\x17\n" +
 	"\x13REASON_FIRMWARE_OLD\x10\x12\x12\x1b\n" +
-	"\x17REASON_FIRMWARE_UNKNOWN\x10\x132\xae\x04\n" +
+	"\x17REASON_FIRMWARE_UNKNOWN\x10\x13\x12\x1e\n" +
+	"\x1aREASON_FIRMWARE_UNAPPROVED\x10\x142\xae\x04\n" +
 	"\fTrustService\x12A\n" +
 	"\x05Check\x12\x18.wardein.v1.CheckRequest\x1a\x19.wardein.v1.CheckResponse\"\x03\x90\x02\x01\x12W\n" +
 	"\vCheckStream\x12\x1e.wardein.v1.CheckStreamRequest\x1a\x1f.wardein.v1.CheckStreamResponse\"\x03\x90\x02\x01(\x010\x01\x12C\n" +

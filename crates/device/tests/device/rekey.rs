@@ -125,8 +125,8 @@ async fn a_rekey_that_fails_keeps_the_device_in_service() {
     let (authority, device) = enrolled().await;
     let mut agent = Agent::new(device.session().unwrap()).unwrap();
     authority.0.borrow_mut().is_rekey_due = true;
-    // The certificate, the pins, the roots, the rekey.
-    authority.fault(&[None, None, None, Some(Fault::Refused("retention-full"))]);
+    // The certificate, the pins, the roots, the readers, the rekey.
+    authority.fault(&[None, None, None, None, Some(Fault::Refused("retention-full"))]);
     assert_eq!(agent.round().await.unwrap(), Round::Renewed);
     authority.fault(&[None, Some(Fault::AnswerLost)]);
     authority.0.borrow_mut().is_rekey_due = true;

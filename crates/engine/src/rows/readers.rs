@@ -50,5 +50,6 @@ mod tests {
         assert_eq!(hex::encode(&encode(&read).unwrap()), GOLDEN);
     }
 
-    const GOLDEN: &str = "02";
+    const GOLDEN: &str = "02ac02010108686f73706974616c3e61676531716c337a37686a79353470773368797777356179796667377a716776633777336a32656c77387a6d726a32\
+         6b673573666e3961716d6361633870ac0200";
 }

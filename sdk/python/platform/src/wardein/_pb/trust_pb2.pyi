@@ -50,6 +50,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_SILENT: _ClassVar[Reason]
     REASON_FIRMWARE_OLD: _ClassVar[Reason]
     REASON_FIRMWARE_UNKNOWN: _ClassVar[Reason]
+    REASON_FIRMWARE_UNAPPROVED: _ClassVar[Reason]
 OFFLINE_USE_UNSPECIFIED: OfflineUse
 OFFLINE_USE_DATA: OfflineUse
 OFFLINE_USE_LOGIN: OfflineUse
@@ -79,6 +80,7 @@ REASON_KEYS_OLD: Reason
 REASON_SILENT: Reason
 REASON_FIRMWARE_OLD: Reason
 REASON_FIRMWARE_UNKNOWN: Reason
+REASON_FIRMWARE_UNAPPROVED: Reason
 
 class CheckRequest(_message.Message):
     __slots__ = ("device_id", "certificate", "spiffe_id", "serial", "fingerprint", "receipt")
