@@ -1,4 +1,4 @@
-//! Crockford's base32 (https://www.crockford.com/base32.html): digits and letters that are not taken for each other, in any case, with
+//! Crockford's base32 (<https://www.crockford.com/base32.html>): digits and letters that are not taken for each other, in any case, with
 //! hyphens and blanks where they help. No check symbol: macs check what is typed.
 
 use alloc::string::String;
