@@ -109,11 +109,9 @@ struct Shown {
 impl Codes {
     pub(super) fn require_unlocked(&self, now: &Moment) -> Result<(), CodeRefused> {
         let Some(since) = &self.locked else { return Ok(()) };
-        let rounds = (self.tried / TRIES).saturating_sub(1);
-        let wait = FIRST_WAIT.checked_shl(rounds).unwrap_or(u64::MAX).min(LONGEST_WAIT);
         // After a restart it begins again: nobody knows how long the device was off.
         let waited = now.since(since).unwrap_or(now.second());
-        match wait.saturating_sub(waited) {
+        match wait_after(self.tried).saturating_sub(waited) {
             0 => Ok(()),
             seconds => Err(CodeRefused::Locked { seconds }),
         }
@@ -208,6 +206,12 @@ impl Directory {
     }
 }
 
+/// Seconds for which the device waits once so many codes were wrong.
+fn wait_after(tried: u32) -> u64 {
+    let rounds = (tried / TRIES).saturating_sub(1);
+    FIRST_WAIT.saturating_mul(2_u64.saturating_pow(rounds)).min(LONGEST_WAIT)
+}
+
 /// Wrong codes before the device waits.
 const TRIES: u32 = 5;
 
@@ -216,3 +220,16 @@ const FIRST_WAIT: u64 = 60;
 
 /// And the longest: a day.
 const LONGEST_WAIT: u64 = 86_400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wait_is_shorter_than_the_one_before() {
+        let waits: Vec<u64> = (1..=200).map(|rounds| wait_after(rounds * TRIES)).collect();
+        assert_eq!(waits[..3], [60, 120, 240]);
+        assert!(waits.is_sorted() && waits[199] == LONGEST_WAIT);
+        assert_eq!(wait_after(u32::MAX), LONGEST_WAIT);
+    }
+}
