@@ -1,6 +1,7 @@
 //! grpc.health.v1: the services are serving while the store takes changes, until the stop. A balancer sends nobody to an
 //! authority that refuses every enrollment and proof.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tonic::service::RoutesBuilder;
 use tonic_health::ServingStatus;
@@ -60,7 +61,9 @@ impl Health {
     async fn set(&self, status: ServingStatus) {
         // The empty name means the server as a whole (gRPC health checking protocol).
         self.reporter.set_service_status("", status).await;
-        for service in Method::ALL.iter().filter_map(|method| method.path().split('/').nth(1)) {
+        // Each once: a watcher is told each time that its service is set, also to what it was.
+        let services = Method::ALL.iter().filter_map(|method| method.path().split('/').nth(1));
+        for service in services.collect::<BTreeSet<_>>() {
             self.reporter.set_service_status(service, status).await;
         }
     }
