@@ -42,6 +42,8 @@ print(*(each.getsockname()[1] for each in held))')
 	read -r grpc http <<<"$ports"
 	"$WARDEIN_BINARY" init --dir "$house/a" --trust-domain sdk.example --key-file "$house/root.key" \
 		--listen "127.0.0.1:$grpc" --http "127.0.0.1:$http" >"$house/said"
+	# Keys that the authority makes are tried as well.
+	sed -i 's|^made_keys = .*|made_keys = 2|' "$house/a/wardein.toml"
 	"$WARDEIN_BINARY" serve --config "$house/a/wardein.toml" </dev/null >"$house/log" 2>&1 &
 	pid=$!
 	export WARDEIN_DIR=$house/a WARDEIN_HOUSE=$house
