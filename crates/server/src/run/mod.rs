@@ -150,7 +150,8 @@ impl Server {
                     let door = EstDoor { shared: shared.clone(), tls: tls.clone(), lines };
                     move |taken| door.clone().serve(taken)
                 };
-                Some((TcpListener::from_std(listener)?, workers.begin("est", config.threads(), door)?))
+                // A renewal comes once in half a certificate's life; more threads brought no more of them a second.
+                Some((TcpListener::from_std(listener)?, workers.begin("est", 1, door)?))
             }
             _ => None,
         };
