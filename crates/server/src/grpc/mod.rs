@@ -106,13 +106,15 @@ pub(crate) async fn services(shared: &Arc<Shared>) -> Result<Services, Error> {
 }
 
 /// The methods whose replies hold a secret.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 8] = [
     Method::ReleaseKey.path(),
     Method::Open.path(),
     Method::CreateInvitation.path(),
     Method::MakeVoucher.path(),
     Method::CreateBearerToken.path(),
     Method::PutWebhook.path(),
+    Method::AnswerChallenge.path(),
+    Method::ShowEmergencyCode.path(),
 ];
 
 macro_rules! add {
@@ -135,7 +137,6 @@ impl Services {
             certificate_service_server::CertificateServiceServer,
             device_service_server::DeviceServiceServer,
             reader_service_server::ReaderServiceServer,
-            service_access_service_server::ServiceAccessServiceServer,
             site_service_server::SiteServiceServer,
             storage_service_server::StorageServiceServer,
             trust_policy_service_server::TrustPolicyServiceServer,
@@ -148,6 +149,9 @@ impl Services {
         let bearer_tokens =
             v1::bearer_token_service_server::BearerTokenServiceServer::new(services.api.clone());
         routes.add_service(Wiping { service: bearer_tokens, paths: &SECRETS });
+        let service_access =
+            v1::service_access_service_server::ServiceAccessServiceServer::new(services.api.clone());
+        routes.add_service(Wiping { service: service_access, paths: &SECRETS });
         let webhooks = v1::webhook_service_server::WebhookServiceServer::new(services.api.clone());
         routes.add_service(Wiping { service: webhooks, paths: &SECRETS });
         let provisioning =
