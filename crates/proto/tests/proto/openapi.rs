@@ -61,25 +61,29 @@ fn operation(method: &MethodDescriptor, schemas: &mut Map<String, Value>) -> Val
     }})
 }
 
-/// What the comment of a field of a request says of its values, for programs. Base64 has four characters for three bytes.
+/// What the comment of a field of a request says of its values, for programs. Base64 has four characters for three
+/// bytes, and may come without what fills it up (ProtoJSON): 8 bytes are 11 characters or 12.
 fn bound(field: &str) -> Option<Value> {
     Some(match field {
         "wardein.v1.CheckRequest.device_id" => json!({ "pattern": "^[A-Za-z0-9._:-]{1,128}$" }),
-        "wardein.v1.CheckRequest.certificate" => json!({ "minLength": 4, "maxLength": 10_924 }),
+        "wardein.v1.CheckRequest.certificate" => json!({ "minLength": 2, "maxLength": 10_924 }),
         "wardein.v1.CheckRequest.spiffe_id" => {
             json!({ "pattern": "^spiffe://[a-z0-9._-]{1,255}/[a-z0-9-]{1,63}/[A-Za-z0-9._:-]{1,128}$", "maxLength": 2_048 })
         }
         // All that is issued has these two bits (`Serial`).
         "wardein.v1.CheckRequest.serial" => json!({ "pattern": "^[4-7][0-9a-f]{31}$" }),
+        "wardein.v1.CheckRequest.fingerprint" => {
+            json!({ "pattern": "^([0-9A-Fa-f]{64}|[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31})$" })
+        }
         "wardein.v1.ReceiptRequest.audience" => {
             json!({ "pattern": "^[!#-\\[\\]-~]{1,256}$" })
         }
-        "wardein.v1.ReceiptRequest.nonce" => json!({ "minLength": 12, "maxLength": 88 }),
+        "wardein.v1.ReceiptRequest.nonce" => json!({ "minLength": 11, "maxLength": 88 }),
         "wardein.v1.ListSubjectsRequest.profile" => json!({ "pattern": "^[a-z0-9-]{0,32}$" }),
         "wardein.v1.ListSubjectsRequest.model" => json!({ "maxLength": 64 }),
-        "wardein.v1.VerifyTokenRequest.token" => json!({ "minLength": 4, "maxLength": 1_368 }),
+        "wardein.v1.VerifyTokenRequest.token" => json!({ "minLength": 2, "maxLength": 1_368 }),
         "wardein.v1.VerifyTokenRequest.platform_nonce" => json!({ "maxLength": 88 }),
-        "wardein.v1.VerifyTokenRequest.idempotency_key" => json!({ "minLength": 24, "maxLength": 88 }),
+        "wardein.v1.VerifyTokenRequest.idempotency_key" => json!({ "minLength": 22, "maxLength": 88 }),
         _ => return None,
     })
 }
