@@ -3,6 +3,8 @@
 use super::software::counted;
 use crate::kernel::Error;
 use crate::rows::{DeviceRow, PlaceRow, SoftwareColumn, VersionRow};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,14 +101,18 @@ impl KnownDevice {
 /// Devices in shards, so that readers of one do not wait for a writer of another.
 pub(super) struct Devices {
     hasher: RandomState,
-    /// Each behind a count of its own: a copy would touch the counts of what the fleet shares, over which all threads would contend.
-    shards: Vec<RwLock<HashMap<DeviceName, Arc<KnownDevice>>>>,
+    shards: Vec<RwLock<Shard>>,
     /// How many are in each state, in the order of [`DeviceState::ALL`].
     counts: [AtomicU64; DeviceState::ALL.len()],
     recipes: Mutex<Shared<Vec<AttributeName>, Recipe>>,
     places: Mutex<Shared<Vec<PlaceRow>, Vec<PlaceRow>>>,
     versions: Mutex<Shared<VersionTexts, Vec<Version>>>,
 }
+
+/// Devices by the hash of their names, which chooses the shard too: it is worked out once for both.
+///
+/// Each device is behind a count of its own: a copy would touch the counts of what the fleet shares, over which all threads would contend.
+type Shard = HashTable<(DeviceName, Arc<KnownDevice>)>;
 
 /// Values that are the same across a fleet: each is kept once, and for as long as a device has it.
 struct Shared<K, V> {
@@ -124,7 +130,9 @@ impl Devices {
     }
 
     pub(super) fn get(&self, name: &DeviceName) -> Option<Arc<KnownDevice>> {
-        self.shard(name).read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        let (hash, shard) = self.shard(name);
+        let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+        shard.find(hash, |(of, _)| of == name).map(|(_, known)| known.clone())
     }
 
     /// The devices of a tenant in one shard; none where there is no such shard. Its lock is held for as long as it takes to look at
@@ -154,7 +162,7 @@ impl Devices {
 
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<String> {
-        let line = |(name, known): (&DeviceName, &Arc<KnownDevice>)| {
+        let line = |(name, known): &(DeviceName, Arc<KnownDevice>)| {
             let KnownDevice {
                 version,
                 state,
@@ -203,9 +211,11 @@ impl Devices {
             software: Some(counted(row)).filter(|of| !of.is_empty()).map(|of| Arc::new(of.to_vec())),
             signs: KnownSigns::default(),
         };
-        let mut shard = self.shard(name).write().unwrap_or_else(PoisonError::into_inner);
-        match shard.get_mut(name) {
-            Some(present) => {
+        let (hash, shard) = self.shard(name);
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        match shard.entry(hash, |(of, _)| of == name, |(of, _)| self.hasher.hash_one(of)) {
+            Entry::Occupied(present) => {
+                let (_, present) = present.into_mut();
                 if present.version >= version {
                     return Ok(None);
                 }
@@ -216,9 +226,9 @@ impl Devices {
                 let (places, software) = ([before.places.clone(), places], [before.software(), software]);
                 Ok(Some(Counted { places, software }))
             }
-            None => {
+            Entry::Vacant(place) => {
                 let software = [Arc::default(), known.software()];
-                shard.insert(name.clone(), Arc::new(known));
+                place.insert((name.clone(), Arc::new(known)));
                 self.count(None, row.state);
                 Ok(Some(Counted { places: [Arc::default(), places], software }))
             }
@@ -227,8 +237,12 @@ impl Devices {
 
     /// Applies when a device was last heard of, unless a later version of that row is known; the device before, if it was applied.
     pub(super) fn put_signs(&self, name: &DeviceName, signs: KnownSigns) -> Option<Arc<KnownDevice>> {
-        let mut shard = self.shard(name).write().unwrap_or_else(PoisonError::into_inner);
-        let present = shard.get_mut(name).filter(|present| present.signs.version < signs.version)?;
+        let (hash, shard) = self.shard(name);
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        let (_, present) = shard.find_mut(hash, |(of, _)| of == name)?;
+        if present.signs.version >= signs.version {
+            return None;
+        }
         let later = Arc::new(present.with_signs(signs));
         Some(std::mem::replace(present, later))
     }
@@ -242,8 +256,10 @@ impl Devices {
         lock(&self.versions).of(&key, make).map(Some)
     }
 
-    fn shard(&self, name: &DeviceName) -> &RwLock<HashMap<DeviceName, Arc<KnownDevice>>> {
-        &self.shards[self.hasher.hash_one(name) as usize % SHARDS]
+    /// The hash of a name, and the shard that it is in. A table places by the lowest and the highest bits: the shard is of those between.
+    fn shard(&self, name: &DeviceName) -> (u64, &RwLock<Shard>) {
+        let hash = self.hasher.hash_one(name);
+        (hash, &self.shards[(hash >> 32) as usize % SHARDS])
     }
 }
 

@@ -90,10 +90,25 @@ impl Engine {
         self.authenticate(&caller.principal).await?;
         let tenant = tenant_of(caller)?;
         let (revision, now) = (self.memory.revision(), self.now());
+        let mut last = None;
         let verdict = |device| {
             let name = DeviceName { tenant: tenant.clone(), device };
             let known = self.memory.device(&name);
-            self.device_verdict(tenant, name.device, known.as_deref(), now)
+            let judgment = match known.as_deref() {
+                Some(known) => {
+                    // Most devices of a batch are of one profile, whose rules are then looked up once.
+                    let rules = match last.take() {
+                        Some((profile, rules)) if profile == known.profile => (profile, rules),
+                        _ => (known.profile.clone(), self.memory.trust(tenant, &known.profile)),
+                    };
+                    let (_, (lifetime, policy)) = last.insert(rules);
+                    self.judge_under(known, (*lifetime, policy.as_deref()), |facts| {
+                        Verdict::on_device(Some(facts), now)
+                    })
+                }
+                None => Verdict::on_device(None, now),
+            };
+            DeviceVerdict::of(name.device, known.as_deref(), judgment)
         };
         Ok((devices.into_iter().map(verdict).collect(), now, revision))
     }
@@ -221,10 +236,20 @@ impl Engine {
         judge: impl FnOnce(Option<&DeviceFacts<'_>>) -> Judgment,
     ) -> (Judgment, Option<Arc<SetTrustPolicy>>) {
         let Some(known) = known else { return (judge(None), None) };
-        let (verdict_lifetime, set) = self.memory.trust(tenant, &known.profile);
-        let policy = set.as_deref().map_or(TrustPolicy::NONE, |set| &set.policy);
+        let (lifetime, set) = self.memory.trust(tenant, &known.profile);
+        (self.judge_under(known, (lifetime, set.as_deref()), |facts| judge(Some(facts))), set)
+    }
+
+    /// Judges a device by the verdict lifetime of its profile, in seconds, and the trust policy that holds for it.
+    fn judge_under(
+        &self,
+        known: &KnownDevice,
+        (lifetime, set): (u64, Option<&SetTrustPolicy>),
+        judge: impl FnOnce(&DeviceFacts<'_>) -> Judgment,
+    ) -> Judgment {
+        let policy = set.map_or(TrustPolicy::NONE, |set| &set.policy);
         let is_approved = self.memory.approves(known, policy);
-        (judge(Some(&known.facts(verdict_lifetime, policy, is_approved))), set)
+        judge(&known.facts(lifetime, policy, is_approved))
     }
 
     /// How surely a device's key is where it is said to be, and its last quote.

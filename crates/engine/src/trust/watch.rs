@@ -55,6 +55,16 @@ pub struct DeviceVerdict {
     pub offline: Offline,
 }
 
+impl DeviceVerdict {
+    /// What was judged of a device, with what is known of it.
+    pub(super) fn of(device: DeviceId, known: Option<&KnownDevice>, judgment: Judgment) -> Self {
+        let Judgment { verdict, reasons, lifetime, valid_until, offline, .. } = judgment;
+        let state = known.map(|known| known.state);
+        let (assurance, is_shared) = known.map_or((None, false), |known| (known.assurance, known.is_shared));
+        Self { device, verdict, reasons, lifetime, valid_until, state, assurance, is_shared, offline }
+    }
+}
+
 /// What a watcher is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Watched {
@@ -216,21 +226,7 @@ impl Engine {
         known: Option<&KnownDevice>,
         now: u64,
     ) -> DeviceVerdict {
-        let judgment = self.judge_device(tenant, known, now);
-        let Judgment { verdict, reasons, lifetime, valid_until, offline, .. } = judgment;
-        let state = known.map(|known| known.state);
-        let (assurance, is_shared) = known.map_or((None, false), |known| (known.assurance, known.is_shared));
-        DeviceVerdict {
-            device,
-            verdict,
-            reasons,
-            lifetime,
-            valid_until,
-            state,
-            assurance,
-            is_shared,
-            offline,
-        }
+        DeviceVerdict::of(device, known, self.judge_device(tenant, known, now))
     }
 }
 
