@@ -124,7 +124,7 @@ agent() {
 	rm -rf "$tree"
 	mkdir -p "$2"
 	program "${binary%/*}/wardein-device" wardein-device "$tree"
-	units "$tree" wardein-device.service
+	units "$tree" wardein-device.service wardein-device-logs.service
 	install -D -m 644 deploy/systemd/wardein-device.sysusers "$tree/usr/lib/sysusers.d/wardein-device.conf"
 	documents wardein-device "$tree" crates/device/README.md
 	package wardein-device 'agent of a device of a Wardein authority' \

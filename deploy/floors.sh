@@ -10,8 +10,8 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		# Lowest first.
 		floor("crypto proto domain durable", 0)
 		floor("port ddkg pki client tpm tuf", 1)
-		floor("attest files", 2)
-		floor("engine", 3)
+		floor("attest files logs", 2)
+		floor("engine receive workorders", 3)
 		floor("store custody server device pkcs11 testkit", 4)
 		floor("station", 5)
 		floor("cli c", 6)
@@ -34,8 +34,9 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("tss-esapi", "tpm")
 		only("age age-core age-plugin bech32", "files")
 		only("cryptoki", "pkcs11")
-		only("clap", "cli device")
-		only("csv", "station")
+		only("regex zstd ssh-key", "logs")
+		only("clap", "cli device receive")
+		only("csv calamine zip", "station")
 		only("humantime", "cli device")
 	}
 	function floor(names, at,   list, i) {

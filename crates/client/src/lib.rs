@@ -4,9 +4,10 @@
 //! [`Platform`] or [`Operator`], and the generated one of each service of `wardein.v1`. [`connect_as`] is for who keeps an identity in
 //! a directory and renews it there. [`Refusal`] is the error of a failed call, with the stable code and the request id; [`pages`]
 //! reads long lists, and [`Parts`] are answers that come bit by bit. [`TrustCache`] has the verdicts on all devices of a platform,
-//! kept true by a [`Watcher`]; [`ReceiptKeys`] verify a verdict that the authority signed. [`Poster`] posts a device's messages as bytes, which needs no gRPC, and [`Fetcher`] gets files. Calls and posts go through a [`Proxy`]
-//! where there is one. Why here: devices, stations, platforms and administrators speak to the authority in one way. What it does not do: no
-//! protocol of devices, and no retries but a watcher's; it only says whether one makes sense.
+//! kept true by a [`Watcher`]; [`ReceiptKeys`] verify a verdict that the authority signed. [`Poster`] posts a device's messages as
+//! bytes, which needs no gRPC; [`Fetcher`] gets files, and [`Putter`] puts them. Calls, posts and files go through a [`Proxy`] where there
+//! is one. Why here: devices, stations, platforms and administrators speak to the authority in one way. What it does not do: no protocol
+//! of devices, and no retries but a watcher's; it only says whether one makes sense.
 
 #[cfg(feature = "grpc")]
 mod cache;
@@ -31,6 +32,7 @@ mod pinned;
 mod post;
 mod private;
 mod proxy;
+mod put;
 #[cfg(feature = "receipts")]
 mod receipt;
 #[cfg(feature = "grpc")]
@@ -60,9 +62,10 @@ pub use fetch::{Fetched, Fetcher};
 pub use find::find_root;
 #[cfg(feature = "grpc")]
 pub use pages::{PAGE_SIZE, pages};
-pub use pinned::{PinnedError, PinnedStream, connect_pinned};
+pub use pinned::{PinnedError, PinnedStream, connect_pinned, connect_pinned_as};
 pub use post::{Posted, Poster};
 pub use proxy::{NoProxy, Proxy, ProxyError};
+pub use put::{PutAnswer, Putter, connect_by_roots};
 #[cfg(feature = "receipts")]
 pub use receipt::{Expected, Receipt, ReceiptError, ReceiptKeys};
 #[cfg(feature = "grpc")]

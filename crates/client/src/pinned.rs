@@ -5,7 +5,7 @@
 //! before that is judged: there is no early data, and no session is resumed, since a pin may have ended meanwhile.
 
 use crate::proxy::Proxy;
-use crate::tls::provider;
+use crate::tls::{Identity, MaterialError, provider, shown};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
@@ -35,6 +35,9 @@ pub enum PinnedError {
         /// The certificate that it showed, DER.
         certificate: Vec<u8>,
     },
+    /// The identity to show is of no use.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     /// There was no handshake.
     #[error(transparent)]
     Unreached(io::Error),
@@ -49,13 +52,25 @@ pub async fn connect_pinned(
     timeout: Duration,
     is_pinned: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
 ) -> Result<PinnedStream, PinnedError> {
+    connect_pinned_as(address, alpn, None, proxy, timeout, is_pinned).await
+}
+
+/// The same, showing `identity` to a server that asks for one: it sees the certificate once it was judged itself (RFC 8446 section 4.4.2).
+pub async fn connect_pinned_as(
+    address: &str,
+    alpn: &[&[u8]],
+    identity: Option<&Identity>,
+    proxy: Option<&Proxy>,
+    timeout: Duration,
+    is_pinned: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+) -> Result<PinnedStream, PinnedError> {
     let wrong = || PinnedError::Address(address.to_owned());
     let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
     let port: u16 = port.parse().map_err(|_| wrong())?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let server = ServerName::try_from(host.to_owned()).map_err(|_| wrong())?;
     let seen = Arc::new(OnceLock::new());
-    let tls = TlsConnector::from(Arc::new(configuration(is_pinned, seen.clone(), alpn)?));
+    let tls = TlsConnector::from(Arc::new(configuration(is_pinned, seen.clone(), alpn, identity)?));
     let going = async {
         let socket = match proxy {
             None => TcpStream::connect((host, port)).await?,
@@ -76,6 +91,7 @@ fn configuration(
     is_pinned: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
     seen: Arc<OnceLock<Vec<u8>>>,
     alpn: &[&[u8]],
+    identity: Option<&Identity>,
 ) -> Result<ClientConfig, PinnedError> {
     let provider = Arc::new(provider());
     let algorithms = provider.signature_verification_algorithms;
@@ -83,8 +99,8 @@ fn configuration(
     let builder = ClientConfig::builder_with_details(provider, Arc::new(NoClock(Instant::now())))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| PinnedError::Unreached(io::Error::other(error)))?;
-    let mut configuration =
-        builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let mut configuration = shown(builder, identity)?;
     configuration.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     configuration.resumption = Resumption::disabled();
     Ok(configuration)

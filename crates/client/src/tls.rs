@@ -2,13 +2,13 @@
 
 use crate::foreign::Seen;
 use crate::timeless::{Timeless, Uptime};
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use std::sync::Arc;
 use std::time::Instant;
 use wardein_crypto::SecretBytes;
@@ -68,19 +68,25 @@ pub(crate) fn configuration(
         // rustls calls a custom verifier dangerous; ours asks rustls's for everything but the time.
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Seen(verifier)));
-    let mut configuration = match identity {
-        None => builder.with_no_client_auth(),
-        Some(Identity { certificates: chain, key }) => {
-            let chain = certificates(chain).ok_or(MaterialError::Certificates)?;
-            let key = match key.expose() {
-                der @ [0x30, ..] => PrivateKeyDer::from(PrivatePkcs8KeyDer::from(der.to_vec())),
-                pem => PrivateKeyDer::from_pem_slice(pem).map_err(|_| MaterialError::Key)?,
-            };
-            builder.with_client_auth_cert(chain, key).map_err(MaterialError::Identity)?
-        }
-    };
+    let mut configuration = shown(builder, identity)?;
     configuration.alpn_protocols = vec![alpn.to_vec()];
     Ok(configuration)
+}
+
+/// The configuration with the identity that is shown when it is asked for, if any.
+pub(crate) fn shown(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, MaterialError> {
+    let Some(Identity { certificates: chain, key }) = identity else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let chain = certificates(chain).ok_or(MaterialError::Certificates)?;
+    let key = match key.expose() {
+        der @ [0x30, ..] => PrivateKeyDer::from(PrivatePkcs8KeyDer::from(der.to_vec())),
+        pem => PrivateKeyDer::from_pem_slice(pem).map_err(|_| MaterialError::Key)?,
+    };
+    builder.with_client_auth_cert(chain, key).map_err(MaterialError::Identity)
 }
 
 fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {

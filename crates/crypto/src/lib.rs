@@ -66,8 +66,9 @@ pub use private_key::{KeyEncryptionError, decrypt_private_key, encrypt_private_k
 pub use secret::{Secret, SecretBytes, SecretStack};
 #[cfg(feature = "ring")]
 pub use signature::{
-    ED25519_KEY_LEN, ED25519_SIGNATURE_LEN, Ed25519SigningKey, InvalidModulus, P384_POINT_LEN,
-    P384VerifyingKey, RsaVerifyingKey, SignatureAlgorithm, Signer, VerifyingKey, WeakModulus, public_half,
+    ED25519_KEY_LEN, ED25519_SIGNATURE_LEN, Ed25519SigningKey, Ed25519VerifyingKey, InvalidModulus,
+    P384_POINT_LEN, P384VerifyingKey, RsaVerifyingKey, SignatureAlgorithm, Signer, VerifyingKey, WeakModulus,
+    public_half,
 };
 pub use signature::{
     InvalidSignature, P256_FIXED_LEN, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, SigningError,

@@ -25,7 +25,7 @@ mod weak;
 #[cfg(feature = "ring")]
 pub use any::{SignatureAlgorithm, Signer};
 #[cfg(feature = "ring")]
-pub use ed25519::{ED25519_KEY_LEN, ED25519_SIGNATURE_LEN, Ed25519SigningKey};
+pub use ed25519::{ED25519_KEY_LEN, ED25519_SIGNATURE_LEN, Ed25519SigningKey, Ed25519VerifyingKey};
 #[cfg(feature = "authority")]
 pub use in_process::{KeyAlgorithm, SigningKey};
 pub use p256::{P256_FIXED_LEN, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, p256_fixed};

@@ -37,6 +37,10 @@ pub(crate) enum Command {
     #[cfg(feature = "files")]
     #[command(subcommand)]
     File(FileCommand),
+    /// Say what may leave the device's logs, and for whom; try it; seal and deliver it.
+    #[cfg(feature = "logs")]
+    #[command(subcommand)]
+    Logs(crate::logs::Logs),
     /// Agree with the authority on new keys, once, and go over to them.
     Rekey(Json),
     /// Announce what the device measures, or will measure, where that differs from what the authority expects.
@@ -437,4 +441,5 @@ fn attribute(text: &str) -> Result<(String, String), &'static str> {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed here; 2 wrong option or setting; 3 refused by the authority; 4 the authority, the platform, or the \
-place of updates cannot be reached; 5 an update, what runs, or a sealed file is not to be trusted; 6 no technician is let in.";
+place of updates cannot be reached; 5 an update, what runs, or a sealed file is not to be trusted, or logs.toml is not approved; \
+6 no technician is let in.";

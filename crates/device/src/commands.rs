@@ -62,6 +62,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         Command::Seal(order) => seal(path, order).await,
         #[cfg(feature = "files")]
         Command::File(order) => crate::files::file(path, order).await,
+        #[cfg(feature = "logs")]
+        Command::Logs(order) => crate::logs::logs(path, order).await,
         Command::Rekey(output) => {
             let Rekeyed { generation, suite, is_in_use } = session(path, "rekey").await?.rekey().await?;
             let shown = serde_json::json!({ "generation": generation, "suite": suite, "in_use": is_in_use });
@@ -242,24 +244,29 @@ async fn seal(path: &Path, order: Seal) -> Result<(), Error> {
 
 async fn keep(path: &Path, once: bool) -> Result<(), Error> {
     // Heard from here on, so that a signal during the first round is not the end of the process in mid-write.
-    let fault = |_| Error::Fault("listening for signals");
-    let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
+    let stop = stopped()?;
     let mut agent = Agent::new(prover(path).await?)?.telling(Files::open(path)?, spool());
     if once {
         let round = agent.round().await?;
         tracing::info!(?round, "done");
         return Ok(());
     }
-    let stop = async move {
+    agent.run(stop).await?;
+    tracing::info!("ended by a signal");
+    Ok(())
+}
+
+/// Comes with SIGTERM or SIGINT, which are heard from this call on.
+pub(crate) fn stopped() -> Result<impl Future<Output = ()>, Error> {
+    let fault = |_| Error::Fault("listening for signals");
+    let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
-    agent.run(stop).await?;
-    tracing::info!("ended by a signal");
-    Ok(())
+    })
 }
 
 /// A file that may be secret, with at most `max` bytes.

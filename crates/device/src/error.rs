@@ -10,6 +10,8 @@ use wardein_ddkg::device::DeviceError;
 use wardein_domain::ErrorCode;
 #[cfg(feature = "files")]
 use wardein_files::FileError;
+#[cfg(feature = "logs")]
+use wardein_logs::agent::AgentError;
 use wardein_pki::PinBundleError;
 
 /// Why a command fails. Each says what to do next where it is not plain.
@@ -181,6 +183,56 @@ pub enum Error {
     /// There is no key to sign a file with.
     #[error("the device cannot sign what it seals: {0}")]
     NoSigner(&'static str),
+    /// logs.toml is wrong.
+    #[cfg(feature = "logs")]
+    #[error("{}: {why}", .path.display())]
+    LogsConfig {
+        /// The file.
+        path: PathBuf,
+        /// Which line, and what is wrong there.
+        why: String,
+    },
+    /// Nobody who may has approved logs.toml.
+    #[cfg(feature = "logs")]
+    #[error("{}: {why}; nothing is read until it is approved", .path.display())]
+    NotApproved {
+        /// The file that is wrong, or not approved.
+        path: PathBuf,
+        /// Why.
+        why: wardein_logs::approval::ApprovalError,
+    },
+    /// A setting of logs.toml is of no use here.
+    #[cfg(feature = "logs")]
+    #[error("logs.toml: {field}: {why}")]
+    LogSetting {
+        /// Which.
+        field: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The log agent cannot go on.
+    #[cfg(feature = "logs")]
+    #[error("{0}")]
+    Logs(Box<AgentError<Error>>),
+    /// Batches of logs wait.
+    #[cfg(feature = "logs")]
+    #[error("batches for {audience} are not delivered, and wait in the spool: {why}")]
+    Undelivered {
+        /// For whom.
+        audience: String,
+        /// Why.
+        why: String,
+    },
+    /// A batch of logs is never taken.
+    #[cfg(feature = "logs")]
+    #[error(
+        "batch {0} was refused for good: it is in the spool's quarantine, with the reason beside it; remove it there once that is settled"
+    )]
+    Quarantined(String),
+    /// There is no room for logs.
+    #[cfg(feature = "logs")]
+    #[error("the spool is full: nothing is read until batches are delivered, or taken out of its quarantine")]
+    SpoolFull,
     /// What only a device that derives keys can do was asked of one that signs.
     #[error(
         "{0} is for devices that derive keys; this one signs with the TPM that device.toml names in signs_with"
@@ -214,6 +266,14 @@ impl Error {
             #[cfg(feature = "files")]
             Self::Readers(_) => 5,
             Self::OtherSoftware { .. } | Self::FilesMissing => 5,
+            #[cfg(feature = "logs")]
+            Self::LogSetting { .. } | Self::LogsConfig { .. } => 2,
+            #[cfg(feature = "logs")]
+            Self::NotApproved { .. } => 5,
+            #[cfg(feature = "logs")]
+            Self::Undelivered { .. } => 4,
+            #[cfg(feature = "logs")]
+            Self::Logs(_) | Self::Quarantined(_) | Self::SpoolFull => 1,
             Self::File { .. }
             | Self::Open { .. }
             | Self::Locked(_)

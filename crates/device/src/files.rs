@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use wardein_crypto::hex;
-use wardein_device::{Error, FileOrder, Files, utc};
+use wardein_device::{Error, FileOrder, Files, Plaintext, utc};
 use wardein_files::{FileError, ListedReader, Reader, ReaderList, SealedFile, check};
 use wardein_pki::pem;
 
@@ -25,7 +25,7 @@ pub(crate) async fn file(path: &Path, order: FileCommand) -> Result<(), Error> {
                 })
                 .collect::<Result<_, _>>()?;
             let (length, mut shown) = (length_of(&file), Shown::default());
-            let order = FileOrder { input: &file, out: &out, readers: &readers };
+            let order = FileOrder { input: Plaintext::File(&file), out: &out, readers: &readers };
             let sealed = session(path, "file").await?.seal_file(&order, &mut |at| shown.show(at, length))?;
             let statement = &sealed.statement;
             let said = json!({

@@ -27,6 +27,8 @@ mod line;
 mod line_device;
 mod lines;
 mod lock;
+#[cfg(feature = "logs")]
+mod log;
 mod platform;
 mod service;
 mod session;
@@ -48,7 +50,7 @@ pub use directory::{Contact, Directory, Files, StoredKey};
 pub use enroll::{Enrolled, enroll};
 pub use error::Error;
 #[cfg(feature = "files")]
-pub use file::{FileOrder, FileSealed};
+pub use file::{FileOrder, FileSealed, Plaintext};
 pub use given::Given;
 #[cfg(feature = "grpc")]
 pub use grpc::{Remote, RemoteStation};
@@ -57,6 +59,8 @@ pub use keys::Nonce;
 pub use line_device::{Answer, LineDevice, Said, Unheard};
 pub use lines::LineStation;
 pub use lock::PATIENCE;
+#[cfg(feature = "logs")]
+pub use log::{LogAgent, LogStatus};
 pub use platform::{PlatformStream, connect_platform, is_platform};
 pub use service::{
     Admission, CodeRefused, Moment, ServiceAccess, SessionEnd, Visit, attend, attend_admitted,

@@ -86,8 +86,8 @@ pub(crate) enum LineError {
     Io(std::io::Error),
     /// It ended within a line, or before one.
     Closed,
-    /// It is longer than the reader takes; the rest of it was read over.
-    Long,
+    /// It is longer than the reader takes: how it begins. The rest of it was read over.
+    Long(Vec<u8>),
 }
 
 impl DeviceLine {
@@ -220,7 +220,7 @@ pub(crate) fn read(input: &mut impl BufRead, max: u64) -> Result<Vec<u8>, LineEr
     }
     // What is behind it can be read again.
     input.skip_until(b'\n').map_err(LineError::Io)?;
-    Err(LineError::Long)
+    Err(LineError::Long(line))
 }
 
 /// One write, so that a line is never mixed with another writer's.

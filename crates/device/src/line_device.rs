@@ -3,6 +3,7 @@
 use crate::authority::CallError;
 use crate::line::{self, DeviceLine, LineError, StationLine};
 use crate::signing::TpmActivation;
+use serde::Deserialize;
 use std::io::{BufRead, Write};
 use wardein_crypto::hex;
 use wardein_ddkg::DeviceName;
@@ -13,6 +14,7 @@ use wardein_domain::{Assurance, EnrolledKey, ErrorCode, TenantId, TpmChallenge, 
 pub struct LineDevice<R, W> {
     input: R,
     output: W,
+    noise: u64,
 }
 
 /// What a device says.
@@ -78,24 +80,64 @@ pub enum Unheard {
 impl<R: BufRead, W: Write> LineDevice<R, W> {
     /// A device that is heard by `input` and answered by `output`.
     pub fn new(input: R, output: W) -> Self {
-        Self { input, output }
+        Self { input, output, noise: 0 }
     }
 
-    /// What it says next.
+    /// What it says next. A line without a message is noise, such as a boot loader's: it is counted and skipped, and nobody
+    /// answers it. A boot loader may take any answer for a key that was pressed.
     pub fn hear(&mut self) -> Result<Said, Unheard> {
-        let line = line::read(&mut self.input, MAX_LINE).map_err(|error| match error {
-            LineError::Io(error) => Unheard::Io(error),
-            LineError::Closed => Unheard::Closed,
-            LineError::Long => Unheard::Malformed(format!("a line has more than {MAX_LINE} bytes")),
-        })?;
-        let line = serde_json::from_slice(&line).map_err(|error| Unheard::Malformed(error.to_string()))?;
-        judge(line).map_err(Unheard::Malformed)
+        loop {
+            let (line, is_long) = match line::read(&mut self.input, MAX_LINE) {
+                Ok(line) => (line, false),
+                Err(LineError::Long(begin)) => (begin, true),
+                Err(LineError::Io(error)) => return Err(Unheard::Io(error)),
+                Err(LineError::Closed) => return Err(Unheard::Closed),
+            };
+            if is_long && marked(&line).is_some() {
+                return Err(Unheard::Malformed(format!("a line has more than {MAX_LINE} bytes")));
+            }
+            match message(&line).filter(|_| !is_long) {
+                Some(message) => {
+                    self.noise += (line.len() - message.len()) as u64;
+                    let said = serde_json::from_slice(message);
+                    let said = said.map_err(|error| Unheard::Malformed(error.to_string()))?;
+                    return judge(said).map_err(Unheard::Malformed);
+                }
+                None => self.noise += line.len() as u64,
+            }
+        }
+    }
+
+    /// How many bytes of noise there were. Of a line that is too long, its begin counts.
+    pub fn noise(&self) -> u64 {
+        self.noise
     }
 
     /// Answers it.
     pub fn answer(&mut self, answer: &Answer) -> std::io::Result<()> {
         line::write(&mut self.output, &StationLine::from(answer))
     }
+}
+
+/// The message on a line: all of it, or what is behind noise that had no line of its own, such as a prompt.
+///
+/// JSON that is cut off, or that has no `type`, is none: a device that is switched off in mid-message boots on the same line,
+/// and boot loaders log in JSON too.
+fn message(line: &[u8]) -> Option<&[u8]> {
+    #[derive(Deserialize)]
+    struct Message {
+        #[serde(rename = "type")]
+        _type: String,
+    }
+    let is_message = |text: &&[u8]| serde_json::from_slice::<Message>(text).is_ok();
+    // Two attempts, however many braces there are in the noise.
+    [Some(line), marked(line)].into_iter().flatten().find(is_message)
+}
+
+/// From the last begin of a message on. Within a message it cannot be: quotes in its values are escaped.
+fn marked(line: &[u8]) -> Option<&[u8]> {
+    let at = line.windows(MARK.len()).rposition(|window| window == MARK)?;
+    line.get(at..)
 }
 
 fn judge(line: DeviceLine) -> Result<Said, String> {
@@ -157,5 +199,7 @@ impl From<&CallError> for Answer {
     }
 }
 
+/// How a message begins where noise is before it on its line.
+const MARK: &[u8] = b"{\"type\"";
 /// 64 attributes of 4 KiB each, in hex, and the rest of a request.
 const MAX_LINE: u64 = 640 << 10;

@@ -54,7 +54,7 @@ impl<R: BufRead, W: Write> LineStation<R, W> {
         let line = line::read(&mut self.input, max).map_err(|error| match error {
             LineError::Io(error) => gone(error),
             LineError::Closed => CallError::Unreachable("the station closed the line".into()),
-            LineError::Long => CallError::Malformed(format!("a line has more than {max} bytes")),
+            LineError::Long(_) => CallError::Malformed(format!("a line has more than {max} bytes")),
         })?;
         serde_json::from_slice(&line).map_err(|error| CallError::Malformed(error.to_string()))
     }

@@ -4,6 +4,8 @@ mod args;
 mod commands;
 #[cfg(feature = "files")]
 mod files;
+#[cfg(feature = "logs")]
+mod logs;
 mod progress;
 mod prover;
 mod services;

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::directory::Files;
 use crate::error::Error;
 use std::time::Duration;
-use wardein_client::{PinnedError, connect_pinned};
+use wardein_client::{Identity, PinnedError, connect_pinned_as};
 use wardein_pki::{Pin, PinBundle};
 
 /// A connection to the platform, over which payload may go.
@@ -17,10 +17,21 @@ pub use wardein_client::PinnedStream as PlatformStream;
 /// Whether the bundle has expired is judged by the time that the authority last told; then the recovery key alone is the platform's. The
 /// device's own clock is not asked: no error of it may lock the device out (DDKG-1 §3.1).
 pub async fn connect_platform(files: &Files, address: &str, alpn: &[&[u8]]) -> Result<PlatformStream, Error> {
+    connect_platform_as(files, address, alpn, None).await
+}
+
+/// The same, showing `identity` to a platform that asks for one.
+pub(crate) async fn connect_platform_as(
+    files: &Files,
+    address: &str,
+    alpn: &[&[u8]],
+    identity: Option<&Identity>,
+) -> Result<PlatformStream, Error> {
     let config = files.config()?.ok_or_else(|| files.not_configured())?;
     let (bundle, told) = held(files, &config)?;
     let judge = move |shown: &[u8]| accepts(&bundle, shown, told);
-    let connected = connect_pinned(address, alpn, config.proxy.as_ref(), PATIENCE, judge).await;
+    let proxy = config.proxy.as_ref();
+    let connected = connect_pinned_as(address, alpn, identity, proxy, PATIENCE, judge).await;
     connected.map_err(|error| match error {
         PinnedError::Address(_) => Error::Config { field: "HOST:PORT", why: error.to_string() },
         PinnedError::NotPinned { certificate } => Error::NotPinned {

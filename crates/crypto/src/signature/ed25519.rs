@@ -1,7 +1,7 @@
 //! Ed25519 (RFC 8032): for receivers whose conventions know no other asymmetric signature.
 
-use crate::Secret;
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use crate::{InvalidSignature, Secret};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 /// The length of a public key, in bytes.
 pub const ED25519_KEY_LEN: usize = 32;
@@ -29,6 +29,17 @@ impl Ed25519SigningKey {
     pub fn sign(&self, message: &[u8]) -> [u8; ED25519_SIGNATURE_LEN] {
         let signature = self.0.sign(message);
         signature.as_ref().try_into().expect("a signature has 64 bytes")
+    }
+}
+
+/// A public key, as RFC 8032 encodes it. That it is a point of the curve is checked at each use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ed25519VerifyingKey(pub [u8; ED25519_KEY_LEN]);
+
+impl Ed25519VerifyingKey {
+    /// Whether `signature` is one of `message` by the owner of this key.
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).map_err(|_| InvalidSignature)
     }
 }
 
@@ -60,5 +71,20 @@ mod tests {
             assert_eq!(Some(key.verifying_key()), decode_array(public));
             assert_eq!(Some(key.sign(message)), decode_array(signature));
         }
+    }
+
+    #[test]
+    fn every_changed_bit_of_a_signature_is_refused() {
+        let key = Ed25519SigningKey::from_seed(&Secret::copied_from(&[9; 32]));
+        let (public, signature) = (Ed25519VerifyingKey(key.verifying_key()), key.sign(b"message"));
+        assert_eq!(public.verify(b"message", &signature), Ok(()));
+        for bit in 0..8 * ED25519_SIGNATURE_LEN {
+            let mut changed = signature;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(public.verify(b"message", &changed), Err(InvalidSignature), "bit {bit}");
+        }
+        assert_eq!(public.verify(b"massage", &signature), Err(InvalidSignature));
+        assert_eq!(public.verify(b"message", &signature[..63]), Err(InvalidSignature));
+        assert_eq!(Ed25519VerifyingKey([0xff; 32]).verify(b"message", &signature), Err(InvalidSignature));
     }
 }

@@ -5,6 +5,8 @@ use crate::at_rest::{Content, OVERHEAD};
 use crate::config::Config;
 use crate::error::Error;
 use std::path::Path;
+#[cfg(feature = "logs")]
+use wardein_client::Identity;
 use wardein_crypto::{P256SigningKey, SecretBytes, VerifyingKey, public_half};
 use wardein_pki::{SubjectKey, pem};
 
@@ -53,6 +55,14 @@ impl Files {
         let missing = || self.damaged(name(config), "it is missing", "run: wardein-device certificate");
         let pem = self.key_pem(config)?.ok_or_else(missing)?;
         wardein_durable::replace(out, pem.expose(), 0o600).map_err(Error::file("write", out))
+    }
+
+    /// The device's certificate and its key, to show to servers; `None` where there is none yet.
+    #[cfg(feature = "logs")]
+    pub(crate) fn identity(&self, config: &Config) -> Result<Option<Identity>, Error> {
+        let certificates = self.certificate()?.map(String::into_bytes);
+        let identity = certificates.zip(self.key_pem(config)?);
+        Ok(identity.map(|(certificates, key)| Identity { certificates, key }))
     }
 
     fn key_pem(&self, config: &Config) -> Result<Option<SecretBytes>, Error> {

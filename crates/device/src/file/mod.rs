@@ -3,4 +3,4 @@
 mod manifest;
 mod seal;
 
-pub use seal::{FileOrder, FileSealed};
+pub use seal::{FileOrder, FileSealed, Plaintext};

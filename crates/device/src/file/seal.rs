@@ -1,33 +1,44 @@
 //! Sealing a file: the key's number is durable before it wraps anything, the sealed file is before its number is, and its number before
 //! its name.
 
-use super::manifest::{self, Last, Next};
+use super::manifest::{self, MAX_TOGETHER, Next, Noted};
 use crate::authority::Authority;
 use crate::certificate;
 use crate::config::Config;
-use crate::directory::{Files, StoredKey};
+use crate::directory::{Directory, Files, StoredKey};
 use crate::error::Error;
 use crate::session::Session;
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use wardein_crypto::{Entropy, P256SigningKey, Secret};
-use wardein_ddkg::device::Clock;
+use wardein_ddkg::KeyName;
+use wardein_ddkg::device::{Clock, DeviceState};
 use wardein_files::{
-    self as files, FileError, Opening, Reader, ReaderList, SealFor, SealedFile, SignedStatement, Statement,
-    Target, signed_path,
+    self as files, FileError, Opening, Reader, ReaderList, SealFor, Sealed, SealedFile, SignedStatement,
+    Statement, Target, signed_path,
 };
 
 /// A file to be sealed.
+#[derive(Clone, Copy)]
 pub struct FileOrder<'a> {
-    /// The file.
-    pub input: &'a Path,
+    /// What is in it.
+    pub input: Plaintext<'a>,
     /// The sealed file, which is not there yet. Its statement goes beside it, with `.sig` behind its name.
     pub out: &'a Path,
     /// For whom it is sealed end to end, at most 62: the authority does not open it then. Where the device has a list of the tenant's readers,
     /// those of it alone. Where it is empty, the list says for whom; without one, the authority opens it, and has its key released to
     /// platforms.
     pub readers: &'a [Reader],
+}
+
+/// What is sealed.
+#[derive(Clone, Copy)]
+pub enum Plaintext<'a> {
+    /// A file of any size.
+    File(&'a Path),
+    /// Bytes in memory, which are written nowhere in the clear.
+    Bytes(&'a [u8]),
 }
 
 /// A file that was sealed.
@@ -51,67 +62,68 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         order: &FileOrder<'_>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<FileSealed, Error> {
+        let mut sealed = self.seal_files(std::slice::from_ref(order), progress)?;
+        sealed.pop().ok_or(Error::Fault("sealing a file"))
+    }
+
+    /// The same for at most 8 files, with numbers in a row: a power cut or an error leaves all of them, or none. `progress` is told how many
+    /// bytes of the file at hand were read.
+    pub fn seal_files(
+        &mut self,
+        orders: &[FileOrder<'_>],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Vec<FileSealed>, Error> {
+        if orders.is_empty() || orders.len() > MAX_TOGETHER {
+            return Err(Error::Fault("sealing files together, which are 1 to 8,"));
+        }
         let (directory, config, state, clock, _) = self.keys();
         manifest::recover(directory)?;
         let Certified { key, certificates, not_after } = Certified::of(directory.files(), config)?;
-        let out = std::path::absolute(order.out).map_err(Error::file("write", order.out))?;
-        // Judged before a number is taken.
-        for taken in [out.as_path(), &signed_path(&out)] {
-            if taken.symlink_metadata().is_ok() {
-                let there = io::Error::new(io::ErrorKind::AlreadyExists, "it is there already");
-                return Err(Error::file("write", taken)(there));
-            }
-        }
         let heard_at = state.known_time();
         let list = directory.files().readers(config)?;
-        let readers = readers_of(list.as_ref(), order.readers, sealing_time(heard_at, clock, not_after))?;
-        let input = File::open(order.input).map_err(Error::file("read", order.input))?;
-        let (mut file, part) = wardein_durable::begin(&out, 0o644).map_err(Error::file("write", &out))?;
-        let mut wrapped = None;
-        let mut wrap = |file_key: &Secret<16>| {
-            let stanza =
-                directory.save(config, state.wrap_file_key(clock, file_key).map_err(Error::from)?)?;
-            wrapped = Some(stanza.name().clone());
-            Ok::<_, Failed>(stanza)
-        };
-        let by = match &readers[..] {
-            [] => files::Authority::Opens(&mut wrap),
-            _ => files::Authority::Excluded,
-        };
-        // Its name, too, is durable before a number rests on it.
-        let sealed = files::seal(input, &mut file, &readers, by, progress).and_then(|sealed| {
-            let synced = file
-                .sync_all()
-                .and_then(|()| wardein_durable::sync_directory(wardein_durable::directory_of(&part)));
-            synced.map(|()| sealed).map_err(|error| FileError::Io(error).into())
-        });
-        let sealed = sealed.map_err(|failed| {
-            // It is of no use; where it cannot be removed, the next one that is begun here does so.
-            drop(std::fs::remove_file(&part));
-            failed.of(order.input, &out)
-        })?;
-        let Next { number, previous } = Next::after(directory.files(), config)?;
-        let statement = Statement {
-            device: config.device.clone(),
-            number,
-            previous,
-            sha256: sealed.sha256,
-            length: sealed.length,
-            key: wrapped,
-            sealed_at: sealing_time(heard_at, clock, not_after),
-            heard_at,
-        };
-        if statement.sealed_at > not_after {
-            tracing::warn!(
-                "the certificate has ended: who verifies the file will not take its statement; get another, then seal"
-            );
+        let at = sealing_time(heard_at, clock, not_after);
+        let mut sealing = Sealing { directory, config, state, clock, begun: Parts(Vec::new()) };
+        for order in orders {
+            let readers = readers_of(list.as_ref(), order.readers, at)?;
+            sealing.seal(order, &readers, progress)?;
         }
-        let signed = SignedStatement::sign(statement.clone(), &key, certificates)
-            .map_err(|_| Error::Fault("signing with the device's key"))?;
-        let last = Last::of(&signed, &out, &part);
-        last.save(directory)?;
-        last.place()?;
-        Ok(FileSealed { statement, plaintext: sealed.plaintext, signed: signed_path(&out) })
+        let mut begun = sealing.begun;
+        let mut next = Next::after(directory.files(), config)?;
+        let (mut done, mut noted) = (Vec::new(), Vec::new());
+        for Part { out, part, sealed, key: wrapped } in &begun.0 {
+            let statement = Statement {
+                device: config.device.clone(),
+                number: next.number,
+                previous: next.previous,
+                sha256: sealed.sha256,
+                length: sealed.length,
+                key: wrapped.clone(),
+                sealed_at: sealing_time(heard_at, clock, not_after),
+                heard_at,
+            };
+            if statement.sealed_at > not_after {
+                tracing::warn!(
+                    "the certificate has ended: who verifies the file will not take its statement; get another, then seal"
+                );
+            }
+            next = Next::behind(&statement)?;
+            let signed = SignedStatement::sign(statement.clone(), &key, certificates.clone())
+                .map_err(|_| Error::Fault("signing with the device's key"))?;
+            noted.push(Noted::of(&signed, out, part));
+            done.push(FileSealed { statement, plaintext: sealed.plaintext, signed: signed_path(out) });
+        }
+        // Whatever comes of it: what is noted has its name to come.
+        begun.0.clear();
+        manifest::save(directory, &noted)?;
+        noted.iter().try_for_each(Noted::place)?;
+        Ok(done)
+    }
+
+    /// Brings the files that were sealed last to their ends, where a power cut or an error kept them from their names. Each sealing does so
+    /// first.
+    pub fn recover_files(&mut self) -> Result<(), Error> {
+        let (directory, ..) = self.keys();
+        manifest::recover(directory)
     }
 
     /// Opens a file that this device sealed, as long as its epoch's secret is not erased, into a new file; gives the bytes of plaintext.
@@ -128,6 +140,91 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         let file_key = state.unwrap_file_key(&sealed.stanza().map_err(of)?)?;
         let target = Target::begin(out).map_err(|why| Error::sealed(out, why))?;
         target.fill(sealed, &Opening::FileKey(&file_key), progress).map_err(of)
+    }
+}
+
+/// Files that are being sealed together, none of which has its number yet.
+struct Sealing<'a> {
+    directory: &'a Directory,
+    config: &'a Config,
+    state: &'a mut DeviceState,
+    clock: Clock,
+    begun: Parts,
+}
+
+/// A file that is complete and synced under its temporary name.
+struct Part {
+    out: PathBuf,
+    part: PathBuf,
+    sealed: Sealed,
+    /// The key by which the authority opens it.
+    key: Option<KeyName>,
+}
+
+/// They are of no use without numbers, and go with this. Where one cannot be removed, the next one that is begun in its place does so.
+struct Parts(Vec<Part>);
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        for part in &self.0 {
+            drop(std::fs::remove_file(&part.part));
+        }
+    }
+}
+
+impl Sealing<'_> {
+    fn seal(
+        &mut self,
+        order: &FileOrder<'_>,
+        readers: &[Reader],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), Error> {
+        let out = std::path::absolute(order.out).map_err(Error::file("write", order.out))?;
+        let there = || io::Error::new(io::ErrorKind::AlreadyExists, "it is there already");
+        if self.begun.0.iter().any(|begun| begun.out == out) {
+            return Err(Error::file("write", &out)(there()));
+        }
+        // Judged before a number is taken.
+        for taken in [out.as_path(), &signed_path(&out)] {
+            if taken.symlink_metadata().is_ok() {
+                return Err(Error::file("write", taken)(there()));
+            }
+        }
+        let (mut input, name): (Box<dyn Read + '_>, &Path) = match order.input {
+            Plaintext::File(path) => (Box::new(File::open(path).map_err(Error::file("read", path))?), path),
+            Plaintext::Bytes(bytes) => (Box::new(bytes), order.out),
+        };
+        let (mut file, part) = wardein_durable::begin(&out, 0o644).map_err(Error::file("write", &out))?;
+        let (directory, config, state, clock) = (self.directory, self.config, &mut *self.state, self.clock);
+        let mut key = None;
+        let mut wrap = |file_key: &Secret<16>| {
+            let stanza =
+                directory.save(config, state.wrap_file_key(clock, file_key).map_err(Error::from)?)?;
+            key = Some(stanza.name().clone());
+            Ok::<_, Failed>(stanza)
+        };
+        let by = match readers {
+            [] => files::Authority::Opens(&mut wrap),
+            _ => files::Authority::Excluded,
+        };
+        // Its name, too, is durable before a number rests on it.
+        let sealed = files::seal(&mut input, &mut file, readers, by, progress).and_then(|sealed| {
+            let synced = file
+                .sync_all()
+                .and_then(|()| wardein_durable::sync_directory(wardein_durable::directory_of(&part)));
+            synced.map(|()| sealed).map_err(|error| FileError::Io(error).into())
+        });
+        match sealed {
+            Ok(sealed) => {
+                self.begun.0.push(Part { out, part, sealed, key });
+                Ok(())
+            }
+            Err(failed) => {
+                // It is of no use; where it cannot be removed, the next one that is begun here does so.
+                drop(std::fs::remove_file(&part));
+                Err(failed.of(name, &out))
+            }
+        }
     }
 }
 

@@ -9,6 +9,10 @@ mod corpus;
 mod enrollment;
 mod keys;
 mod lines;
+#[cfg(feature = "logs")]
+mod log_trial;
+#[cfg(feature = "logs")]
+mod logs;
 mod made_keys;
 mod pins;
 mod protocols;
