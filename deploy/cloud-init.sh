@@ -76,7 +76,7 @@ judge() {
 	local sum
 	mkdir -p "$house/root/usr/local/bin"
 	local unit
-	for unit in wardein wardein-backup wardein-device; do
+	for unit in wardein wardein-backup wardein-device wardein-receive; do
 		holds "$unit.service is exposed by 2.0 of 10 at most" systemd-analyze security --offline=true --threshold=20 --no-pager "deploy/systemd/$unit.service"
 		grep -o 'exposure level.*' "$house/said"
 	done

@@ -78,9 +78,9 @@ fail() {
 	exit 1
 }
 
-# answers JQ-CONDITION FILE: whether a JSON answer is as it must be.
+# answers [OPTION] JQ-CONDITION FILE: whether a JSON answer is as it must be.
 answers() {
-	jq --exit-status "$1" "$2"
+	jq --exit-status "$@"
 }
 
 # code N command...: shows a command that must end with exit code N, and keeps what it said.
@@ -162,7 +162,7 @@ free_port() {
 
 prepare() {
 	# ring, aws-lc-rs and SQLite compile C.
-	debian ca-certificates curl gcc libc6-dev openssl jq
+	debian ca-certificates curl gcc libc6-dev openssl jq openssh-client zstd
 	if ! command -v cargo >/dev/null; then
 		echo "Rust is missing; https://rustup.rs says how to install it, then run this again" >&2
 		exit 1
@@ -377,6 +377,65 @@ keys() {
 	holds "once, and nothing is left of a second attempt" test ! -e "$here/opened-again"
 }
 
+# A pump's log: technical fields for its maker, all of it for the hospital, and nothing before the hospital has signed that.
+logs() {
+	local pump=$here/devices/pump-003 logs=(wardein-device --dir "$here/devices/pump-003" logs) audience
+	mkdir "$here/to-maker" "$here/to-hospital"
+	cat >"$here/pump.log" <<C
+2026-11-30T09:00:00Z INFO E000 patient=Erika-Mustermann started
+2026-11-30T09:07:12Z ERROR E012 patient=Erika-Mustermann occlusion
+2026-11-30T09:07:40Z ERROR E031 patient=Max-Beispiel air in line
+C
+	cat >"$pump/logs.toml" <<C
+[audience.maker]
+readers = "authority"
+to = "$here/to-maker"
+
+[audience.hospital]
+readers = "authority"
+to = "$here/to-hospital"
+patient-data = true
+
+[spool]
+directory = "$pump/logs"
+
+[[source]]
+name = "pump"
+file = "$here/pump.log"
+parse = "regex"
+pattern = '^(?<time>\S+) (?<level>\w+) (?<code>E\d+) patient=(?<patient>\S+) (?<text>.*)\$'
+
+[[source.for]]
+audience = "maker"
+keep = ["time", "code"]
+only = { level = "ERROR" }
+
+[[source.for]]
+audience = "hospital"
+keep = ["time", "level", "code", "patient", "text"]
+C
+	run "${logs[@]}" test "$here/pump.log"
+	ssh-keygen -q -t ed25519 -N '' -C hospital -f "$here/approver"
+	cp "$here/approver.pub" "$pump/logs-approver.pub"
+	code 1 "${logs[@]}" run --once
+	holds "nothing leaves before the hospital has approved it" test -z "$(find "$here/to-maker" "$here/to-hospital" -type f)"
+	run ssh-keygen -q -Y sign -n wardein-logs -f "$here/approver" "$pump/logs.toml"
+	run "${logs[@]}" run --once
+	run "${logs[@]}" status
+	run wardein grant add iot file --tenant klinik-nord
+	for audience in maker hospital; do
+		run wardein file open "$here/to-$audience/$audience-000000000001.age" --out "$here/$audience.batch" --reason 'ticket 8' \
+			--identity "$here/platform"
+		zstd -dcq <"$here/$audience.batch" >"$here/$audience.ndjson"
+		cat "$here/$audience.ndjson"
+	done
+	holds "the maker is told of two errors" answers --slurp '[.[1:][].fields.code] == ["E012", "E031"]' "$here/maker.ndjson"
+	if grep -qE 'Erika|Max' "$here/maker.ndjson"; then fail "of no patient"; fi
+	holds "and of no patient" answers --slurp 'all(.[1:][].fields; keys == ["code", "time"])' "$here/maker.ndjson"
+	holds "the hospital has all of it" answers --slurp '[.[1:][].fields.patient] == ["Erika-Mustermann", "Erika-Mustermann", "Max-Beispiel"]' \
+		"$here/hospital.ndjson"
+}
+
 change_keys() {
 	local device=(wardein-device --dir "$here/devices/pump-003")
 	code 2 wardein key rotate --device pump-003 --tenant klinik-nord --reason drill </dev/null
@@ -490,6 +549,41 @@ audit() {
 	run wardein doctor
 }
 
+many() {
+	local digest
+	printf '%s\n' pump-011 pump-010 pump-999 >"$here/ids"
+	wardein --json device suspend --tenant klinik-nord --from "$here/ids" --dry-run >"$here/said" 2>/dev/null || (($? == 1))
+	holds "a dry run tells what would be done, and does nothing" answers '.counts.to_do == 2 and .batch == null' "$here/said"
+	code 2 wardein device suspend --tenant klinik-nord --from "$here/ids" --reason 'bad batch' </dev/null
+	holds "nor is anything done without --yes or a terminal" grep -q 'would suspend 2 devices .*; 1 not found; nothing was done' "$here/said"
+	code 1 wardein device suspend --tenant klinik-nord --from "$here/ids" --reason 'bad batch' --yes --failed "$here/left"
+	holds "what failed is in a file that can be run again" test "$(<"$here/left")" = pump-999
+	wardein --json device suspend --tenant klinik-nord --from "$here/ids" --reason 'bad batch' --yes >"$here/said" 2>/dev/null || (($? == 1))
+	holds "a second run does nothing twice" answers '.counts.already == 2 and .counts.done == 0 and .batch == null' "$here/said"
+	wardein --json audit list --event device.batch >"$here/said"
+	digest=$(printf '%s\n' pump-010 pump-011 | LC_ALL=C sort -u | sha256sum)
+	holds "it is one act on record, with the digest of the list" \
+		answers ".entries | length == 1 and any(.[].fields[]; .name == \"batch\" and .value == \"${digest%% *}\")" "$here/said"
+	wardein --json audit list --event device.set-state >"$here/said"
+	holds "and with each device" \
+		answers "[.entries[] | select(any(.fields[]; .name == \"batch\" and .value == \"${digest%% *}\")) | .target] | length == 2" "$here/said"
+	wardein --json device resume --tenant klinik-nord --enrolled-by line-1 --state suspended --reason 'checked' --yes >"$here/said"
+	holds "a selector finds them again" answers '.counts.done >= 2 and .selector == "enrolled by station/klinik-nord/line-1, in state suspended"' "$here/said"
+	run wardein device suspend pump-001 --tenant klinik-nord --reason 'reported lost' --yes
+
+	run wardein operator issue --role helpdesk --tenant klinik-nord --name desk --validity 30d --out "$here/desk"
+	run wardein device suspend pump-012 --identity "$here/desk" --reason 'reported lost' --yes
+	code 3 wardein device resume pump-012 --identity "$here/desk" --reason found
+	holds "a helpdesk suspends, and brings nothing back" grep -q role-insufficient "$here/said"
+	wardein --json device show --tenant klinik-nord --serial-number 1012 >"$here/said"
+	holds "a device is found by the serial number on its label" answers '.device_id == "pump-012" and .state == "suspended"' "$here/said"
+	wardein --json operator list --expiring 31d >"$here/said"
+	holds "the operators that end next are listed first" answers '.operators[0].name == "line-1" and all(.operators[]; .state == "valid")' "$here/said"
+	run wardein operator revoke helpdesk/klinik-nord/desk --reason left --yes
+	code 3 wardein device list --identity "$here/desk"
+	holds "one that is revoked by its name is refused" grep -q operator-revoked "$here/said"
+}
+
 finish() {
 	if [[ -n $pid2 ]]; then stop "$pid2"; fi
 	pid2=
@@ -512,9 +606,11 @@ part "a factory's batch of 25 devices, with two bad lines" batch
 part "three devices prove themselves and are certified" prove
 if [[ -n $tpm ]]; then part "a fourth, whose key is in a TPM (in software)" attested; fi
 part "a device logs in at the platform and seals a value for it" keys
+part "a log leaves a device as its hospital allows it" logs
 part "keys are changed at every level while it serves" change_keys
 part "a release is offered to a device, which installs it and tells so" update
 part "trust verdicts, before and after a suspension" trust
+part "many devices at once, a helpdesk, a label" many
 if [[ -n $postgresql ]]; then part "a second node serves from the same database" second_node; fi
 part "the audit log" audit
 part "it is stopped and started again" finish

@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use wardein_cli::config::Config;
-use wardein_cli::{Column, DoctorArgs, Failure, Output, Record, Session, identity};
+use wardein_cli::{Column, DoctorArgs, Failure, Output, Record, Session, Tone, identity};
 use wardein_client::{time, v1};
 use wardein_custody::Kind;
 use wardein_domain::ErrorCode;
@@ -32,6 +32,14 @@ impl Record for Finding {
         ("found", |finding| finding.found.clone()),
         ("what to do", |finding| finding.next.to_owned()),
     ];
+
+    fn tone(&self) -> Tone {
+        match self.result {
+            BAD => Tone::Bad,
+            WARNING => Tone::Warning,
+            _ => Tone::Plain,
+        }
+    }
 }
 
 impl Finding {
@@ -40,7 +48,7 @@ impl Finding {
     }
 
     fn warning(check: &'static str, found: impl ToString, next: &'static str) -> Self {
-        Self { check, result: "warning", found: found.to_string(), next }
+        Self { check, result: WARNING, found: found.to_string(), next }
     }
 
     fn bad(check: &'static str, found: impl ToString, next: &'static str) -> Self {
@@ -49,10 +57,10 @@ impl Finding {
 }
 
 pub(crate) fn run(args: DoctorArgs, out: Output) -> Result<(), Failure> {
-    let directory =
-        args.connect.dir.clone().ok_or_else(|| {
-            Failure::Usage("give --dir (or WARDEIN_DIR), the authority's directory".to_owned())
-        })?;
+    let directory = args
+        .connect
+        .directory()
+        .ok_or_else(|| Failure::Usage("give --dir (or WARDEIN_DIR), the authority's directory".to_owned()))?;
     let mut findings = vec![directory_is_private(&directory)];
     match Config::read(&directory.join(Config::FILE)) {
         Err(error) => {
@@ -72,6 +80,8 @@ pub(crate) fn run(args: DoctorArgs, out: Output) -> Result<(), Failure> {
     }
     findings.push(process_memory(memory::guard(), std::fs::read_to_string("/proc/swaps").ok().as_deref()));
     findings.push(clock());
+    // What is bad is last, where a person looks.
+    findings.sort_by_key(Record::tone);
     out.list("findings", &findings)?;
     match findings.iter().filter(|finding| finding.result == BAD).count() {
         0 => Ok(()),
@@ -433,6 +443,8 @@ fn now() -> u64 {
 }
 
 const BAD: &str = "bad";
+
+const WARNING: &str = "warning";
 
 /// Operators that are looked at.
 const MOST: usize = 100_000;

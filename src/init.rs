@@ -175,7 +175,7 @@ fn require_clock(now: u64) -> Result<(), Failure> {
 }
 
 /// Makes keys and records. When this returns, the store is closed and durable.
-fn found(
+pub(crate) fn found(
     home: &Home,
     protection: &Protection,
     trust_domain: TrustDomain,

@@ -5,6 +5,7 @@
 
 mod custody;
 mod database;
+mod dev;
 mod doctor;
 mod founding;
 mod home;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Inside::Restore(args) => restore::run(args, out),
         Inside::VerifyBackup(args) => verify_backup::run(args, out),
         Inside::Serve(args) => serve::run(args),
+        Inside::Dev(args) => dev::run(args, out),
         Inside::Custody(command) => custody::run(command, out),
         Inside::Db(command) => database::run(command, out),
         Inside::Node(command) => database::run_node(command, out),

@@ -3,28 +3,39 @@
 use crate::custody::Custodian;
 use crate::home::{Home, failed, store_name};
 use crate::{logging, memory, supervisor, system, tokens};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use wardein_cli::config::{Config, Network};
-use wardein_cli::{Failure, ServeArgs};
+use tokio::sync::watch;
+use wardein_cli::config::{AuditSinkSection, Config, Network};
+use wardein_cli::{Failure, PassphraseArgs, ServeArgs};
 use wardein_domain::Event;
 use wardein_engine::{Engine, Migrating, Ports, migrate};
 use wardein_pki::RevocationUrl;
 use wardein_pki::est::Lines;
 use wardein_port::SystemClock;
-use wardein_server::{EstConfig, Limits, Metrics, Rate, Server};
+use wardein_server::{EstConfig, Limits, Metrics, Rate, Server, SinkConfig, SinkTexts};
 use wardein_store::OpenError;
 
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
-    let home = Home::of_config(&args.config)?;
+    serve(Home::of_config(&args.config)?, &args.passphrase, async { Ok(()) })
+}
+
+/// Serves until a signal. `once_ready` begins when it serves; where that fails, it ends, too.
+pub(crate) fn serve(
+    home: Home,
+    passphrase: &PassphraseArgs,
+    once_ready: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
     let server_config = server_config(&home.config)?;
+    let sinks = audit_sinks(&home)?;
     let logging = logging::start(&home.config.log)?;
     tracing::info!(memory = %memory::guard(), "the memory of the process, which holds keys");
     wardein_cli::block_on(async { system::outlive_signals().map_err(failed) })?;
     system::raise_open_files(server_config.limits.open_files())?;
     system::use_small_pages();
     let signers = tokens::open(&home, logged())?;
-    let custodian = Custodian::new(home.open_custody(&args.passphrase)?);
+    let custodian = Custodian::new(home.open_custody(passphrase)?);
     let metrics = Arc::new(Metrics::new().map_err(failed)?);
     let counted = metrics.clone();
     logging.watch(move |lines| counted.log_lines_dropped(lines))?;
@@ -57,22 +68,35 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     })?;
     tokens::require_keys(&home, &engine, |words| tracing::error!("{words}"))?;
     let server = Server::bind(server_config, engine.clone(), metrics).map_err(failed)?;
+    let reopen = watch::Sender::new(0);
+    let server = server.deliver_audit(sinks, reopen.subscribe());
     let (grpc, http) = (server.grpc_address().map_err(failed)?, server.http_address().map_err(failed)?);
     let est = server.est_address().map_err(failed)?.map(tracing::field::display);
 
     let version = env!("CARGO_PKG_VERSION");
     wardein_cli::block_on(async { engine.record_system(Event::Started).await.map_err(failed) })?;
     tracing::info!(version, %grpc, %http, est, "serving");
+    let mut outcome = Ok(());
     // It is polled when all that serves has begun.
     let until_stopped = async {
         supervisor::tell("READY=1\nSTATUS=serving");
-        system::stop_signal().await;
+        let mut stop = pin!(system::stop_signal(|| reopen.send_modify(|count: &mut u64| *count += 1)));
+        let is_to_stop = tokio::select! {
+            () = &mut stop => true,
+            begun = once_ready => {
+                outcome = begun;
+                outcome.is_err()
+            }
+        };
+        if !is_to_stop {
+            stop.await;
+        }
         supervisor::tell("STOPPING=1\nSTATUS=finishing calls");
     };
     server.run(until_stopped).map_err(failed)?;
     wardein_cli::block_on(async { engine.record_system(Event::Stopped).await.map_err(failed) })?;
     tracing::info!("stopped");
-    Ok(())
+    outcome
 }
 
 /// Writes why a key in a token did not sign: with devices that ask again and again, once in a while, with how often that was.
@@ -119,6 +143,20 @@ fn est(network: &Network) -> Result<Option<EstConfig>, Failure> {
     }
     let listen = network.est.parse().map_err(|error| Failure::Failed(format!("network.est: {error}")))?;
     Ok(Some(EstConfig { listen, lines }))
+}
+
+/// Where the audit log is delivered as well.
+fn audit_sinks(home: &Home) -> Result<Vec<SinkConfig>, Failure> {
+    let directory = home.relative("".as_ref());
+    let sink = |section: &AuditSinkSection| {
+        let AuditSinkSection { name, to, ca_file, certificate_file, key_file, authorization_file } = section;
+        let texts = SinkTexts { name, to, ca_file, certificate_file, key_file, authorization_file };
+        SinkConfig::parse(&texts, &directory)
+            .map_err(|error| Failure::Failed(format!("wardein.toml: audit-sink {name:?}: {error}")))
+    };
+    let sinks: Vec<_> = home.config.audit_sinks.iter().map(sink).collect::<Result<_, _>>()?;
+    SinkConfig::check(&sinks).map_err(|error| Failure::Failed(format!("wardein.toml: {error}")))?;
+    Ok(sinks)
 }
 
 /// How many keys are made ahead for devices.
@@ -191,6 +229,13 @@ mod tests {
         let served = server_config(&config).unwrap().est.unwrap();
         assert_eq!((served.listen.port(), served.lines), (7444, Lines::One));
         assert!(server_config(&Config::default()).unwrap().est.is_none());
+        let sinks = |text: &str| audit_sinks(&Home::new("/a".into(), Config::parse(text).unwrap()));
+        let sink = "[[audit-sink]]\nname = \"log\"\nto = \"file:audit.jsonl\"\n";
+        assert_eq!(sinks(sink).unwrap()[0].home, std::path::Path::new("/a/"));
+        let twice = sinks(&[sink, sink].concat()).unwrap_err().to_string();
+        assert!(twice.contains("two audit sinks are named log"), "{twice}");
+        let unknown = sinks("[[audit-sink]]\nname = \"log\"\nto = \"tcp:a:1\"").unwrap_err().to_string();
+        assert!(unknown.contains("audit-sink \"log\"") && unknown.contains("file:PATH"), "{unknown}");
         let config = Config::parse("[network]\nserver_names = [\"a b\"]").unwrap();
         assert!(server_config(&config).unwrap_err().to_string().contains("a b"));
     }

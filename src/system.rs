@@ -44,8 +44,8 @@ pub(crate) fn outlive_signals() -> io::Result<()> {
     OTHER_SIGNALS.into_iter().try_for_each(|kind| signal(kind()).map(drop))
 }
 
-/// Done when the system (SIGTERM) or a person (SIGINT) asks for the end.
-pub(crate) async fn stop_signal() {
+/// Done when the system (SIGTERM) or a person (SIGINT) asks for the end. At each SIGHUP it calls `reopen`.
+pub(crate) async fn stop_signal(reopen: impl Fn()) {
     let signals = || -> io::Result<_> {
         let [hangup, first, second] = OTHER_SIGNALS;
         let ends = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -59,7 +59,13 @@ pub(crate) async fn stop_signal() {
         let name = tokio::select! {
             _ = terminate.recv() => return tracing::info!("SIGTERM"),
             _ = interrupt.recv() => return tracing::info!("SIGINT"),
-            _ = hangup.recv() => "SIGHUP",
+            _ = hangup.recv() => {
+                reopen();
+                tracing::info!(
+                    "SIGHUP: files of audit sinks are opened and their certificates read again; restart it after a change of wardein.toml"
+                );
+                continue;
+            }
             _ = first.recv() => "SIGUSR1",
             _ = second.recv() => "SIGUSR2",
         };

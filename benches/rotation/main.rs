@@ -141,6 +141,7 @@ async fn ask_for_rekey(settings: &Settings, tenant: &TenantId) -> Duration {
         scope: Some(v1::rotate_keys_request::Scope::AllDevices(v1::AllDevices {})),
         required: false,
         reason: "measured".into(),
+        ..Default::default()
     };
     admin.admin().rotate_keys(request).await.unwrap();
     began.elapsed()

@@ -7,6 +7,7 @@ mod cas;
 mod certificates;
 mod clock;
 mod common;
+mod dev;
 mod device_updates;
 mod encrypted;
 mod fairness;

@@ -5,8 +5,8 @@ use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
     approval, attestation, audit, backup, ca, cert, clock, completions, config::StoreKind,
-    connection::ConnectArgs, custody, db, device, file, grant, key, operator, pcr_policy, platform_cert,
-    platform_pin, profile, reader, service, store, tenant, trust, update, webhook,
+    connection::ConnectArgs, context, custody, db, dev, device, file, grant, key, operator, pcr_policy,
+    platform_cert, platform_pin, profile, reader, service, store, tenant, trust, update, webhook,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use wardein_crypto::KeyAlgorithm;
 /// Wardein, a key authority for connected medical devices: registers devices at the factory, lets each prove itself with keys
 /// that are never sent, certifies them for hours, and tells the platform whom to trust.
 #[derive(Debug, Parser)]
-#[command(name = "wardein", version, after_help = EXIT_CODES, term_width = 110, propagate_version = true)]
+#[command(name = "wardein", version, after_help = EXIT_CODES, max_term_width = 110, propagate_version = true)]
 pub(crate) struct Cli {
     /// Print one JSON document for scripts; field names are stable, times are Unix seconds
     #[arg(long, global = true)]
@@ -34,6 +34,10 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Run an authority that was founded
     Serve(ServeArgs),
+    /// Try it out: found a trial authority on this machine, with a tenant, a station and a platform, and serve it until Ctrl-C
+    ///
+    /// For trials only: its root key is in a file beside it. It listens on the loopback interface alone.
+    Dev(dev::DevArgs),
     /// Take a consistent, sealed copy of all that is stored, while the authority serves
     ///
     /// It is of one moment, sealed under the root key, and has the custody file in it: `wardein restore` opens it with the passphrase or key file
@@ -124,6 +128,9 @@ pub(crate) enum Command {
     Clock(clock::ClockCommand),
     /// Look for what is wrong with an authority on this machine, and say what to do
     Doctor(DoctorArgs),
+    /// Names for as whom, where and about which tenant to call, of which one is in use
+    #[command(subcommand)]
+    Context(context::ContextCommand),
     /// Completions for a shell
     Completions(completions::CompletionsArgs),
 }

@@ -127,7 +127,7 @@ impl AttestationCommand {
             Self::Set(args) => set(args, out).await,
             Self::Show(args) => {
                 let session = args.connect.open().await?;
-                let tenant = session.tenant(args.tenant)?;
+                let tenant = session.tenant(args.tenant).await?;
                 show(&session, tenant, out).await
             }
             Self::Approve(args) => approve(args, out).await,
@@ -175,7 +175,7 @@ async fn set(args: SetArgs, out: Output) -> Result<(), Failure> {
         None => String::new(),
     };
     let session = args.at.connect.open().await?;
-    let tenant = session.tenant(args.at.tenant)?;
+    let tenant = session.tenant(args.at.tenant).await?;
     let SetArgs { first_use, keepers, shared_tpms, .. } = args;
     let keepers = keepers.iter().map(|keeper| number::<v1::KeyKeeper>(keeper)).collect();
     let (tenant_name, etag) = (tenant.clone(), String::new());
@@ -196,7 +196,8 @@ async fn show(session: &Session, tenant: String, out: Output) -> Result<(), Fail
 
 async fn approve(args: ApproveArgs, out: Output) -> Result<(), Failure> {
     let session = args.at.connect.open().await?;
-    let (tenant, device_id, Digest48(digest)) = (session.tenant(args.at.tenant)?, args.device, args.digest);
+    let (tenant, device_id, Digest48(digest)) =
+        (session.tenant(args.at.tenant).await?, args.device, args.digest);
     let words =
         format!("{device_id} is certified with the registers of {} from now on", hex::encode(&digest));
     let value = serde_json::json!({ "device_id": &device_id, "digest": hex::encode(&digest) });
@@ -207,7 +208,7 @@ async fn approve(args: ApproveArgs, out: Output) -> Result<(), Failure> {
 
 async fn list(args: TenantArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
-    let tenant = session.tenant(args.tenant)?;
+    let tenant = session.tenant(args.tenant).await?;
     let operator = session.operator();
     let keys = pages::all(async |page_size, page_token| {
         let tenant = tenant.clone();
@@ -228,7 +229,7 @@ async fn read_list(args: FileArgs) -> Result<(Vec<Vec<u8>>, Session, String), Fa
     let text = files::read(&args.file)?;
     let digests = parse_list(&text).map_err(|reason| Failure::file("read", &args.file, reason))?;
     let session = args.at.connect.open().await?;
-    let tenant = session.tenant(args.at.tenant)?;
+    let tenant = session.tenant(args.at.tenant).await?;
     Ok((digests, session, tenant))
 }
 

@@ -3,14 +3,14 @@
 use crate::args::PlaceArgs;
 use crate::connection::ConnectArgs;
 use crate::files::PRIVATE;
-use crate::{Column, Confirm, Failure, Output, PassphraseArgs, Record, progress};
+use crate::{Column, Confirm, Failure, Output, PassphraseArgs, Record, progress, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use wardein_client::v1;
+use wardein_client::{time as wire, v1};
 
 /// `wardein backup`.
 #[derive(Debug, Args)]
@@ -33,6 +33,18 @@ pub(crate) enum BackupCommand {
     /// Each part must open under its root key, none may be missing, each row must be one that this release restores, and the authority's keys
     /// must open. It needs no authority and no network, and the passphrase or key file that the root key was under when the backup was taken.
     Verify(VerifyBackupArgs),
+    /// Show when the last complete backup was taken
+    ///
+    /// As an operator of the authority: an administrator, an auditor, or an operator of role backup. Whether its file is still
+    /// there, the authority does not know.
+    Status(StatusArgs),
+}
+
+/// `wardein backup status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
 }
 
 /// What `wardein backup verify` takes.
@@ -95,8 +107,43 @@ impl Record for Taken {
     ];
 }
 
+#[derive(Debug, Serialize)]
+struct LastBackup {
+    /// Unix seconds; 0 where no backup was taken.
+    last_backup_at: u64,
+    /// Seconds since then, by the authority's time.
+    age: u64,
+}
+
+impl Record for LastBackup {
+    const COLUMNS: &'static [Column<Self>] =
+        &[("last backup", |last| time::at(last.last_backup_at)), ("age", |last| time::span(last.age))];
+}
+
+impl StatusArgs {
+    async fn run(self, out: Output) -> Result<(), Failure> {
+        let session = self.connect.open().await?;
+        let status = session.operator().get_status(v1::GetStatusRequest {}).await?;
+        if status.audit_entries.is_none() {
+            let message =
+                "backups are of the whole authority, and shown to its operators alone; use such an identity";
+            return Err(Failure::failed(message));
+        }
+        let last_backup_at = wire::seconds(status.last_backup_at);
+        if last_backup_at == 0 {
+            let document = LastBackup { last_backup_at, age: 0 };
+            return out.say("no backup was taken yet; take one: wardein backup --out FILE", &document);
+        }
+        let age = wire::seconds(status.time).saturating_sub(last_backup_at);
+        out.one(&LastBackup { last_backup_at, age })
+    }
+}
+
 impl BackupArgs {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
+        if let Some(BackupCommand::Status(args)) = self.command {
+            return args.run(out).await;
+        }
         let to = self.out.expect("clap requires --out where there is no subcommand");
         let mut file = Partial::new(&to)?;
         let session = self.connect.open().await?;

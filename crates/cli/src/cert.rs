@@ -223,7 +223,7 @@ impl CertCommand {
 
 async fn certificates(of: Of) -> Result<Vec<Certificate>, Failure> {
     let session: Session = of.connect.open().await?;
-    let (tenant, device_id) = (session.tenant(of.tenant)?, of.device.unwrap_or_default());
+    let (tenant, device_id) = (session.tenant(of.tenant).await?, of.device.unwrap_or_default());
     let operator = session.operator();
     let all = pages::all(async |page_size, page_token| {
         let (tenant, device_id) = (tenant.clone(), device_id.clone());
@@ -248,7 +248,8 @@ async fn revoke(args: RevokeArgs, out: Output) -> Result<(), Failure> {
     if let Some(serial) = serial {
         confirm.ask(&format!("revoke certificate {serial}"))?;
         let session = args.connect.open().await?;
-        let (tenant, serial, reason) = (session.tenant(args.tenant.clone())?, serial.clone(), reason.clone());
+        let (tenant, serial, reason) =
+            (session.tenant(args.tenant.clone()).await?, serial.clone(), reason.clone());
         let request = v1::RevokeCertificateRequest { tenant, serial: serial.clone(), reason, code };
         session.operator().revoke_certificate(request).await?;
         return out.say(&format!("revoked certificate {serial}"), &serde_json::json!({ "revoked": serial }));
@@ -270,10 +271,10 @@ async fn revoke(args: RevokeArgs, out: Output) -> Result<(), Failure> {
     let issued = match (by_ca, device) {
         (Some(id), _) => Issued::ByCa(v1::IssuedByCa { id: id.clone() }),
         (None, Some(device_id)) => {
-            let (tenant, device_id) = (session.tenant(args.tenant.clone())?, device_id.clone());
+            let (tenant, device_id) = (session.tenant(args.tenant.clone()).await?, device_id.clone());
             Issued::ToDevice(v1::IssuedToDevice { tenant, device_id })
         }
-        (None, None) => Issued::InTenant(session.tenant(args.tenant.clone())?),
+        (None, None) => Issued::InTenant(session.tenant(args.tenant.clone()).await?),
     };
     let request = v1::RevokeIssuedRequest {
         issued: Some(issued),
@@ -293,7 +294,7 @@ async fn hold(args: OneArgs, confirm: Confirm, out: Output) -> Result<(), Failur
     let OneArgs { serial, tenant, reason, connect } = args;
     confirm.ask(&format!("put certificate {serial} on hold"))?;
     let session = connect.open().await?;
-    let (tenant, code) = (session.tenant(tenant)?, RevocationReason::CertificateHold.number().into());
+    let (tenant, code) = (session.tenant(tenant).await?, RevocationReason::CertificateHold.number().into());
     let request = v1::RevokeCertificateRequest { tenant, serial: serial.clone(), reason, code };
     session.operator().revoke_certificate(request).await?;
     out.say(&format!("certificate {serial} is on hold"), &serde_json::json!({ "held": serial }))
@@ -302,7 +303,7 @@ async fn hold(args: OneArgs, confirm: Confirm, out: Output) -> Result<(), Failur
 async fn release(args: OneArgs, out: Output) -> Result<(), Failure> {
     let OneArgs { serial, tenant, reason, connect } = args;
     let session = connect.open().await?;
-    let tenant = session.tenant(tenant)?;
+    let tenant = session.tenant(tenant).await?;
     let request = v1::ReleaseCertificateRequest { tenant, serial: serial.clone(), reason };
     session.operator().release_certificate(request).await?;
     out.say(&format!("released certificate {serial}"), &serde_json::json!({ "released": serial }))

@@ -134,6 +134,27 @@ section! {
     }
 }
 
+section! {
+    /// A place to which the audit log is delivered, in order and at least once.
+    AuditSinkSection {
+        /// Its name: 1 to 32 of a-z, 0-9 and '-'. How far it took the log is kept under it: another name begins with the first
+        /// entry.
+        name: String = String::new(),
+        /// Where to. "file:audit.jsonl" for lines of JSON, which SIGHUP opens again; "unix:/dev/log", "udp:HOST:514" and
+        /// "tls:HOST:6514" for syslog (RFC 5424); "https://HOST/PATH" for lines of JSON by POST. A relative path starts at this
+        /// directory.
+        to: String = String::new(),
+        /// PEM of the CAs that certify the receiver, with tls: and https:. Empty: none, with the others.
+        ca_file: PathBuf = PathBuf::new(),
+        /// PEM of the certificate chain to show there. Empty: none.
+        certificate_file: PathBuf = PathBuf::new(),
+        /// PEM of its key, PKCS#8, for its owner alone (mode 600).
+        key_file: PathBuf = PathBuf::new(),
+        /// A file with the value of the header Authorization, for its owner alone, with https:. Empty: none.
+        authorization_file: PathBuf = PathBuf::new(),
+    }
+}
+
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -152,6 +173,9 @@ pub struct Config {
     pub limits: LimitsSection,
     /// What is logged.
     pub log: LogSection,
+    /// Where the audit log is delivered as well.
+    #[serde(rename = "audit-sink", skip_serializing_if = "Vec::is_empty")]
+    pub audit_sinks: Vec<AuditSinkSection>,
 }
 
 /// Which store.
@@ -218,7 +242,30 @@ impl Config {
         section("pkcs11", &self.pkcs11, &mut out);
         section("limits", &self.limits, &mut out);
         section("log", &self.log, &mut out);
+        out.push_str("\n# Where the audit log is delivered as well, a table each; at most 8.\n");
+        self.audit_sinks.iter().for_each(|sink| section("[audit-sink]", sink, &mut out));
+        if self.audit_sinks.is_empty() {
+            let mut example = String::new();
+            section("[audit-sink]", &AuditSinkSection::example(), &mut example);
+            // Where it is commented out, its keys are as its texts.
+            for line in example.lines().filter(|line| !line.is_empty()) {
+                let text = line.strip_prefix('#').map_or_else(|| format!(" {line}"), str::to_owned);
+                document_line(&mut out, &text);
+            }
+        }
         out
+    }
+}
+
+impl AuditSinkSection {
+    /// What the documented file shows where there is none.
+    fn example() -> Self {
+        Self {
+            name: "siem".to_owned(),
+            to: "tls:siem.example:6514".to_owned(),
+            ca_file: "siem-ca.pem".into(),
+            ..Self::default()
+        }
     }
 }
 
@@ -264,13 +311,29 @@ mod tests {
         config.network.server_names = vec!["a \"quoted\" name".to_owned()];
         config.store = StoreKind::Sled;
         config.log.format = LogFormat::Json;
+        config.audit_sinks = vec![AuditSinkSection::example(), AuditSinkSection::default()];
         assert_eq!(Config::parse(&config.to_documented_toml()).unwrap(), config);
         assert_eq!(Config::parse("").unwrap(), Config::default());
     }
 
     #[test]
+    fn the_example_of_a_sink_is_one_when_it_is_no_longer_a_comment() {
+        let text = Config::default().to_documented_toml();
+        let (before, example) = text.split_once("# [[audit-sink]]\n").unwrap();
+        let keys =
+            example.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| line.contains(" = "));
+        let sink = format!("{before}[[audit-sink]]\n{}", keys.collect::<Vec<_>>().join("\n"));
+        assert_eq!(Config::parse(&sink).unwrap().audit_sinks, [AuditSinkSection::example()]);
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_by_name() {
-        for text in ["listen = \"127.0.0.1:1\"", "[network]\nlissten = \"127.0.0.1:1\"", "[stor]\n"] {
+        for text in [
+            "listen = \"127.0.0.1:1\"",
+            "[network]\nlissten = \"127.0.0.1:1\"",
+            "[stor]\n",
+            "[[audit-sink]]\nfile = \"a\"",
+        ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains("unknown field"), "{error}");
         }

@@ -1,21 +1,25 @@
 //! Where the authority is, and as whom it is called.
 
 use crate::config::Config;
+use crate::environment::{self, Caller, Environment};
 use crate::files;
-use crate::identity::{IdentityFiles, named};
+use crate::identity::{IdentityFiles, Named};
 use crate::secret::{KeyPassphraseArgs, Passphrase, PrivateKey};
-use crate::{Failure, time};
+use crate::{Failure, output, time};
 use clap::Args;
 use std::path::PathBuf;
-use wardein_client::{ConnectError, Connection, Identity, Operator, Platform, Refusal, Settings, Station};
+use wardein_client::{
+    ConnectError, Connection, Identity, Operator, Platform, Refusal, Settings, Station, unix_now, v1,
+};
 use wardein_domain::{TenantId, with_causes};
 
 /// Where the authority is, and as whom to call it.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectArgs {
-    /// The directory of an authority on this machine: its administrator's identity and its endpoint
-    #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
+    /// The directory of an authority on this machine: its administrator's identity and its endpoint. Without it and --identity
+    /// count WARDEIN_IDENTITY, then WARDEIN_DIR, then the context in use (`wardein context`)
+    #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// An identity instead: the directory that `wardein operator issue` made, or a certificate in PEM
     #[arg(long, alias = "station-identity", value_name = "DIR|FILE")]
@@ -41,52 +45,86 @@ pub struct Session {
     pub endpoint: String,
     /// What the server's certificate must lead to, PEM.
     pub roots: String,
-    /// The caller's own tenant, where its identity's directory says it.
+    /// The caller's own tenant, where its identity says one.
     pub tenant: Option<String>,
+    /// The tenant that commands are about where they name none, by WARDEIN_TENANT or the context in use.
+    meant: Option<String>,
     /// What the caller's key is under.
     pub(crate) key_passphrase: Option<Passphrase>,
 }
 
 impl ConnectArgs {
+    /// The administrator of an authority on this machine.
+    pub(crate) fn of_directory(dir: PathBuf) -> Self {
+        Self {
+            dir: Some(dir),
+            identity: None,
+            identity_key: None,
+            key_passphrase: KeyPassphraseArgs::default(),
+            roots: None,
+            endpoint: None,
+        }
+    }
+
     /// Reaches the authority.
     pub async fn open(&self) -> Result<Session, Failure> {
-        let IdentityFiles { certificate, key, roots, endpoint, tenant } = self.identity_files()?;
+        let environment = Environment::of_process();
+        let (IdentityFiles { certificate, key, roots, endpoint, tenant }, of_context) =
+            self.identity_files(&environment)?;
         let certificate = files::read(&certificate)?;
         let roots = files::read(&roots)?;
-        let name = named(&certificate, &roots);
+        let named = Named::of(&certificate, &roots);
         let PrivateKey { pem, passphrase } = PrivateKey::read(&key, &self.key_passphrase)?;
         let identity = Identity { certificates: certificate.into_bytes(), key: pem };
         let mut settings = Settings::new(endpoint.clone(), roots.clone().into_bytes());
         settings.identity = Some(identity);
-        let connection = wardein_client::connect(&settings).await.map_err(|error| unreached(&name, error))?;
-        Ok(Session { connection, endpoint, roots, tenant, key_passphrase: passphrase })
+        if let Some(words) = named.ends_soon(unix_now()) {
+            output::warn(&words);
+        }
+        let connection =
+            wardein_client::connect(&settings).await.map_err(|error| unreached(&named.name, error))?;
+        let (tenant, meant) = (tenant.or(named.tenant), environment.tenant.or(of_context));
+        Ok(Session { connection, endpoint, roots, tenant, meant, key_passphrase: passphrase })
     }
 
-    fn identity_files(&self) -> Result<IdentityFiles, Failure> {
-        let found = match (&self.identity, &self.dir) {
-            (Some(identity), _) if identity.is_dir() => IdentityFiles::of_operator(identity)?,
-            (Some(certificate), _) => IdentityFiles {
-                certificate: certificate.clone(),
+    /// The directory of an authority on this machine, where one is named.
+    pub fn directory(&self) -> Option<PathBuf> {
+        self.dir.clone().or_else(|| Environment::of_process().dir)
+    }
+
+    /// The files to call with, and the tenant of the context that they are of.
+    fn identity_files(&self, environment: &Environment) -> Result<(IdentityFiles, Option<String>), Failure> {
+        let mut of_context = None;
+        let found = match environment.caller(self.identity.clone(), self.dir.clone())? {
+            Some(Caller::Identity(identity)) if identity.is_dir() => IdentityFiles::of_operator(&identity)?,
+            Some(Caller::Identity(certificate)) => IdentityFiles {
+                certificate,
                 key: self.identity_key.clone().ok_or_else(|| missing("--identity-key"))?,
                 roots: self.roots.clone().ok_or_else(|| missing("--roots"))?,
                 endpoint: self.endpoint.clone().ok_or_else(|| missing("--endpoint"))?,
                 tenant: None,
             },
-            (None, Some(dir)) => {
+            Some(Caller::Administrator(dir)) => {
                 let config = Config::read(&dir.join(Config::FILE)).map_err(Failure::failed)?;
-                IdentityFiles::of_administrator(dir, config.network.endpoint)
+                IdentityFiles::of_administrator(&dir, config.network.endpoint)
             }
-            (None, None) => {
-                let message =
-                    "give --dir (or WARDEIN_DIR) on the authority's machine, or --identity elsewhere";
+            Some(Caller::Context(context)) => {
+                let files = IdentityFiles::of_operator(&context.identity)?;
+                of_context = context.tenant;
+                IdentityFiles { endpoint: context.endpoint.unwrap_or(files.endpoint), ..files }
+            }
+            None => {
+                let message = "give --dir (or WARDEIN_DIR) on the authority's machine, or --identity (or WARDEIN_IDENTITY, or \
+                               `wardein context add`) elsewhere";
                 return Err(Failure::Usage(message.to_owned()));
             }
         };
-        Ok(IdentityFiles {
+        let files = IdentityFiles {
             roots: self.roots.clone().unwrap_or(found.roots),
             endpoint: self.endpoint.clone().unwrap_or(found.endpoint),
             ..found
-        })
+        };
+        Ok((files, of_context))
     }
 }
 
@@ -106,9 +144,25 @@ impl Session {
         self.connection.platform()
     }
 
-    /// The tenant that a command is about: the one that was named, or the caller's own.
-    pub(crate) fn tenant(&self, named: Option<String>) -> Result<String, Failure> {
-        named.or_else(|| self.tenant.clone()).ok_or_else(|| missing("--tenant"))
+    /// The tenant that a command is about: the one that was named, the caller's own, that of WARDEIN_TENANT or the context in use,
+    /// or the only one that there is.
+    pub(crate) async fn tenant(&self, named: Option<String>) -> Result<String, Failure> {
+        if let Some(tenant) = named {
+            return Ok(tenant);
+        }
+        if let Some(tenant) = environment::tenant(self.tenant.clone(), self.meant.clone())? {
+            return Ok(tenant);
+        }
+        // Two say as much as all.
+        let request = v1::ListTenantsRequest { page_size: 2, ..Default::default() };
+        match &self.operator().list_tenants(request).await?.tenants[..] {
+            [only] => Ok(only.tenant.clone()),
+            [] => Err(Failure::Usage("there is no tenant yet; make one: wardein tenant create".to_owned())),
+            _ => Err(Failure::Usage(
+                "missing --tenant: there are several tenants; name one with it, or with WARDEIN_TENANT"
+                    .to_owned(),
+            )),
+        }
     }
 
     /// The caller's own tenant, judged.

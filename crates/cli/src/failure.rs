@@ -39,6 +39,8 @@ pub enum Failure {
     NotTrusted(String),
     /// A file, or a set of them, is not what it is said to be. Exit code 5.
     NotWhole(String),
+    /// Devices of the expected list are missing, or there are others. Exit code 6.
+    NotAsExpected(String),
     /// The reader of the output went away, such as `head`: no more can be said. Exit code 1.
     ReaderGone,
 }
@@ -65,7 +67,8 @@ impl Failure {
             | Self::Identity(message)
             | Self::Clock(message)
             | Self::NotTrusted(message)
-            | Self::NotWhole(message) => *message = format!("{message}\n  {more}"),
+            | Self::NotWhole(message)
+            | Self::NotAsExpected(message) => *message = format!("{message}\n  {more}"),
             Self::ReaderGone => {}
         }
         self
@@ -79,6 +82,7 @@ impl Failure {
             Self::Refused { .. } | Self::NotAccepted { .. } => 3,
             Self::Unreachable(_) => 4,
             Self::NotTrusted(_) | Self::NotWhole(_) => 5,
+            Self::NotAsExpected(_) => 6,
         }
     }
 
@@ -112,6 +116,7 @@ impl Failure {
             Self::Unreachable(message) => json!({ "kind": "unreachable", "message": message }),
             Self::NotTrusted(verdict) => json!({ "kind": "not-trusted", "verdict": verdict }),
             Self::NotWhole(message) => json!({ "kind": "not-whole", "message": message }),
+            Self::NotAsExpected(message) => json!({ "kind": "not-as-expected", "message": message }),
             Self::ReaderGone => json!({ "kind": "reader-gone" }),
         };
         json!({ "error": error })
@@ -125,7 +130,8 @@ impl fmt::Display for Failure {
             | Self::Usage(message)
             | Self::Identity(message)
             | Self::Clock(message)
-            | Self::NotWhole(message) => f.write_str(message),
+            | Self::NotWhole(message)
+            | Self::NotAsExpected(message) => f.write_str(message),
             Self::Refused { code, reason, request_id, .. } => {
                 write!(f, "the authority refused ({code}): {reason}")?;
                 request_id.iter().try_for_each(|id| write!(f, "\n  request id: {id}"))
@@ -143,7 +149,8 @@ impl std::error::Error for Failure {}
 /// What every `--help` says of exit codes.
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed here, 2 usage error, 3 refused by the authority (with code, reason and \
      request id) or not to be accepted (a receipt), 4 the authority cannot be reached, 5 the verdict is not `trusted` (trust check and \
-     verify-receipt), or a file is not what it is said to be (file).";
+     verify-receipt), or a file is not what it is said to be (file), 6 devices are missing or surplus (device enroll and relay with \
+     --expected).";
 
 #[cfg(test)]
 mod tests {

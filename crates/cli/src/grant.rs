@@ -117,7 +117,7 @@ async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
     let AddArgs { grant: GrantArgs { platform, right, profile, tenant }, user_name, connect } = args;
     let session = connect.open().await?;
     let grant = v1::Grant {
-        tenant: session.tenant(tenant)?,
+        tenant: session.tenant(tenant).await?,
         platform,
         right: number::<v1::Right>(&right),
         profile: profile.unwrap_or_default(),
@@ -130,7 +130,7 @@ async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
 }
 
 async fn list(session: Session, tenant: Option<String>, out: Output) -> Result<(), Failure> {
-    let tenant = session.tenant(tenant)?;
+    let tenant = session.tenant(tenant).await?;
     let operator = session.operator();
     let grants = pages::all(async |page_size, page_token| {
         let request = v1::ListGrantsRequest { tenant: tenant.clone(), page_size, page_token };
@@ -147,7 +147,7 @@ async fn remove(args: RemoveArgs, out: Output) -> Result<(), Failure> {
     confirm.ask(&format!("take {right} of {devices} from {platform}"))?;
     let session = connect.open().await?;
     let request = v1::RemoveGrantRequest {
-        tenant: session.tenant(tenant)?,
+        tenant: session.tenant(tenant).await?,
         platform: platform.clone(),
         right: number::<v1::Right>(&right),
         profile: profile.unwrap_or_default(),

@@ -1,12 +1,12 @@
 //! An operator's identity as a directory, which can be carried to the machine that it is for.
 
 use crate::secret::{self, KeyPassphraseArgs, Passphrase, PrivateKey};
-use crate::{Failure, files};
+use crate::{Failure, files, time};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use wardein_crypto::{P256SigningKey, SecretBytes};
 use wardein_durable::directory_of;
-use wardein_pki::{CaCertificate, Root, pem};
+use wardein_pki::{CaCertificate, Root, Validity, pem};
 
 /// Where the parts of an identity are.
 #[derive(Debug)]
@@ -78,15 +78,64 @@ impl IdentityFiles {
     }
 }
 
-/// Whom a certificate names, such as `station/TENANT/NAME`, for people; `of this certificate` if it does not say.
-pub(crate) fn named(certificate: &str, roots: &str) -> String {
-    let first = |text| pem::decode_certificates(text).ok().and_then(|chain| chain.into_iter().next());
-    let name = first(roots).zip(first(certificate)).and_then(|(root, leaf)| {
-        let root = CaCertificate::<Root>::parse(&root).ok()?;
-        Some(wardein_pki::parse_operator(root.trust_domain(), &leaf).ok()?.principal.to_string())
-    });
-    name.unwrap_or_else(|| "of this certificate".to_owned())
+/// What a certificate says of whom it names.
+pub(crate) struct Named {
+    /// Such as `station/TENANT/NAME`, for people; `of this certificate` if it does not say.
+    pub(crate) name: String,
+    /// Its tenant, if it has one.
+    pub(crate) tenant: Option<String>,
+    validity: Option<Validity>,
 }
+
+impl Named {
+    /// That of the first certificate of a chain in PEM, under the domain of the first root in PEM.
+    pub(crate) fn of(certificate: &str, roots: &str) -> Self {
+        let first = |text| pem::decode_certificates(text).ok().and_then(|chain| chain.into_iter().next());
+        let found = first(roots).zip(first(certificate)).and_then(|(root, leaf)| {
+            let root = CaCertificate::<Root>::parse(&root).ok()?;
+            wardein_pki::parse_operator(root.trust_domain(), &leaf).ok()
+        });
+        match found {
+            Some(found) => Self {
+                name: found.principal.to_string(),
+                tenant: found.principal.tenant.as_ref().map(ToString::to_string),
+                validity: Some(found.validity),
+            },
+            None => Self { name: "of this certificate".to_owned(), tenant: None, validity: None },
+        }
+    }
+
+    /// What to say at Unix second `now` of an identity that ends soon: within 30 days, and more plainly within 7. One that was
+    /// issued for a short time ends soon in the last third of it: it would otherwise be said from its first day on.
+    pub(crate) fn ends_soon(&self, now: u64) -> Option<String> {
+        let validity = self.validity?;
+        let left = validity.not_after().checked_sub(now)?;
+        let third = validity.not_after().saturating_sub(validity.not_before()) / 3;
+        if left > third.min(SOON) {
+            return None;
+        }
+        let (name, until) = (&self.name, time::at(validity.not_after()));
+        let left = match left / DAY {
+            0 => "in less than a day".to_owned(),
+            1 => "in a day".to_owned(),
+            days => format!("in {days} days"),
+        };
+        Some(match validity.not_after() - now > VERY_SOON {
+            true => format!("the identity {name} ends {left} ({until}); renew it: wardein operator renew"),
+            false => format!(
+                "the identity {name} ends {left} ({until}), and every call is refused from then on; renew it now: wardein operator renew"
+            ),
+        })
+    }
+}
+
+const DAY: u64 = 86_400;
+
+/// From when on an end is said.
+const SOON: u64 = 30 * DAY;
+
+/// From when on it is said more plainly.
+const VERY_SOON: u64 = 7 * DAY;
 
 /// What belongs to an identity beside its key.
 #[derive(Debug)]
@@ -159,4 +208,37 @@ pub fn write_contents(directory: &Path, contents: &Contents<'_>) -> Result<(), F
     write(DESCRIPTION, &description)?;
     files::sync_directory(directory)?;
     files::sync_directory(directory_of(directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(days: u64) -> Named {
+        let validity = Validity::new(1_000 * DAY, (1_000 + days) * DAY).unwrap();
+        Named { name: "station/klinik/line-1".to_owned(), tenant: None, validity: Some(validity) }
+    }
+
+    #[test]
+    fn the_end_of_an_identity_is_said_30_and_7_days_before_it() {
+        let year = of(365);
+        let left = |days: u64| year.ends_soon((1_365 - days) * DAY);
+        assert_eq!(left(31), None);
+        let soon = left(30).unwrap();
+        assert!(soon.contains("station/klinik/line-1 ends in 30 days") && !soon.contains("now"), "{soon}");
+        assert!(!left(8).unwrap().contains("refused"));
+        assert!(left(7).unwrap().contains("in 7 days") && left(7).unwrap().contains("renew it now"));
+        assert!(left(0).unwrap().contains("in less than a day"));
+        assert_eq!(year.ends_soon(1_365 * DAY + 1), None, "what has ended is refused, and says so itself");
+    }
+
+    #[test]
+    fn of_an_identity_for_a_short_time_it_is_said_in_its_last_third() {
+        let month = of(30);
+        assert_eq!(month.ends_soon(1_000 * DAY), None);
+        assert_eq!(month.ends_soon(1_019 * DAY), None);
+        assert!(month.ends_soon(1_020 * DAY).is_some());
+        let unknown = Named { name: String::new(), tenant: None, validity: None };
+        assert_eq!(unknown.ends_soon(0), None);
+    }
 }

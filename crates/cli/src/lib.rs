@@ -17,9 +17,12 @@ mod clock;
 mod completions;
 mod confirm;
 mod connection;
+mod context;
 mod custody;
 mod db;
+mod dev;
 mod device;
+mod environment;
 mod failure;
 mod file;
 mod grant;
@@ -55,9 +58,10 @@ pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
 pub use custody::{CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, ProtectionKind};
 pub use db::{ConfirmFailoverArgs, DatabaseArgs, DbCommand, DbInitArgs, NodeCommand, NodeRemoveArgs};
+pub use dev::{DevArgs, TrialFiles};
 pub use failure::Failure;
 pub use operator::RecoverArgs;
-pub use output::{Column, Output, Record};
+pub use output::{Column, Output, Record, Tone};
 pub use passphrase::PassphraseArgs;
 pub use progress::progress;
 pub use root_key::{DropFormerRootArgs, ExportRootArgs, ImportRootArgs, RotateRootArgs, write_root};
@@ -80,6 +84,8 @@ pub enum Inside {
     VerifyBackup(VerifyBackupArgs),
     /// Run one.
     Serve(ServeArgs),
+    /// Found one for trials, and run it.
+    Dev(DevArgs),
     /// Show or change what its root key is under.
     Custody(CustodyCommand),
     /// Make or look at its database.
@@ -137,6 +143,7 @@ fn dispatch(
         Command::Init(args) => inside(Inside::Init(args), out),
         Command::Restore(args) => inside(Inside::Restore(args), out),
         Command::Serve(args) => inside(Inside::Serve(args), out),
+        Command::Dev(args) => inside(Inside::Dev(args), out),
         Command::Custody(command) => inside(Inside::Custody(command), out),
         Command::Db(command) => inside(Inside::Db(command), out),
         Command::Node(command) => inside(Inside::Node(command), out),
@@ -148,6 +155,7 @@ fn dispatch(
         Command::Backup(args) => block_on(args.run(out)),
         Command::Key(command) => block_on(command.run(out)),
         Command::Completions(args) => args.run(out),
+        Command::Context(command) => command.run(out),
         Command::Tenant(command) => block_on(command.run(out)),
         Command::Operator(operator::OperatorCommand::Recover(args)) => inside(Inside::Recover(args), out),
         Command::Operator(command) => block_on(command.run(out)),

@@ -1,22 +1,24 @@
 //! `wardein operator`.
 
+mod by_name;
 mod fetch;
 mod install;
 mod invitations;
 mod invite;
 mod issue;
 mod key;
+mod list;
 mod recover;
 mod renew;
 mod request;
 mod sign;
 mod token;
 
+pub(crate) use issue::{Trial, issue_for_trial};
 pub use recover::RecoverArgs;
 
-use crate::connection::{ConnectArgs, Session};
-use crate::{Column, Confirm, Failure, Output, Record, pages, time};
-use clap::{Args, Subcommand};
+use crate::{Failure, Output};
+use clap::Subcommand;
 use serde::Serialize;
 use wardein_client::{time as wire, v1, word};
 
@@ -44,13 +46,21 @@ pub(crate) enum OperatorCommand {
     ///
     /// Where the answer is lost, the key stays in DIR, and the same command again within a day gets the same certificate.
     Renew(renew::RenewArgs),
-    /// List operators
-    List(ListArgs),
+    /// List operators, by tenant, role and name
+    ///
+    /// The state is valid, renewed (the operator has a certificate that ends later), expired or revoked.
+    ///
+    /// Example: wardein operator list --expiring 30d
+    List(list::ListArgs),
     /// Bearer tokens, with which programs of a platform call that can show no client certificate
     #[command(subcommand)]
     Token(token::TokenCommand),
     /// Revoke an operator: it is refused from now on
-    Revoke(RevokeArgs),
+    ///
+    /// By a name, all certificates are revoked that are valid under it, a renewed one and the former; by a serial, that one.
+    ///
+    /// Example: wardein operator revoke station/klinik-nord/line-1 --reason 'station stolen' --with-issued
+    Revoke(by_name::RevokeArgs),
     /// Make an administrator where none is left. The service must be stopped
     ///
     /// For when every administrator has expired, or none is trusted. It takes what `wardein serve` takes to start, and is on record in
@@ -58,32 +68,8 @@ pub(crate) enum OperatorCommand {
     Recover(RecoverArgs),
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    /// Those of one tenant
-    #[arg(long)]
-    tenant: Option<String>,
-    #[command(flatten)]
-    connect: ConnectArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RevokeArgs {
-    /// The serial of its certificate, as `operator list` shows it
-    serial: String,
-    /// Why, for the audit log
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    /// Also revoke what it issued, what that issued, and so on, and the bearer tokens that they made
-    #[arg(long)]
-    with_issued: bool,
-    #[command(flatten)]
-    confirm: Confirm,
-    #[command(flatten)]
-    connect: ConnectArgs,
-}
-
-#[derive(Debug, Serialize)]
+/// An operator, as the authority has it.
+#[derive(Debug, Clone, Serialize)]
 struct Operator {
     role: String,
     tenant: String,
@@ -116,27 +102,6 @@ impl From<v1::Operator> for Operator {
     }
 }
 
-impl Operator {
-    /// A count of devices; nothing where it is no station.
-    fn of_station(&self, count: u64) -> String {
-        if self.role == "station" { count.to_string() } else { String::new() }
-    }
-}
-
-impl Record for Operator {
-    const COLUMNS: &'static [Column<Self>] = &[
-        ("role", |operator| operator.role.clone()),
-        ("tenant", |operator| operator.tenant.clone()),
-        ("name", |operator| operator.name.clone()),
-        ("serial", |operator| operator.serial.clone()),
-        ("valid until", |operator| time::at(operator.not_after)),
-        ("revoked", |operator| time::at(operator.revoked_at)),
-        ("enrolled", |operator| operator.of_station(operator.used)),
-        ("of", |operator| operator.of_station(operator.quota)),
-        ("issued by", |operator| operator.issued_by.clone()),
-    ];
-}
-
 impl OperatorCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
@@ -148,39 +113,13 @@ impl OperatorCommand {
             Self::Invitations(args) => invitations::run(args, out).await,
             Self::Fetch(args) => fetch::run(args, out).await,
             Self::Renew(args) => renew::run(args, out).await,
-            Self::List(args) => list(args.connect.open().await?, args.tenant, out).await,
+            Self::List(args) => list::run(args, out).await,
             Self::Token(command) => command.run(out).await,
-            Self::Revoke(args) => revoke(args, out).await,
+            Self::Revoke(args) => by_name::revoke(args, out).await,
             // The binary does it: it takes the inside of an authority.
             Self::Recover(_) => {
                 Err(Failure::Usage("recover works on a directory, not over a connection".to_owned()))
             }
         }
     }
-}
-
-async fn list(session: Session, tenant: Option<String>, out: Output) -> Result<(), Failure> {
-    let operator = session.operator();
-    let tenant = tenant.or(session.tenant).unwrap_or_default();
-    let operators = pages::all(async |page_size, page_token| {
-        let request = v1::ListOperatorsRequest { tenant: tenant.clone(), page_size, page_token };
-        let page = operator.list_operators(request).await?;
-        Ok((page.operators, page.next_page_token))
-    });
-    let operators: Vec<_> = operators.await?.into_iter().map(Operator::from).collect();
-    out.list("operators", &operators)
-}
-
-async fn revoke(args: RevokeArgs, out: Output) -> Result<(), Failure> {
-    let RevokeArgs { serial, reason, with_issued, confirm, connect } = args;
-    let also = if with_issued { " and everything that it issued" } else { "" };
-    confirm.ask(&format!("revoke the operator with serial {serial}{also}"))?;
-    let session = connect.open().await?;
-    let request = v1::RevokeOperatorRequest { serial: serial.clone(), reason, with_issued };
-    let count = session.operator().revoke_operator(request).await?.revoked;
-    let words = match (with_issued, count) {
-        (false, _) => format!("revoked operator {serial}"),
-        (true, count) => format!("revoked {count} operators: {serial} and what it issued"),
-    };
-    out.say(&words, &serde_json::json!({ "revoked": serial, "count": count }))
 }

@@ -103,7 +103,7 @@ impl PcrPolicyCommand {
                 // The rule is judged before anything is asked.
                 let policy = args.rule.policy()?;
                 let session = args.connect.open().await?;
-                let (tenant, profile) = (session.tenant(args.tenant)?, args.profile.to_string());
+                let (tenant, profile) = (session.tenant(args.tenant).await?, args.profile.to_string());
                 let policy = v1::PcrPolicy { tenant: tenant.clone(), profile, ..policy };
                 let request = v1::PutPcrPolicyRequest { policy: Some(policy) };
                 session.operator().put_pcr_policy(request).await?;
@@ -111,7 +111,7 @@ impl PcrPolicyCommand {
             }
             Self::List(args) => {
                 let session = args.connect.open().await?;
-                let tenant = session.tenant(args.tenant)?;
+                let tenant = session.tenant(args.tenant).await?;
                 list(&session, tenant, out).await
             }
         }

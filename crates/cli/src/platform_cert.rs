@@ -92,7 +92,7 @@ async fn issue(args: IssueArgs, out: Output) -> Result<(), Failure> {
         .map_err(|error| Failure::file("take for a request", &csr, error))?;
     let session = connect.open().await?;
     let asked = v1::IssuePlatformCertificateRequest {
-        tenant: session.tenant(tenant)?,
+        tenant: session.tenant(tenant).await?,
         profile: number::<v1::PlatformProfile>(profile.known().as_str()),
         csr: request,
         dns_names,

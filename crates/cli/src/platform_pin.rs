@@ -151,7 +151,7 @@ async fn set(args: SetArgs, out: Output) -> Result<(), Failure> {
     let SetArgs { current, next, recovery, common } = args;
     let session = common.connect.open().await?;
     let pins = v1::PlatformPins {
-        tenant: session.tenant(common.tenant)?,
+        tenant: session.tenant(common.tenant).await?,
         current_sha256: current.0.0.to_vec(),
         next_sha256: next.map(|next| next.0.0.to_vec()).unwrap_or_default(),
         recovery_sha256: recovery.0.0.to_vec(),
@@ -163,7 +163,7 @@ async fn set(args: SetArgs, out: Output) -> Result<(), Failure> {
 async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure> {
     let RotateArgs { next, common } = args;
     let session = common.connect.open().await?;
-    let tenant = session.tenant(common.tenant)?;
+    let tenant = session.tenant(common.tenant).await?;
     let answer = session.operator().get_platform_pins(v1::GetPlatformPinsRequest { tenant }).await?;
     let present = answer.pins.unwrap_or_default();
     if present.next_sha256.is_empty() {
@@ -192,7 +192,7 @@ async fn put(
 
 async fn show(args: ShowArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
-    let tenant = session.tenant(args.tenant)?;
+    let tenant = session.tenant(args.tenant).await?;
     let answer = session.operator().get_platform_pins(v1::GetPlatformPinsRequest { tenant }).await?;
     out.one(&Shown::of(answer.pins)?)
 }

@@ -273,7 +273,7 @@ impl ProfileCommand {
 }
 
 async fn put(session: Session, args: PutArgs, out: Output) -> Result<(), Failure> {
-    let tenant = session.tenant(args.tenant)?;
+    let tenant = session.tenant(args.tenant).await?;
     let archive = match args.archive.as_slice() {
         [] => None,
         [none] if none == "none" => Some(v1::Archive::default()),
@@ -318,7 +318,7 @@ async fn put(session: Session, args: PutArgs, out: Output) -> Result<(), Failure
 }
 
 async fn list(session: Session, tenant: Option<String>, out: Output) -> Result<(), Failure> {
-    let tenant = session.tenant(tenant)?;
+    let tenant = session.tenant(tenant).await?;
     out.list("profiles", &profiles(&session, tenant).await?)
 }
 

@@ -143,7 +143,7 @@ async fn put(args: PutArgs, out: Output) -> Result<(), Failure> {
     let session = connect.open().await?;
     // Before there is a secret: one that cannot be written is nobody's.
     let file = Reserved::new(&secret_out)?;
-    let tenant = session.tenant(tenant)?;
+    let tenant = session.tenant(tenant).await?;
     let request = v1::PutWebhookRequest { tenant, name, url, ca_pem, renew_secret };
     let answer = session.operator().put_webhook(request).await?;
     if !answer.secret.is_empty() {
@@ -164,7 +164,8 @@ async fn remove(args: RemoveArgs, out: Output) -> Result<(), Failure> {
     let RemoveArgs { name, tenant, reason, confirm, connect } = args;
     confirm.ask(&format!("remove the webhook {name}"))?;
     let session = connect.open().await?;
-    let request = v1::RemoveWebhookRequest { tenant: session.tenant(tenant)?, name: name.clone(), reason };
+    let request =
+        v1::RemoveWebhookRequest { tenant: session.tenant(tenant).await?, name: name.clone(), reason };
     session.operator().remove_webhook(request).await?;
     out.say(&format!("removed the webhook {name}"), &serde_json::json!({ "removed": name }))
 }
@@ -172,7 +173,7 @@ async fn remove(args: RemoveArgs, out: Output) -> Result<(), Failure> {
 async fn test(args: TestArgs, out: Output) -> Result<(), Failure> {
     let TestArgs { name, tenant, connect } = args;
     let session = connect.open().await?;
-    let request = v1::TestWebhookRequest { tenant: session.tenant(tenant)?, name: name.clone() };
+    let request = v1::TestWebhookRequest { tenant: session.tenant(tenant).await?, name: name.clone() };
     let answer = session.operator().test_webhook(request).await?;
     if !answer.is_taken {
         return Err(Failure::Failed(format!("the webhook {name} did not take it: {}", answer.said)));

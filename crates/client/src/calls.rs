@@ -58,7 +58,7 @@ client! {
 }
 
 client! {
-    /// The calls of administrators and auditors.
+    /// The calls of administrators, auditors and helpdesks, and of who takes backups.
     Operator {
         admin {
             create_tenant: CreateTenantRequest => CreateTenantResponse,
@@ -72,6 +72,7 @@ client! {
             get_device: GetDeviceRequest => GetDeviceResponse,
             list_devices: ListDevicesRequest => ListDevicesResponse,
             set_device_state: SetDeviceStateRequest => SetDeviceStateResponse,
+            begin_batch: BeginBatchRequest => BeginBatchResponse,
             readmit_device: ReadmitDeviceRequest => ReadmitDeviceResponse,
             transfer_device: TransferDeviceRequest => TransferDeviceResponse,
             accept_transfer: AcceptTransferRequest => AcceptTransferResponse,

@@ -42,7 +42,8 @@ macro_rules! methods {
 
 use Access::{Open, Roles};
 use Role::{
-    Admin, Auditor, Platform, ReleaseManager, ServiceCoordinator, Site, Station, Technician, TenantAdmin,
+    Admin, Auditor, Backup, Helpdesk, Platform, ReleaseManager, ServiceCoordinator, Site, Station,
+    Technician, TenantAdmin,
 };
 
 methods! {
@@ -89,26 +90,27 @@ methods! {
     RevokeOperator = "/wardein.v1.AdminService/RevokeOperator": Roles(&[Admin, TenantAdmin]),
     PutProfile = "/wardein.v1.AdminService/PutProfile": Roles(&[Admin, TenantAdmin]),
     ListProfiles = "/wardein.v1.AdminService/ListProfiles": Roles(&[Admin, TenantAdmin, Auditor]),
-    GetDevice = "/wardein.v1.AdminService/GetDevice": Roles(&[Admin, TenantAdmin, Auditor]),
-    ListDevices = "/wardein.v1.AdminService/ListDevices": Roles(&[Admin, TenantAdmin, Auditor]),
-    SetDeviceState = "/wardein.v1.AdminService/SetDeviceState": Roles(&[Admin, TenantAdmin]),
+    GetDevice = "/wardein.v1.AdminService/GetDevice": Roles(&[Admin, TenantAdmin, Auditor, Helpdesk]),
+    ListDevices = "/wardein.v1.AdminService/ListDevices": Roles(&[Admin, TenantAdmin, Auditor, Helpdesk]),
+    SetDeviceState = "/wardein.v1.AdminService/SetDeviceState": Roles(&[Admin, TenantAdmin, Helpdesk]),
+    BeginBatch = "/wardein.v1.AdminService/BeginBatch": Roles(&[Admin, TenantAdmin, Helpdesk]),
     ReadmitDevice = "/wardein.v1.AdminService/ReadmitDevice": Roles(&[Admin, TenantAdmin]),
     TransferDevice = "/wardein.v1.AdminService/TransferDevice": Roles(&[Admin, TenantAdmin]),
     AcceptTransfer = "/wardein.v1.AdminService/AcceptTransfer": Roles(&[Admin, TenantAdmin]),
     WithdrawTransfer = "/wardein.v1.AdminService/WithdrawTransfer": Roles(&[Admin, TenantAdmin]),
     ListTransfers = "/wardein.v1.AdminService/ListTransfers": Roles(&[Admin, TenantAdmin, Auditor]),
-    ListDeviceHistory = "/wardein.v1.AdminService/ListDeviceHistory": Roles(&[Admin, TenantAdmin, Auditor]),
+    ListDeviceHistory = "/wardein.v1.AdminService/ListDeviceHistory": Roles(&[Admin, TenantAdmin, Auditor, Helpdesk]),
     RotateKeys = "/wardein.v1.AdminService/RotateKeys": Roles(&[Admin, TenantAdmin]),
     GetKeyStatus = "/wardein.v1.AdminService/GetKeyStatus": Roles(&[Admin, TenantAdmin, Auditor]),
     AddGrant = "/wardein.v1.AdminService/AddGrant": Roles(&[Admin, TenantAdmin]),
     ListGrants = "/wardein.v1.AdminService/ListGrants": Roles(&[Admin, TenantAdmin, Auditor]),
     RemoveGrant = "/wardein.v1.AdminService/RemoveGrant": Roles(&[Admin, TenantAdmin]),
-    GetStatus = "/wardein.v1.AdminService/GetStatus": Roles(&[Admin, TenantAdmin, Auditor]),
+    GetStatus = "/wardein.v1.AdminService/GetStatus": Roles(&[Admin, TenantAdmin, Auditor, Helpdesk, Backup]),
     GetClock = "/wardein.v1.AdminService/GetClock": Roles(&[Admin, Auditor]),
     AcceptClock = "/wardein.v1.AdminService/AcceptClock": Roles(&[Admin]),
     RotateStorageKey = "/wardein.v1.StorageService/RotateStorageKey": Roles(&[Admin]),
     Sweep = "/wardein.v1.StorageService/Sweep": Roles(&[Admin]),
-    Backup = "/wardein.v1.StorageService/Backup": Roles(&[Admin]),
+    Backup = "/wardein.v1.StorageService/Backup": Roles(&[Admin, Backup]),
     ShredDevice = "/wardein.v1.StorageService/ShredDevice": Roles(&[Admin]),
     ListDeeds = "/wardein.v1.StorageService/ListDeeds": Roles(&[Admin, Auditor]),
     PutKeyPolicy = "/wardein.v1.AttestationService/PutKeyPolicy": Roles(&[Admin, TenantAdmin]),
@@ -122,7 +124,7 @@ methods! {
     GetTrustPolicy = "/wardein.v1.TrustPolicyService/GetTrustPolicy": Roles(&[Admin, TenantAdmin, Auditor]),
     PutTrustPolicy = "/wardein.v1.TrustPolicyService/PutTrustPolicy": Roles(&[Admin, TenantAdmin]),
     PreviewTrustPolicy = "/wardein.v1.TrustPolicyService/PreviewTrustPolicy": Roles(&[Admin, TenantAdmin]),
-    GetDeviceTrust = "/wardein.v1.TrustPolicyService/GetDeviceTrust": Roles(&[Admin, TenantAdmin, Auditor]),
+    GetDeviceTrust = "/wardein.v1.TrustPolicyService/GetDeviceTrust": Roles(&[Admin, TenantAdmin, Auditor, Helpdesk]),
     ReplaceVerdictKey = "/wardein.v1.TrustPolicyService/ReplaceVerdictKey": Roles(&[Admin]),
     CreateUpdateRepository = "/wardein.v1.UpdateService/CreateUpdateRepository": Roles(&[Admin]),
     ListUpdateRepositories = "/wardein.v1.UpdateService/ListUpdateRepositories": Roles(&[Admin, Auditor]),
@@ -272,6 +274,26 @@ mod tests {
             let name = method.path().rsplit('/').next().unwrap();
             assert!(name.starts_with("List") || name.starts_with("Get"), "{name}");
         }
+    }
+
+    #[test]
+    fn a_helpdesk_sees_devices_and_suspends_and_does_nothing_else() {
+        let its_own = [
+            Method::GetDevice,
+            Method::ListDevices,
+            // What it may set is the engine's to say: SUSPENDED alone.
+            Method::SetDeviceState,
+            Method::BeginBatch,
+            Method::ListDeviceHistory,
+            Method::GetStatus,
+            Method::GetDeviceTrust,
+        ];
+        assert!(of(Helpdesk).eq(its_own.iter()));
+    }
+
+    #[test]
+    fn a_backup_operator_takes_backups_sees_their_state_and_does_nothing_else() {
+        assert!(of(Backup).eq([Method::GetStatus, Method::Backup].iter()));
     }
 
     #[test]

@@ -85,8 +85,8 @@ impl GuardedDeed {
     pub const fn method(self) -> Method {
         match self {
             Self::IssueAdministrator => Method::IssueOperator,
-            Self::RevokeDevice => Method::SetDeviceState,
-            Self::ShredDevice => Method::SetDeviceState,
+            // Of those who set states, the administrators: a helpdesk suspends, and approves nothing.
+            Self::RevokeDevice | Self::ShredDevice => Method::ReadmitDevice,
             Self::PutTrustPolicy => Method::PutTrustPolicy,
             Self::PutKeyPolicy => Method::PutKeyPolicy,
             Self::PutPcrPolicy => Method::PutPcrPolicy,
@@ -251,6 +251,14 @@ mod tests {
         assert!(
             ApprovalPolicy::new([GuardedDeed::RevokeDevice], hour).unwrap().guards(GuardedDeed::ShredDevice)
         );
+    }
+
+    #[test]
+    fn who_cannot_approve_does_not_count_as_somebody_who_could() {
+        for (deed, role) in GuardedDeed::ALL.iter().flat_map(|deed| Role::ALL.map(|role| (deed, role))) {
+            let decides = deed.method().allows(Some(role));
+            assert!(!decides || Method::ApproveProposal.allows(Some(role)), "{deed}: {role}");
+        }
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Call {
     pub origin: Option<Origin>,
     /// The id of the bearer token that the caller showed, if it showed no certificate of its own.
     pub bearer_token: Option<[u8; 8]>,
+    /// The batch that it belongs to, by its digest, where a change of many devices is made by calls for one each.
+    pub batch: Option<[u8; 32]>,
 }
 
 /// Where a request came from, as the transport saw it.

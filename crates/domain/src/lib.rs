@@ -72,9 +72,9 @@ pub use fingerprint::{Fingerprint, FingerprintError};
 pub use grant::{Right, UserNameTemplate};
 pub use key_kind::{KeyKind, KeyKinds};
 pub use name::{
-    Action, ActionCategory, AttributeName, Audience, CommonName, DeviceId, LineName, ModelName, NameError,
-    OperatorName, ProfileName, Purpose, ReaderName, Reason, ReleaseText, RepositoryName, ServiceScope,
-    SubjectSerial, TenantId, TrustDomain, WebhookName, WorkOrder, is_plain,
+    Action, ActionCategory, AttributeName, Audience, CommonName, DeviceId, DeviceSerial, LineName, ModelName,
+    NameError, OperatorName, ProfileName, Purpose, ReaderName, Reason, ReleaseText, RepositoryName, Selector,
+    ServiceScope, SinkName, SubjectSerial, TenantId, TrustDomain, WebhookName, WorkOrder, is_plain,
 };
 pub use offline::{Offline, OfflineError, OfflineUse};
 pub use operator::{Principal, Role};

@@ -186,6 +186,12 @@ name! {
 }
 
 name! {
+    /// The name of a place to which the audit log is delivered.
+    SinkName, "audit sink", 1..=32, "a-z, 0-9 and '-'",
+    |_, _, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+}
+
+name! {
     /// The name of a maker's repository of updates.
     RepositoryName, "repository", 1..=32, "a-z, 0-9 and '-'",
     |_, _, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
@@ -239,6 +245,18 @@ name! {
 name! {
     /// Why an administrator did something.
     Reason, "reason", 1..=256, PLAIN_TEXT,
+    |_, _, c| is_plain(c)
+}
+
+name! {
+    /// The serial number of a device, as a UDI has it.
+    DeviceSerial, "serial number", 1..=20, "printable ASCII characters",
+    |_, _, c| matches!(c, ' '..='~')
+}
+
+name! {
+    /// By what the devices of a batch were chosen, in the words of the program that chose them.
+    Selector, "selector", 1..=512, PLAIN_TEXT,
     |_, _, c| is_plain(c)
 }
 

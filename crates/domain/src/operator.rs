@@ -26,11 +26,15 @@ pub enum Role {
     ServiceCoordinator,
     /// Visits the devices that it is invited to, in one tenant.
     Technician,
+    /// Sees the devices of one tenant and the verdicts on them, and suspends devices.
+    Helpdesk,
+    /// Takes backups.
+    Backup,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Admin,
         Self::TenantAdmin,
         Self::Station,
@@ -40,6 +44,8 @@ impl Role {
         Self::Site,
         Self::ServiceCoordinator,
         Self::Technician,
+        Self::Helpdesk,
+        Self::Backup,
     ];
 
     /// The word for it.
@@ -54,6 +60,8 @@ impl Role {
             Self::Site => "site",
             Self::ServiceCoordinator => "service-coordinator",
             Self::Technician => "technician",
+            Self::Helpdesk => "helpdesk",
+            Self::Backup => "backup",
         }
     }
 
@@ -67,20 +75,23 @@ impl Role {
             | Self::Auditor
             | Self::Site
             | Self::ServiceCoordinator
-            | Self::Technician => false,
+            | Self::Technician
+            | Self::Helpdesk
+            | Self::Backup => false,
         }
     }
 
     /// Whether an operator of this role may, or must, belong to a tenant.
     pub fn fits_tenant(self, has_tenant: bool) -> bool {
         match self {
-            Self::Admin | Self::ReleaseManager => !has_tenant,
+            Self::Admin | Self::ReleaseManager | Self::Backup => !has_tenant,
             Self::TenantAdmin
             | Self::Station
             | Self::Platform
             | Self::Site
             | Self::ServiceCoordinator
-            | Self::Technician => has_tenant,
+            | Self::Technician
+            | Self::Helpdesk => has_tenant,
             Self::Auditor => true,
         }
     }
@@ -92,7 +103,7 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Self, NameError> {
         Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(NameError::Unknown {
             kind: "role",
-            allowed: "admin, tenant-admin, station, platform, auditor, release-manager, site, service-coordinator, technician",
+            allowed: "admin, tenant-admin, station, platform, auditor, release-manager, site, service-coordinator, technician, helpdesk, backup",
         })
     }
 }

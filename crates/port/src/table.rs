@@ -46,7 +46,8 @@ pub enum Table {
     PcrPolicy = 19,
     /// Certificates that a signer in another process was to sign, by serial, until they are complete.
     Prepared = 20,
-    /// What one device of a tenant has to itself: its id whatever its case, its key, its TPM. Each leads to who has it.
+    /// What one device of a tenant has to itself: its id whatever its case, its key, its TPM, its UDI. Each leads to who has it;
+    /// and devices by their serial numbers.
     DeviceClaim = 21,
     /// The certificates of TPM vendors that tenants trust, by tenant and digest.
     VendorRoot = 22,
@@ -104,11 +105,13 @@ pub enum Table {
     ServiceCa = 53,
     /// The uses of devices' codes for emergencies, by tenant and id of the device.
     EmergencyUses = 80,
+    /// How far each audit sink took the log, by its name.
+    AuditSink = 86,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -159,6 +162,7 @@ impl Table {
         Self::UpdateFile,
         Self::SiteUpdates,
         Self::Readers,
+        Self::AuditSink,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -214,7 +218,8 @@ impl Table {
             | Self::UpdateRepository
             | Self::SiteUpdates
             | Self::Readers
-            | Self::UpdateFile => false,
+            | Self::UpdateFile
+            | Self::AuditSink => false,
         }
     }
 

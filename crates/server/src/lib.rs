@@ -14,8 +14,10 @@ mod hooks;
 mod http;
 mod post;
 mod run;
+mod sinks;
 mod webhooks;
 
 pub use config::{Config, EstConfig, Limits, Rate};
 pub use edge::metrics::Metrics;
 pub use run::{ServeError, Server};
+pub use sinks::{SinkConfig, SinkError, SinkTexts, SinkTls, SinkTo};

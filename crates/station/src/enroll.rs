@@ -1,7 +1,7 @@
 //! A factory's batch, whose devices this process plays, each with a state directory of its own.
 
 use crate::stream::{Stream, StreamStation};
-use crate::{Batch, Error, Fate, Line, Origin, Outcome};
+use crate::{Batch, Error, Expected, Fate, Line, Origin, Outcome, Report};
 use futures_util::{StreamExt, stream};
 use std::path::Path;
 use wardein_client::{Station, v1};
@@ -23,6 +23,8 @@ pub struct Play<'a> {
     pub states: &'a Path,
     /// How many are enrolled at the same time.
     pub parallel: usize,
+    /// The devices that may be enrolled; `None` where all of the batch may.
+    pub expected: Option<&'a Expected>,
 }
 
 /// What every device of the batch is given.
@@ -33,17 +35,30 @@ struct Common<'a> {
 }
 
 impl Play<'_> {
-    /// Enrolls the good lines of `batch`, over one stream, and goes on with what an earlier run left unfinished. `each` sees
-    /// every outcome as it comes; those that are returned are in the order of the file.
-    pub async fn enroll(&self, batch: &Batch, mut each: impl FnMut(&Outcome)) -> Result<Vec<Outcome>, Error> {
+    /// Enrolls the good lines of `batch`, over one stream, and goes on with what an earlier run left unfinished. What `report`
+    /// has as enrolled is left out; each outcome is entered there. `each` sees every outcome as it comes; those that are
+    /// returned are in the order of the file.
+    pub async fn enroll(
+        &self,
+        batch: &Batch,
+        mut report: Option<&mut Report>,
+        mut each: impl FnMut(&Outcome),
+    ) -> Result<Vec<Outcome>, Error> {
+        let enrolled = report.as_ref().map(|report| report.enrolled().clone()).unwrap_or_default();
+        let is_left = |line: &&Line| !enrolled.contains(line.device.as_str());
         let common = self.common().await?;
         let stream = Stream::open(self.station).await?;
-        let mut outcomes: Vec<_> = stream::iter(&batch.lines)
+        let mut ended = stream::iter(batch.lines.iter().filter(is_left))
             .map(|line| enroll(line, &common, &stream))
-            .buffer_unordered(self.parallel)
-            .inspect(|outcome| each(outcome))
-            .collect()
-            .await;
+            .buffer_unordered(self.parallel);
+        let mut outcomes = Vec::new();
+        while let Some(outcome) = ended.next().await {
+            if let Some(report) = &mut report {
+                report.enter(&outcome)?;
+            }
+            each(&outcome);
+            outcomes.push(outcome);
+        }
         outcomes.sort_by(|one, other| one.line.cmp(&other.line));
         Ok(outcomes)
     }
@@ -59,19 +74,26 @@ impl Play<'_> {
 
 async fn enroll(line: &Line, common: &Common<'_>, stream: &Stream) -> Outcome {
     let (row, device) = (Origin::Row(line.number), &line.device);
-    let (code, message) = match try_enroll(line, common, stream).await {
-        Ok(Enrolled { generation, is_confirmed: true }) => {
-            return Outcome { generation, ..Outcome::new(row, device, Fate::Enrolled) };
+    let failed = |code, message| Outcome { code, message, ..Outcome::new(row.clone(), device, Fate::Failed) };
+    let outcome = if common.play.expected.is_some_and(|expected| !expected.has(device)) {
+        failed(ErrorCode::DeviceNotListed.to_string(), format!("{device} is not in the expected list"))
+    } else {
+        match try_enroll(line, common, stream).await {
+            Ok(Enrolled { generation, is_confirmed: true }) => {
+                Outcome { generation, ..Outcome::new(row, device, Fate::Enrolled) }
+            }
+            Ok(Enrolled { generation, is_confirmed: false }) => {
+                Outcome { generation, ..Outcome::unconfirmed(row, device) }
+            }
+            Err(DeviceError::AlreadyEnrolled) => Outcome::new(row, device, Fate::AlreadyEnrolled),
+            Err(DeviceError::Refused(refused)) => failed(refused.code.clone(), refused.to_string()),
+            Err(error @ DeviceError::Unreachable(_)) => {
+                failed(ErrorCode::Unreachable.to_string(), error.to_string())
+            }
+            Err(error) => failed(String::new(), error.to_string()),
         }
-        Ok(Enrolled { generation, is_confirmed: false }) => {
-            return Outcome { generation, ..Outcome::unconfirmed(row, device) };
-        }
-        Err(DeviceError::AlreadyEnrolled) => return Outcome::new(row, device, Fate::AlreadyEnrolled),
-        Err(DeviceError::Refused(refused)) => (refused.code.clone(), refused.to_string()),
-        Err(error @ DeviceError::Unreachable(_)) => (ErrorCode::Unreachable.to_string(), error.to_string()),
-        Err(error) => (String::new(), error.to_string()),
     };
-    Outcome { code, message, ..Outcome::new(row, device, Fate::Failed) }
+    outcome.of(&line.vouched())
 }
 
 async fn try_enroll(line: &Line, common: &Common<'_>, stream: &Stream) -> Result<Enrolled, DeviceError> {

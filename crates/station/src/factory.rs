@@ -1,108 +1,134 @@
 //! The station that devices on lines speak with: for whom it is one, and what it does when the authority is away.
 
-use crate::Batch;
+use crate::{Batch, Error, Expected, Outcome, Report};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use wardein_client as client;
 use wardein_ddkg::DeviceName;
-use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_device::{
-    CallError, ConnectedStation, PinStation, Refused, Station, TpmActivation, TpmStation, Vouched,
-};
-use wardein_domain::{DeviceId, EnrolledKey, ErrorCode, TenantId, TpmChallenge, TpmEvidence};
+use wardein_device::{CallError, ConnectedStation, PinStation, Refused, Station, TpmStation, Vouched};
+use wardein_domain::{DeviceId, ErrorCode, TenantId};
 
 /// A station that lines to devices share.
-pub struct Factory {
-    authority: client::Station,
+pub struct Factory<A = client::Station> {
+    authority: A,
     tenant: Option<TenantId>,
-    expected: Expected,
+    vouching: Vouching,
+    expected: Option<Expected>,
+    report: Option<Mutex<Report>>,
 }
 
-/// Who may come, and what is vouched for.
-enum Expected {
+/// What is asked in a device's name. Over the wire it is [`client::Station`]; tests script it.
+pub trait Authority: Clone + Send + Sync + 'static {
+    /// A station for one device.
+    type Station: Station + TpmStation + PinStation;
+    /// One for a device that the factory vouches for so.
+    fn station(&self, vouched: Vouched) -> Self::Station;
+}
+
+impl Authority for client::Station {
+    type Station = ConnectedStation;
+
+    fn station(&self, vouched: Vouched) -> ConnectedStation {
+        ConnectedStation::new(self.clone(), vouched)
+    }
+}
+
+/// What is vouched for, and of whom.
+enum Vouching {
     /// These and no others, each with its own.
     Listed(BTreeMap<DeviceId, Vouched>),
     /// Every device, with the same.
     Every(Vouched),
 }
 
-impl Factory {
+impl<A: Authority> Factory<A> {
     /// A station for the devices of `batch` alone. Where its `tenant` is known, it sends devices of another away by itself.
-    pub fn for_batch(authority: client::Station, tenant: Option<TenantId>, batch: &Batch) -> Self {
+    pub fn for_batch(authority: A, tenant: Option<TenantId>, batch: &Batch) -> Self {
         let listed = batch.lines.iter().map(|line| (line.device.clone(), line.vouched())).collect();
-        Self { authority, tenant, expected: Expected::Listed(listed) }
+        Self { authority, tenant, vouching: Vouching::Listed(listed), expected: None, report: None }
     }
 
     /// A station for whichever device comes; of each the same is said.
-    pub fn for_all(authority: client::Station, tenant: Option<TenantId>, vouched: Vouched) -> Self {
-        Self { authority, tenant, expected: Expected::Every(vouched) }
+    pub fn for_all(authority: A, tenant: Option<TenantId>, vouched: Vouched) -> Self {
+        Self { authority, tenant, vouching: Vouching::Every(vouched), expected: None, report: None }
     }
 
-    /// The devices that are expected; `None` where any is.
-    pub(crate) fn expected(&self) -> Option<BTreeSet<DeviceId>> {
-        match &self.expected {
-            Expected::Listed(listed) => Some(listed.keys().cloned().collect()),
-            Expected::Every(_) => None,
+    /// The same for the devices of a list alone: another one is refused before the authority hears of it.
+    pub fn expecting(self, expected: Option<Expected>) -> Self {
+        Self { expected, ..self }
+    }
+
+    /// The same with a report, which has each device before the device hears that it is enrolled.
+    pub fn reporting(self, report: Option<Report>) -> Self {
+        Self { report: report.map(Mutex::new), ..self }
+    }
+
+    /// How many devices are still to come; `None` where any may.
+    pub fn left(&self) -> Option<usize> {
+        self.to_come().map(|devices| devices.len())
+    }
+
+    /// The devices that are still to come; `None` where any may.
+    pub(crate) fn to_come(&self) -> Option<BTreeSet<DeviceId>> {
+        let listed = match &self.vouching {
+            Vouching::Listed(listed) => Some(listed.keys().cloned().collect()),
+            Vouching::Every(_) => None,
+        };
+        let expected = self.expected.as_ref().map(|expected| expected.ids().clone());
+        let mut devices: BTreeSet<DeviceId> = match (listed, expected) {
+            (None, None) => return None,
+            (Some(devices), None) | (None, Some(devices)) => devices,
+            (Some(listed), Some(expected)) => listed.intersection(&expected).cloned().collect(),
+        };
+        if let Some(report) = &self.report {
+            let report = report.lock().unwrap_or_else(PoisonError::into_inner);
+            devices.retain(|device| !report.enrolled().contains(device.as_str()));
         }
+        Some(devices)
     }
 
-    fn station(&self, device: &DeviceName) -> Result<ConnectedStation, CallError> {
+    /// What is vouched for of a device; an error where it is not to be enrolled here.
+    pub(crate) fn vouched(&self, device: &DeviceName) -> Result<Vouched, CallError> {
         let refused = |code, message| Err(CallError::Refused(Refused::new(code, message)));
         if let Some(tenant) = self.tenant.as_ref().filter(|tenant| **tenant != device.tenant) {
             let message = format!("the device is of tenant {}, and this station of {tenant}", device.tenant);
             return refused(ErrorCode::TenantForeign, message);
         }
-        let vouched = match &self.expected {
-            Expected::Every(vouched) => vouched.clone(),
-            Expected::Listed(listed) => match listed.get(&device.device) {
-                Some(vouched) => vouched.clone(),
+        if self.expected.as_ref().is_some_and(|expected| !expected.has(&device.device)) {
+            let message = format!("{} is not in the expected list", device.device);
+            return refused(ErrorCode::DeviceNotListed, message);
+        }
+        match &self.vouching {
+            Vouching::Every(vouched) => Ok(vouched.clone()),
+            Vouching::Listed(listed) => match listed.get(&device.device) {
+                Some(vouched) => Ok(vouched.clone()),
                 None => {
                     let message = format!("{} is not in the list of devices to enroll", device.device);
-                    return refused(ErrorCode::DeviceNotListed, message);
+                    refused(ErrorCode::DeviceNotListed, message)
                 }
             },
-        };
-        Ok(ConnectedStation::new(self.authority.clone(), vouched))
+        }
+    }
+
+    /// The authority, for a device that may be enrolled here.
+    pub(crate) fn station(&self, device: &DeviceName) -> Result<A::Station, CallError> {
+        Ok(self.authority.station(self.vouched(device)?))
+    }
+
+    /// Enters an outcome in the report, where there is one.
+    pub(crate) fn enter(&self, outcome: &Outcome) -> Result<(), Error> {
+        match &self.report {
+            Some(report) => report.lock().unwrap_or_else(PoisonError::into_inner).enter(outcome),
+            None => Ok(()),
+        }
     }
 }
 
 /// A station waits for an authority that does not answer, for some seconds.
-impl Station for &Factory {
-    async fn enroll(&mut self, request: &EnrollRequest) -> Result<(TenantId, EnrollReply), CallError> {
-        let mut station = self.station(&request.device)?;
-        patiently(async || station.enroll(request).await).await
-    }
-
-    async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
-        let mut station = self.station(&confirmation.device)?;
-        patiently(async || station.confirm(confirmation).await).await
-    }
-}
-
-impl PinStation for &Factory {
-    async fn signed_bundle(&mut self, device: &DeviceName) -> Result<Option<Vec<u8>>, CallError> {
-        let mut station = self.station(device)?;
-        patiently(async || station.signed_bundle(device).await).await
-    }
-}
-
-impl TpmStation for &Factory {
-    async fn begin(
-        &mut self,
-        device: &DeviceName,
-        evidence: &TpmEvidence,
-    ) -> Result<TpmChallenge, CallError> {
-        let mut station = self.station(device)?;
-        patiently(async || station.begin(device, evidence).await).await
-    }
-
-    async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError> {
-        let mut station = self.station(&activation.device)?;
-        patiently(async || station.finish(activation).await).await
-    }
-}
-
-async fn patiently<T>(mut call: impl AsyncFnMut() -> Result<T, CallError>) -> Result<T, CallError> {
+pub(crate) async fn patiently<T>(
+    mut call: impl AsyncFnMut() -> Result<T, CallError>,
+) -> Result<T, CallError> {
     for pause in PAUSES {
         match call().await {
             Err(CallError::Unreachable(_)) => tokio::time::sleep(pause).await,

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+use wardein_device::Vouched;
 use wardein_domain::DeviceId;
 
 /// How it went with one device.
@@ -22,6 +24,14 @@ pub struct Outcome {
     pub code: String,
     /// What was wrong, or is left to do.
     pub message: String,
+    /// The unique device identifier that the factory vouches for; empty where there is none.
+    pub udi: String,
+    /// The maker's name of the model that the factory vouches for; empty where there is none.
+    pub model: String,
+    /// SHA-256 of the SubjectPublicKeyInfo of the key of a device that signs, in hex; empty for one that derives keys.
+    pub key_id: String,
+    /// When it ended, by the station's clock, in Unix seconds.
+    pub time: u64,
 }
 
 /// Where a device came from.
@@ -72,11 +82,24 @@ impl Outcome {
             assurance: String::new(),
             code: String::new(),
             message: String::new(),
+            udi: String::new(),
+            model: String::new(),
+            key_id: String::new(),
+            time: now(),
         }
     }
 
+    /// The same with what the factory vouches for.
+    pub(crate) fn of(self, vouched: &Vouched) -> Self {
+        let Vouched { udi, model, .. } = vouched.clone();
+        Self { udi: udi.unwrap_or_default(), model: model.unwrap_or_default(), ..self }
+    }
+
+    /// What there is to say of a device whose confirmation did not arrive.
+    pub(crate) const CONFIRMS_AGAIN: &str = "the device sends its confirmation again by itself";
+
     pub(crate) fn unconfirmed(line: Origin, device_id: impl fmt::Display) -> Self {
-        let message = "the device sends its confirmation again by itself".to_owned();
+        let message = Self::CONFIRMS_AGAIN.to_owned();
         Self { message, ..Self::new(line, device_id, Fate::Unconfirmed) }
     }
 
@@ -137,6 +160,11 @@ impl<'a> Tally<'a> {
     pub fn left(&self) -> usize {
         self.failed.union(&self.missing).count()
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a station's wall clock is its own, and decides nothing")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

@@ -46,21 +46,27 @@ const (
 	Role_ROLE_SERVICE_COORDINATOR Role = 8
 	// Visiting the devices that it is invited to, in one tenant.
 	Role_ROLE_TECHNICIAN Role = 9
+	// Seeing the devices of one tenant, their histories and the verdicts on them, and suspending devices.
+	Role_ROLE_HELPDESK Role = 10
+	// Taking backups, and seeing when the last one was taken. It has no tenant. A backup is sealed: the role opens none.
+	Role_ROLE_BACKUP Role = 11
 )
 
 // Enum value maps for Role.
 var (
 	Role_name = map[int32]string{
-		0: "ROLE_UNSPECIFIED",
-		1: "ROLE_ADMIN",
-		2: "ROLE_TENANT_ADMIN",
-		3: "ROLE_STATION",
-		4: "ROLE_PLATFORM",
-		5: "ROLE_AUDITOR",
-		6: "ROLE_RELEASE_MANAGER",
-		7: "ROLE_SITE",
-		8: "ROLE_SERVICE_COORDINATOR",
-		9: "ROLE_TECHNICIAN",
+		0:  "ROLE_UNSPECIFIED",
+		1:  "ROLE_ADMIN",
+		2:  "ROLE_TENANT_ADMIN",
+		3:  "ROLE_STATION",
+		4:  "ROLE_PLATFORM",
+		5:  "ROLE_AUDITOR",
+		6:  "ROLE_RELEASE_MANAGER",
+		7:  "ROLE_SITE",
+		8:  "ROLE_SERVICE_COORDINATOR",
+		9:  "ROLE_TECHNICIAN",
+		10: "ROLE_HELPDESK",
+		11: "ROLE_BACKUP",
 	}
 	Role_value = map[string]int32{
 		"ROLE_UNSPECIFIED":         0,
@@ -73,6 +79,8 @@ var (
 		"ROLE_SITE":                7,
 		"ROLE_SERVICE_COORDINATOR": 8,
 		"ROLE_TECHNICIAN":          9,
+		"ROLE_HELPDESK":            10,
+		"ROLE_BACKUP":              11,
 	}
 )
 
@@ -796,7 +804,7 @@ var File_wardein_v1_words_proto protoreflect.FileDescriptor
 const file_wardein_v1_words_proto_rawDesc = "" +
 	"\n" +
 	"\x16wardein/v1/words.proto\x12\n" +
-	"wardein.v1*\xd6\x01\n" +
+	"wardein.v1*\xfa\x01\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -808,7 +816,10 @@ const file_wardein_v1_words_proto_rawDesc = "" +
 	"\x14ROLE_RELEASE_MANAGER\x10\x06\x12\r\n" +
 	"\tROLE_SITE\x10\a\x12\x1c\n" +
 	"\x18ROLE_SERVICE_COORDINATOR\x10\b\x12\x13\n" +
-	"\x0fROLE_TECHNICIAN\x10\t*\xea\x01\n" +
+	"\x0fROLE_TECHNICIAN\x10\t\x12\x11\n" +
+	"\rROLE_HELPDESK\x10\n" +
+	"\x12\x0f\n" +
+	"\vROLE_BACKUP\x10\v*\xea\x01\n" +
 	"\vDeviceState\x12\x1c\n" +
 	"\x18DEVICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DEVICE_STATE_PENDING\x10\x01\x12\x17\n" +

@@ -321,6 +321,7 @@ fn a_suspension_on_one_node_holds_on_all() {
                 device_id: "pump-1".into(),
                 state: state.into(),
                 reason: "a test".into(),
+                ..Default::default()
             };
             admin.operator().set_device_state(request).await.unwrap();
         };

@@ -75,6 +75,7 @@ async fn govern_a_device(world: &World, witness: &Witness, number: usize) -> Opt
         scope: Some(v1::rotate_keys_request::Scope::DeviceId(id.clone())),
         required: true,
         reason: reason(),
+        ..Default::default()
     };
     witness.ask("key.rotate", &target, operator.rotate_keys(rotate)).await?;
     act(world, witness, at, &mut authority, "rekey").await?;
@@ -104,7 +105,8 @@ async fn set(world: &World, witness: &Witness, at: usize, state: &'static str) -
     };
     let tenant = world.tenant.clone();
     let to = number::<v1::DeviceState>(state);
-    let request = v1::SetDeviceStateRequest { tenant, device_id, state: to, reason: reason() };
+    let request =
+        v1::SetDeviceStateRequest { tenant, device_id, state: to, reason: reason(), ..Default::default() };
     witness.ask("device.set-state", &target, world.admin.operator().set_device_state(request)).await?;
     world.devices.borrow_mut()[at].states = vec![state];
     Some(())

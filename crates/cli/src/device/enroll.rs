@@ -1,6 +1,7 @@
 //! `wardein device enroll`.
 
-use super::report::{Judged, Report};
+use super::control::ControlArgs;
+use super::report::{Judged, Summary};
 use super::sheet::HeadArgs;
 use crate::connection::ConnectArgs;
 use crate::{Failure, Output, files, progress};
@@ -11,7 +12,7 @@ use wardein_station::Play;
 /// `wardein device enroll`.
 #[derive(Debug, Args)]
 pub(crate) struct EnrollArgs {
-    /// The file, with a first line that names the columns
+    /// The file, CSV or XLSX, with a first line that names the columns
     #[arg(long, value_name = "FILE")]
     csv: PathBuf,
     /// Where the devices' states go, a directory each
@@ -22,6 +23,8 @@ pub(crate) struct EnrollArgs {
     parallel: u16,
     #[command(flatten)]
     heads: HeadArgs,
+    #[command(flatten)]
+    control: ControlArgs,
     /// Judge the file, and enroll nothing
     #[arg(long)]
     dry_run: bool,
@@ -32,6 +35,7 @@ pub(crate) struct EnrollArgs {
 
 pub(super) async fn run(args: EnrollArgs, out: Output) -> Result<(), Failure> {
     let batch = args.heads.read(&args.csv)?;
+    let expected = args.control.expected(&args.heads.map())?;
     if args.dry_run {
         return Judged::of(&batch).print(out);
     }
@@ -39,6 +43,8 @@ pub(super) async fn run(args: EnrollArgs, out: Output) -> Result<(), Failure> {
     let tenant = session.own_tenant()?.ok_or_else(|| {
         Failure::Usage("--identity: give the directory of a station, which says its tenant".to_owned())
     })?;
+    let mut report = args.control.report()?;
+    let earlier = report.as_ref().map(|report| report.enrolled().clone()).unwrap_or_default();
     make_directory(&args.out)?;
     let play = Play {
         station: &session.station(),
@@ -46,12 +52,16 @@ pub(super) async fn run(args: EnrollArgs, out: Output) -> Result<(), Failure> {
         tenant,
         states: &args.out,
         parallel: args.parallel.into(),
+        expected: expected.as_ref(),
     };
     let bar = progress(BAR, Some(batch.lines.len() as u64));
-    let outcomes = play.enroll(&batch, |_| bar.inc(1)).await;
+    let outcomes = play.enroll(&batch, report.as_mut(), |_| bar.inc(1)).await;
     bar.finish_and_clear();
+    let outcomes = outcomes?;
     let next = format!("Go on with: wardein-device --dir {}/ID certificate", args.out.display());
-    Report::new(&batch, &outcomes?).print(Some(&next), out)
+    let summary = Summary::new(&batch, &outcomes, &earlier, expected.as_ref(), &[]);
+    args.control.write_failures(&batch, summary.tally(), &outcomes)?;
+    summary.print(Some(&next), out)
 }
 
 fn make_directory(path: &Path) -> Result<(), Failure> {

@@ -2,20 +2,28 @@
 
 use crate::{Column, Failure, Output, Record};
 use serde::Serialize;
-use wardein_domain::ErrorCode;
-use wardein_station::{BadLine, Batch, Outcome, Tally};
+use std::collections::BTreeSet;
+use wardein_domain::{DeviceId, ErrorCode};
+use wardein_station::{BadLine, Batch, Difference, Expected, LineStatus, Outcome, Tally};
 
 /// How it went, device by device and in all.
 #[derive(Serialize)]
-pub(super) struct Report<'a> {
+pub(super) struct Summary<'a> {
     enrolled: usize,
     failed: usize,
-    /// Devices of the list that were not enrolled.
-    missing: Vec<&'a str>,
+    /// Devices that the report of an earlier run has as enrolled.
+    skipped: usize,
+    /// Devices of the expected list, or else of the batch, that were not enrolled.
+    missing: Vec<String>,
+    /// Devices that are not of the expected list.
+    surplus: Vec<String>,
     devices: &'a [Outcome],
     bad_lines: &'a [BadLine],
+    lines: &'a [LineStatus],
     #[serde(skip)]
     tally: Tally<'a>,
+    #[serde(skip)]
+    has_expected: bool,
 }
 
 impl Record for Outcome {
@@ -28,18 +36,57 @@ impl Record for Outcome {
     ];
 }
 
-impl<'a> Report<'a> {
-    /// Of the devices of `batch`, which has none where any device was welcome.
-    pub(super) fn new(batch: &'a Batch, devices: &'a [Outcome]) -> Self {
-        let tally = Tally::of(batch.lines.iter().map(|line| &line.device), devices);
+impl Record for LineStatus {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("line", |line| line.name.clone()),
+        ("state", |line| line.state.to_string()),
+        ("enrolled", |line| line.enrolled.to_string()),
+        ("failed", |line| line.failed.to_string()),
+        ("returned", |line| line.returned.to_string()),
+        ("noise", |line| line.noise.to_string()),
+    ];
+}
+
+impl<'a> Summary<'a> {
+    /// Of the devices of `batch`, which has none where any device was welcome, without those that an `earlier` run enrolled.
+    pub(super) fn new(
+        batch: &'a Batch,
+        devices: &'a [Outcome],
+        earlier: &BTreeSet<String>,
+        expected: Option<&'a Expected>,
+        lines: &'a [LineStatus],
+    ) -> Self {
+        let is_to_come = |device: &&DeviceId| !earlier.contains(device.as_str());
+        let is_expected = |device: &&DeviceId| expected.is_none_or(|expected| expected.has(device));
+        let of_batch = batch.lines.iter().map(|line| &line.device);
+        let ordered =
+            expected.filter(|_| batch.lines.is_empty()).into_iter().flat_map(|expected| expected.ids());
+        let listed = of_batch.filter(is_expected).chain(ordered);
+        let skipped = listed.clone().filter(|device| !is_to_come(device)).count();
+        let tally = Tally::of(listed.filter(is_to_come), devices);
+        let difference = match expected {
+            Some(expected) => expected.difference(batch, earlier, devices),
+            None => Difference {
+                missing: tally.missing.iter().map(|id| (*id).to_owned()).collect(),
+                surplus: BTreeSet::new(),
+            },
+        };
         Self {
             enrolled: tally.enrolled.len(),
             failed: tally.failures(),
-            missing: tally.missing.iter().copied().collect(),
+            skipped,
+            missing: difference.missing.into_iter().collect(),
+            surplus: difference.surplus.into_iter().collect(),
             devices,
             bad_lines: &batch.bad,
+            lines,
             tally,
+            has_expected: expected.is_some(),
         }
+    }
+
+    pub(super) fn tally(&self) -> &Tally<'a> {
+        &self.tally
     }
 
     /// Prints it, with what to do `next`. A device that was not enrolled is a failure of the command.
@@ -48,9 +95,17 @@ impl<'a> Report<'a> {
             out.json(self)?;
         } else {
             out.list("devices", self.devices)?;
+            if self.lines.len() > 1 {
+                out.list("lines", self.lines)?;
+            }
             print_bad_lines(self.bad_lines, out)?;
+            if self.has_expected {
+                print_ids("missing", &self.missing, out)?;
+                print_ids("surplus", &self.surplus, out)?;
+            }
             let parts = [
                 (self.tally.absent(), "of the list did not come"),
+                (self.skipped, "of the list are enrolled by the report, and were skipped"),
                 (self.bad_lines.len(), "bad lines left out"),
             ];
             let parts = parts.iter().filter(|(count, _)| *count > 0);
@@ -68,12 +123,30 @@ impl<'a> Report<'a> {
         if let Some(outcome) = left.find(|outcome| outcome.code == ErrorCode::Unreachable.as_str()) {
             return Err(Failure::Unreachable(outcome.message.clone()));
         }
+        if self.has_expected && !(self.missing.is_empty() && self.surplus.is_empty()) {
+            let (missing, surplus) = (self.missing.len(), self.surplus.len());
+            return Err(Failure::NotAsExpected(format!("devices missing: {missing}, surplus: {surplus}")));
+        }
         match (self.tally.left() + self.bad_lines.len(), self.tally.unnamed) {
             (0, 0) => Ok(()),
             (0, failures) => Err(Failure::Failed(format!("failures of no known device: {failures}"))),
             (1, _) => Err(Failure::failed("1 device was not enrolled")),
             (left, _) => Err(Failure::Failed(format!("{left} devices were not enrolled"))),
         }
+    }
+}
+
+fn print_ids(what: &str, ids: &[String], out: Output) -> Result<(), Failure> {
+    let more = match ids.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(", and {more} more (--json has all)"),
+    };
+    match ids.is_empty() {
+        true => Ok(()),
+        false => out.write(&format!(
+            "{what}: {}{more}\n",
+            ids.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ")
+        )),
     }
 }
 
@@ -106,7 +179,14 @@ impl<'a> Judged<'a> {
 }
 
 fn print_bad_lines(lines: &[BadLine], out: Output) -> Result<(), Failure> {
-    lines
-        .iter()
-        .try_for_each(|BadLine { line, reason }| out.write(&format!("line {line} was left out: {reason}\n")))
+    lines.iter().take(SHOWN).try_for_each(|BadLine { line, reason }| {
+        out.write(&format!("line {line} was left out: {reason}\n"))
+    })?;
+    match lines.len().saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => out.write(&format!("{more} more lines were left out (--json has all)\n")),
+    }
 }
+
+/// The most lines or ids that people are shown.
+const SHOWN: usize = 100;

@@ -18,9 +18,12 @@ pub(super) struct HeadArgs {
 
 impl HeadArgs {
     pub(super) fn read(&self, file: &Path) -> Result<Batch, Failure> {
+        Ok(Batch::read(file, &self.map())?)
+    }
+
+    pub(super) fn map(&self) -> HeadMap {
         let names = self.names.iter().map(|(name, head)| (head.clone(), name.clone())).collect();
-        let heads = HeadMap { names, ignored: self.ignored.iter().cloned().collect() };
-        Ok(Batch::read(file, &heads)?)
+        HeadMap { names, ignored: self.ignored.iter().cloned().collect() }
     }
 }
 

@@ -1,19 +1,12 @@
-//! Bringing a device from one state to another.
+//! Bringing devices from one state to another.
 
 use super::Device;
+use super::batch::{Deed, ManyArgs, What, run};
 use crate::connection::ConnectArgs;
 use crate::{Confirm, Failure, Output, progress};
 use clap::Args;
 use serde::Serialize;
 use wardein_client::{v1, word};
-
-#[derive(Debug, Args)]
-pub(crate) struct SetArgs {
-    #[command(flatten)]
-    confirm: Confirm,
-    #[command(flatten)]
-    target: ResumeArgs,
-}
 
 /// `wardein device readmit`.
 #[derive(Debug, Args)]
@@ -22,20 +15,32 @@ pub(crate) struct ReadmitArgs {
     #[arg(long)]
     reenroll: bool,
     #[command(flatten)]
-    set: SetArgs,
+    confirm: Confirm,
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
 /// `wardein device retire`.
 #[derive(Debug, Args)]
 pub(crate) struct RetireArgs {
-    /// Erase its keys, too. What it sealed can be opened by nobody any more
-    #[arg(long)]
+    /// Erase its keys, too; of one device. What it sealed can be opened by nobody any more
+    #[arg(long, conflicts_with_all = ["from", "enrolled_by", "enrolled_since", "profile", "model", "state", "dry_run", "failed"])]
     shred: bool,
     /// With --shred: devices a second of the sweep, 1 to 100000
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     per_second: u32,
     #[command(flatten)]
-    set: SetArgs,
+    many: ManyArgs,
+}
+
+/// `wardein device rotate`.
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// Refuse everything but a rekey until the device has rekeyed (after a leak). Without this the device keeps working
+    #[arg(long)]
+    required: bool,
+    #[command(flatten)]
+    many: ManyArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,8 +51,9 @@ struct Shredded {
     root_key: u32,
 }
 
+/// One device.
 #[derive(Debug, Args)]
-pub(crate) struct ResumeArgs {
+struct TargetArgs {
     /// The device's id
     device: String,
     /// The tenant
@@ -60,35 +66,74 @@ pub(crate) struct ResumeArgs {
     connect: ConnectArgs,
 }
 
-pub(super) async fn suspend(args: SetArgs, out: Output) -> Result<(), Failure> {
-    args.confirm.ask(&format!("suspend device {}", args.target.device))?;
-    set(args.target, v1::DeviceState::Suspended, out).await
+impl ManyArgs {
+    /// The one device, where one is named and nothing is asked for that takes a list.
+    fn target(&self) -> Option<TargetArgs> {
+        let device = self.which.single()?.to_owned();
+        let (tenant, reason) = (self.which.tenant.clone(), self.reason.clone().unwrap_or_default());
+        Some(TargetArgs { device, tenant, reason, connect: self.connect.clone() })
+    }
 }
 
-pub(super) async fn resume(args: ResumeArgs, out: Output) -> Result<(), Failure> {
-    set(args, v1::DeviceState::Active, out).await
+pub(super) async fn suspend(args: ManyArgs, out: Output) -> Result<(), Failure> {
+    let what = What::State(v1::DeviceState::Suspended);
+    set(Deed { verb: "suspend", done: "suspended", what }, args, out).await
 }
 
-pub(super) async fn quarantine(args: SetArgs, out: Output) -> Result<(), Failure> {
-    args.confirm.ask(&format!("quarantine device {}", args.target.device))?;
-    set(args.target, v1::DeviceState::Quarantined, out).await
+pub(super) async fn resume(args: ManyArgs, out: Output) -> Result<(), Failure> {
+    let state = v1::DeviceState::Active;
+    match args.target() {
+        // It takes nothing from anybody: one device is not asked about.
+        Some(target) => set_one(target, state, out).await,
+        None => run(Deed { verb: "resume", done: "resumed", what: What::State(state) }, args, out).await,
+    }
+}
+
+pub(super) async fn quarantine(args: ManyArgs, out: Output) -> Result<(), Failure> {
+    let what = What::State(v1::DeviceState::Quarantined);
+    set(Deed { verb: "quarantine", done: "quarantined", what }, args, out).await
+}
+
+pub(super) async fn revoke(args: ManyArgs, out: Output) -> Result<(), Failure> {
+    let what = What::State(v1::DeviceState::Revoked);
+    set(Deed { verb: "revoke", done: "revoked", what }, args, out).await
 }
 
 pub(super) async fn retire(args: RetireArgs, out: Output) -> Result<(), Failure> {
-    let RetireArgs { shred, per_second, set: SetArgs { confirm, target } } = args;
-    let device = &target.device;
+    let RetireArgs { shred, per_second, many } = args;
     if shred {
-        confirm.ask(&format!("retire device {device} for good and erase its keys"))?;
+        let Some(target) = many.target() else {
+            return Err(Failure::Usage("--shred takes the id of one device".to_owned()));
+        };
+        many.confirm.ask(&format!("retire device {} for good and erase its keys", target.device))?;
         return erase(target, per_second, out).await;
     }
-    confirm.ask(&format!("retire device {device} for good"))?;
-    set(target, v1::DeviceState::Retired, out).await
+    let what = What::State(v1::DeviceState::Retired);
+    set(Deed { verb: "retire", done: "retired", what }, many, out).await
 }
 
-async fn erase(target: ResumeArgs, per_second: u32, out: Output) -> Result<(), Failure> {
-    let ResumeArgs { device: device_id, tenant, reason, connect } = target;
+pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure> {
+    let RotateArgs { required, many } = args;
+    let verb = if required { "require new keys, before anything else, of" } else { "ask for new keys of" };
+    run(Deed { verb, done: "asked for new keys", what: What::Rotation { required } }, many, out).await
+}
+
+async fn set(deed: Deed, args: ManyArgs, out: Output) -> Result<(), Failure> {
+    let What::State(state) = deed.what else { return run(deed, args, out).await };
+    match args.target() {
+        Some(target) => {
+            let end = if deed.what.is_final() { " for good" } else { "" };
+            args.confirm.ask(&format!("{} device {}{end}", deed.verb, target.device))?;
+            set_one(target, state, out).await
+        }
+        None => run(deed, args, out).await,
+    }
+}
+
+async fn erase(target: TargetArgs, per_second: u32, out: Output) -> Result<(), Failure> {
+    let TargetArgs { device: device_id, tenant, reason, connect } = target;
     let session = connect.open().await?;
-    let tenant = session.tenant(tenant)?;
+    let tenant = session.tenant(tenant).await?;
     let request = v1::ShredDeviceRequest { tenant, device_id: device_id.clone(), reason, per_second };
     let mut steps = session.operator().shred_device(request).await?;
     let bar = progress("{spinner} {msg}; {pos} devices swept, {per_sec}", None);
@@ -111,13 +156,12 @@ async fn erase(target: ResumeArgs, per_second: u32, out: Output) -> Result<(), F
 }
 
 pub(super) async fn readmit(args: ReadmitArgs, out: Output) -> Result<(), Failure> {
-    let ReadmitArgs { reenroll, set } = args;
-    let SetArgs { confirm, target } = set;
+    let ReadmitArgs { reenroll, confirm, target } = args;
     let how = if reenroll { "let a station enroll it again" } else { "trust it after a rekey" };
     confirm.ask(&format!("readmit device {} and {how}", target.device))?;
     let session = target.connect.open().await?;
     let request = v1::ReadmitDeviceRequest {
-        tenant: session.tenant(target.tenant)?,
+        tenant: session.tenant(target.tenant).await?,
         device_id: target.device,
         enroll_anew: reenroll,
         reason: target.reason,
@@ -126,18 +170,14 @@ pub(super) async fn readmit(args: ReadmitArgs, out: Output) -> Result<(), Failur
     tell(answer.device, out)
 }
 
-pub(super) async fn revoke(args: SetArgs, out: Output) -> Result<(), Failure> {
-    args.confirm.ask(&format!("revoke device {} for good", args.target.device))?;
-    set(args.target, v1::DeviceState::Revoked, out).await
-}
-
-async fn set(args: ResumeArgs, state: v1::DeviceState, out: Output) -> Result<(), Failure> {
+async fn set_one(args: TargetArgs, state: v1::DeviceState, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
     let request = v1::SetDeviceStateRequest {
-        tenant: session.tenant(args.tenant)?,
+        tenant: session.tenant(args.tenant).await?,
         device_id: args.device,
         state: state.into(),
         reason: args.reason,
+        ..Default::default()
     };
     let answer = session.operator().set_device_state(request).await?;
     tell(answer.device, out)

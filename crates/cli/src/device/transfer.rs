@@ -127,7 +127,7 @@ pub(super) async fn offer(args: TransferArgs, out: Output) -> Result<(), Failure
     confirm.ask(&format!("give device {device} to tenant {to}"))?;
     let session = connect.open().await?;
     let request = v1::TransferDeviceRequest {
-        tenant: session.tenant(tenant)?,
+        tenant: session.tenant(tenant).await?,
         device_id: device.clone(),
         to_tenant: to.clone(),
         lifetime: wire::span(expires),
@@ -147,7 +147,7 @@ pub(super) async fn accept(args: AcceptArgs, out: Output) -> Result<(), Failure>
     let AcceptArgs { device, from, id, profile, tenant, connect } = args;
     let session = connect.open().await?;
     let request = v1::AcceptTransferRequest {
-        tenant: session.tenant(tenant)?,
+        tenant: session.tenant(tenant).await?,
         from_tenant: from,
         device_id: device,
         new_device_id: id.unwrap_or_default(),
@@ -166,7 +166,7 @@ pub(super) async fn withdraw(args: WithdrawArgs, out: Output) -> Result<(), Fail
     let WithdrawArgs { device, from, reason, connect } = args;
     let session = connect.open().await?;
     let request =
-        v1::WithdrawTransferRequest { from_tenant: session.tenant(from)?, device_id: device, reason };
+        v1::WithdrawTransferRequest { from_tenant: session.tenant(from).await?, device_id: device, reason };
     let answer = session.operator().withdraw_transfer(request).await?;
     let transfer = Transfer::from(answer.transfer.unwrap_or_default());
     let words =
@@ -177,7 +177,7 @@ pub(super) async fn withdraw(args: WithdrawArgs, out: Output) -> Result<(), Fail
 pub(super) async fn list(args: TransfersArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
     let operator = session.operator();
-    let tenant = session.tenant(args.tenant)?;
+    let tenant = session.tenant(args.tenant).await?;
     let found = args.part.of(async |page_size, page_token| {
         let request = v1::ListTransfersRequest { tenant: tenant.clone(), page_size, page_token };
         let page = operator.list_transfers(request).await?;

@@ -42,7 +42,7 @@ struct Made<'a> {
 pub(super) async fn run(args: VoucherArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
     let request = v1::MakeVoucherRequest {
-        tenant: args.tenant.or_else(|| session.tenant.clone()).unwrap_or_default(),
+        tenant: session.tenant(args.tenant).await?,
         device_id: args.device.clone(),
         profile: args.profile.unwrap_or_default(),
         model: args.model.unwrap_or_default(),

@@ -130,7 +130,7 @@ pub(super) async fn show(args: StatusArgs, out: Output) -> Result<(), Failure> {
     if args.root {
         return storage::show_root(&session, out).await;
     }
-    out.one(&status(&session, session.tenant(args.tenant)?, args.profile, args.device).await?)
+    out.one(&status(&session, session.tenant(args.tenant).await?, args.profile, args.device).await?)
 }
 
 async fn status(
@@ -174,7 +174,7 @@ async fn status(
 pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure> {
     let RotateArgs { tenant, profile, device, required, reason, confirm, connect, .. } = args;
     let session = connect.open().await?;
-    let tenant = session.tenant(tenant)?;
+    let tenant = session.tenant(tenant).await?;
     let (whose, scope) = match (profile, device) {
         (Some(profile), _) => {
             (format!("of the devices of profile {profile} of tenant {tenant}"), Scope::Profile(profile))
@@ -184,8 +184,13 @@ pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure>
     };
     let how = if required { "require new keys, before anything else," } else { "ask for new keys" };
     confirm.ask(&format!("{how} {whose}"))?;
-    let request =
-        v1::RotateKeysRequest { tenant, scope: Some(scope), required, reason: reason.unwrap_or_default() };
+    let request = v1::RotateKeysRequest {
+        tenant,
+        scope: Some(scope),
+        required,
+        reason: reason.unwrap_or_default(),
+        ..Default::default()
+    };
     let answer = session.operator().rotate_keys(request).await?;
     let rotated_at = wire::seconds(answer.rotated_at);
     let words = format!("new keys {whose} since {}", time::at(rotated_at));
@@ -198,7 +203,7 @@ pub(super) async fn schedule(args: ScheduleArgs, out: Output) -> Result<(), Fail
         return Err(Failure::Usage("give --period, --max-uses or --rekey-after".to_owned()));
     }
     let session = connect.open().await?;
-    let tenant = session.tenant(tenant)?;
+    let tenant = session.tenant(tenant).await?;
     let name = profile.unwrap_or_else(|| "default".to_owned());
     let before = status(&session, tenant.clone(), Some(name.clone()), None).await?;
     let changes: Vec<_> = [

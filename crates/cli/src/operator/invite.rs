@@ -11,9 +11,9 @@ use wardein_crypto::{SecretBytes, hex};
 #[derive(Debug, Args)]
 pub(crate) struct InviteArgs {
     /// What it may do
-    #[arg(long, value_parser = ["admin", "tenant-admin", "station", "platform", "auditor", "release-manager", "site", "service-coordinator", "technician"], required_unless_present = "revoke")]
+    #[arg(long, value_parser = ["admin", "tenant-admin", "station", "platform", "auditor", "release-manager", "site", "service-coordinator", "technician", "helpdesk", "backup"], required_unless_present = "revoke")]
     role: Option<String>,
-    /// Its tenant; not for an admin, and not for an auditor of everything
+    /// Its tenant; not for an admin, a release manager or backup, and not for an auditor of everything
     #[arg(long)]
     tenant: Option<String>,
     /// Its name: 1 to 64 of A-Z, a-z, 0-9 and '.', '_', '-'
@@ -70,7 +70,7 @@ async fn invite(session: Session, args: &InviteArgs, out: Output) -> Result<(), 
     let (role, name) = (args.role.clone().unwrap_or_default(), args.name.clone().unwrap_or_default());
     let request = v1::CreateInvitationRequest {
         role: number::<v1::Role>(&role),
-        tenant: args.tenant.clone().or_else(|| session.tenant.clone()).unwrap_or_default(),
+        tenant: super::issue::tenant_of(&role, args.tenant.clone(), &session).await?,
         name: name.clone(),
         validity: args.validity.and_then(wire::span),
         quota: args.quota.unwrap_or_default(),

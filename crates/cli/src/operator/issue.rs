@@ -11,6 +11,7 @@ use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use wardein_client::{Refusal, number, time as wire, unix_now, v1};
+use wardein_domain::Role;
 use wardein_pki::Csr;
 
 /// `wardein operator issue`.
@@ -31,9 +32,9 @@ pub(crate) struct IssueArgs {
 #[derive(Debug, Args)]
 pub(super) struct OrderArgs {
     /// What it may do
-    #[arg(long, value_parser = ["admin", "tenant-admin", "station", "platform", "auditor", "release-manager", "site", "service-coordinator", "technician"])]
+    #[arg(long, value_parser = ["admin", "tenant-admin", "station", "platform", "auditor", "release-manager", "site", "service-coordinator", "technician", "helpdesk", "backup"])]
     role: String,
-    /// Its tenant; not for an admin or a release manager, and not for an auditor of everything
+    /// Its tenant; not for an admin, a release manager or backup, and not for an auditor of everything
     #[arg(long)]
     tenant: Option<String>,
     /// Its name: 1 to 64 of A-Z, a-z, 0-9 and '.', '_', '-'
@@ -53,10 +54,16 @@ pub(super) struct OrderArgs {
 }
 
 impl OrderArgs {
-    pub(super) fn request(&self, csr: Vec<u8>, session: &Session) -> v1::IssueOperatorRequest {
+    /// The tenant of whom is certified: the one that was named, or that of the caller; of a role that must have one, that which is
+    /// meant.
+    pub(super) async fn tenant(&self, session: &Session) -> Result<String, Failure> {
+        tenant_of(&self.role, self.tenant.clone(), session).await
+    }
+
+    pub(super) fn request(&self, csr: Vec<u8>, tenant: String) -> v1::IssueOperatorRequest {
         v1::IssueOperatorRequest {
             role: number::<v1::Role>(&self.role),
-            tenant: self.tenant.clone().or_else(|| session.tenant.clone()).unwrap_or_default(),
+            tenant,
             name: self.name.clone(),
             csr,
             validity: wire::span(self.validity),
@@ -68,11 +75,54 @@ impl OrderArgs {
 pub(super) async fn run(args: IssueArgs, out: Output) -> Result<(), Failure> {
     let passphrase = args.new_key.passphrase()?;
     let session = args.connect.open().await?;
+    let tenant = args.order.tenant(&session).await?;
     let issued = certified(&args.out, passphrase.as_ref(), &session, async |csr| {
-        let answer = session.operator().issue_operator(args.order.request(csr, &session)).await?;
+        let answer = session.operator().issue_operator(args.order.request(csr, tenant)).await?;
         Ok((answer.certificate_pem, answer.operator.unwrap_or_default()))
     });
     say(&issued.await?, &args.out, out)
+}
+
+/// The tenant of an identity of that role, where `named` is the one that was named.
+pub(super) async fn tenant_of(
+    role: &str,
+    named: Option<String>,
+    session: &Session,
+) -> Result<String, Failure> {
+    let is_of_tenant = role.parse::<Role>().is_ok_and(|role| !role.fits_tenant(false));
+    match named.or_else(|| session.tenant.clone()) {
+        None if is_of_tenant => session.tenant(None).await,
+        found => Ok(found.unwrap_or_default()),
+    }
+}
+
+/// An identity of `wardein dev`.
+pub(crate) struct Trial {
+    pub(crate) role: &'static str,
+    pub(crate) tenant: &'static str,
+    pub(crate) name: &'static str,
+    /// Seconds.
+    pub(crate) validity: u64,
+    /// For a station: how many devices it may enroll.
+    pub(crate) quota: Option<u64>,
+}
+
+/// Issues an identity of `wardein dev` into `directory`, unless a complete one is there. A start that was cut short is completed.
+pub(crate) async fn issue_for_trial(
+    order: Trial,
+    directory: &Path,
+    session: &Session,
+) -> Result<(), Failure> {
+    if directory.join(identity::DESCRIPTION).exists() {
+        return Ok(());
+    }
+    let Trial { role, tenant, name, validity, quota } = order;
+    let order = OrderArgs { role: role.to_owned(), tenant: None, name: name.to_owned(), validity, quota };
+    let issued = certified(directory, None, session, async |csr| {
+        let answer = session.operator().issue_operator(order.request(csr, tenant.to_owned())).await?;
+        Ok((answer.certificate_pem, answer.operator.unwrap_or_default()))
+    });
+    issued.await.map(drop)
 }
 
 /// Says who is certified.

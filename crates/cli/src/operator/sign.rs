@@ -1,5 +1,6 @@
 //! `wardein operator sign`: certifies a key that is elsewhere, by the request that was brought from there.
 
+use super::Operator;
 use super::issue::OrderArgs;
 use crate::bundle::{Bundle, key_digest};
 use crate::connection::ConnectArgs;
@@ -30,7 +31,7 @@ struct Signed<'a> {
     key_sha256: &'a str,
     root_sha256: String,
     #[serde(flatten)]
-    operator: &'a super::Operator,
+    operator: &'a Operator,
 }
 
 pub(super) async fn run(args: SignArgs, out: Output) -> Result<(), Failure> {
@@ -41,9 +42,9 @@ pub(super) async fn run(args: SignArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
     // It is there before anybody is certified: an answer that has no place would only block the name.
     let place = files::Reserved::new(&args.out)?;
-    let order = args.order.request(csr, &session);
+    let order = args.order.request(csr, args.order.tenant(&session).await?);
     let answer = session.operator().issue_operator(order).await?;
-    let operator = super::Operator::from(answer.operator.unwrap_or_default());
+    let operator = Operator::from(answer.operator.unwrap_or_default());
     let trust = session.operator().get_trust_bundle(v1::GetTrustBundleRequest::default()).await?;
     let judged = Bundle::of(answer.certificate_pem, trust, &session.endpoint)?.judge(unix_now())?;
     place.fill(&SecretBytes::from_vec(judged.bundle().to_text()?.into_bytes()))?;

@@ -8,7 +8,8 @@ use serde::Serialize;
 use wardein_client::{Word, time as wire, v1, word};
 use wardein_domain::{DeviceState, Event, FieldName, VerdictReason};
 
-/// As an administrator or an auditor. It reads the device's record and its history, and that is recorded as any reading of the history.
+/// As an administrator, an auditor or a helpdesk. It reads the device's record and its history, and that is recorded as any reading
+/// of the history.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// The device's id
@@ -85,7 +86,7 @@ impl Record for Explanation {
 impl ExplainArgs {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         let session = self.connect.open().await?;
-        let (tenant, device_id) = (session.tenant(self.tenant)?, self.device);
+        let (tenant, device_id) = (session.tenant(self.tenant).await?, self.device);
         let operator = session.operator();
         let request = v1::GetDeviceRequest { tenant: tenant.clone(), device_id: device_id.clone() };
         let device = operator.get_device(request).await?.device.unwrap_or_default();

@@ -246,7 +246,7 @@ impl PolicyCommand {
             Self::Show(args) => {
                 let PlaceArgs { profile, tenant, connect } = args.place;
                 let session = connect.open().await?;
-                let tenant = session.tenant(tenant)?;
+                let tenant = session.tenant(tenant).await?;
                 let answer = get(&session, tenant, profile).await?;
                 out.one(&Policy::of(answer.policy, answer.effective))
             }
@@ -269,7 +269,7 @@ impl SetArgs {
         let Self { rules, lifetime, offline, etag, dry_run, part, place } = self;
         let PlaceArgs { profile, tenant, connect } = place;
         let session = connect.open().await?;
-        let tenant = session.tenant(tenant)?;
+        let tenant = session.tenant(tenant).await?;
         let policy = v1::TrustPolicy {
             tenant: tenant.clone(),
             profile: profile.clone().unwrap_or_default(),

@@ -8,7 +8,8 @@ const TRANSCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/help.txt");
 #[test]
 fn the_help_of_every_command_is_current() {
     let mut transcript = String::new();
-    let mut root = wardein_cli::command();
+    // Of the width that a wide terminal has, whatever the test runs in.
+    let mut root = wardein_cli::command().term_width(110);
     root.build();
     write_help(&root, "wardein", &mut transcript);
     if std::env::var_os("WARDEIN_BLESS").is_some() {

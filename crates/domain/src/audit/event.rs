@@ -133,6 +133,8 @@ events! {
     EndorsementKeysRemoved = "endorsement-key.remove",
     /// A device proved itself.
     DeviceAuthenticated = "device.authenticate",
+    /// A change of many devices was begun. Each device that is changed has an entry of its own, with the same `batch`.
+    DeviceBatchBegun = "device.batch",
     /// A device's state was set by hand.
     DeviceStateSet = "device.set-state",
     /// A device's keys were erased for good, and the disk's remnants of them are made unreadable: the begin, and the end.

@@ -7,8 +7,8 @@ use crate::ca::{CaId, CaState};
 use crate::device::DeviceState;
 use crate::grant::{Right, UserNameTemplate};
 use crate::name::{
-    AttributeName, ModelName, OperatorName, ProfileName, Purpose, Reason, ServiceScope, TrustDomain,
-    WorkOrder, is_plain,
+    AttributeName, ModelName, OperatorName, ProfileName, Purpose, Reason, Selector, ServiceScope,
+    TrustDomain, WorkOrder, is_plain,
 };
 use crate::registers::PcrStanding;
 use crate::revocation::RevocationReason;
@@ -130,6 +130,7 @@ values!(
     Purpose,
     Reason,
     Right,
+    Selector,
     Serial,
     ServiceScope,
     TrustDomain,
@@ -182,6 +183,13 @@ names! {
     Codes = "codes",
     /// The text that versions before 0.2 wrote instead of fields, verbatim.
     Detail = "detail",
+    /// The change of many devices that one belongs to: SHA-256, in hex, over their ids in byte order, each with a line feed behind
+    /// it.
+    Batch = "batch",
+    /// By what the devices of a batch were chosen.
+    Selector = "selector",
+    /// What is done to each device of a batch.
+    BatchChange = "change",
     /// The state of a device or a CA.
     State = "state",
     /// A profile: that of the device, or the one that a grant is for; `all` for a grant for all devices.
@@ -418,7 +426,7 @@ names! {
     AuditEntries = "audit-entries",
     /// When a backup was taken, in Unix milliseconds.
     TakenMs = "taken-ms",
-    /// Devices that a sweep looked at.
+    /// Devices that a sweep looked at, or that a batch is of.
     Devices = "devices",
     /// Devices of which a sweep erased something.
     Erased = "erased",

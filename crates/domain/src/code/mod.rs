@@ -200,11 +200,17 @@ mod tests {
     }
 
     /// Words of other lists that are spelled as a code is: a field of the audit log, a reason of a verdict, how an enrollment ended, why a
-    /// device is offered nothing.
-    const NOT_CODES: [(&str, &str); 5] = [
+    /// device is offered nothing, what the receiving end of logs and the listener for work orders answer.
+    const NOT_CODES: [(&str, &str); 11] = [
         ("field.rs", "pcr-digest"),
         ("trust.rs", "certificate-unknown"),
         ("outcome.rs", "already-enrolled"),
+        ("report.rs", "already-enrolled"),
+        ("refusal.rs", "too-large"),
+        ("refusal.rs", "wrong-device"),
+        ("refusal.rs", "key-spent"),
+        ("incoming.rs", "too-large"),
+        ("incoming.rs", "signature-wrong"),
         ("offer.rs", "line-unknown"),
         ("offer.rs", "release-unknown"),
     ];

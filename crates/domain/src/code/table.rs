@@ -212,6 +212,8 @@ codes! {
     IdSimilar = "id-similar", Exists, "Choose another id, or write it as the existing device has it.";
     /// Another device of the tenant has this key, or is in this TPM.
     KeyOfAnother = "key-of-another-device", Exists, "One device is one hardware: retire the other one, or let the tenant's key policy share TPMs.";
+    /// Another device of the tenant has this UDI.
+    UdiOfAnother = "udi-of-another-device", Exists, "Correct the UDI; if the other device is gone, retire it (`wardein device retire`).";
     /// The enrollment has not been confirmed.
     EnrollmentPending = "enrollment-pending", Precondition, "The device sends its confirmation again.";
     /// The confirmation does not belong to the last enrollment request.

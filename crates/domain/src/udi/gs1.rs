@@ -86,6 +86,15 @@ pub(super) fn read(text: &str) -> Result<String, UdiError> {
     Ok(parts.readable)
 }
 
+/// The GTIN and the serial number of the human-readable form, whose values have no parentheses.
+pub(super) fn numbered(readable: &str) -> Option<(&str, &str)> {
+    let value = |identifier: &str| {
+        let mut parts = readable.split('(').filter_map(|part| part.split_once(')'));
+        parts.find_map(|(known, value)| (known == identifier).then_some(value))
+    };
+    Some((value("01")?, value("21")?))
+}
+
 struct Parts {
     readable: String,
     /// A bit for each identifier that was there.

@@ -10,6 +10,21 @@ pub(super) fn check(text: &str) -> Result<(), UdiError> {
     parts.try_for_each(check_secondary)
 }
 
+/// The labeler's product with its unit of measure, and the serial number, if a part has one.
+pub(super) fn numbered(text: &str) -> Option<(&str, &str)> {
+    let mut parts = text.get(1..text.len().checked_sub(1)?)?.split('/');
+    Some((parts.next()?, parts.find_map(serial)?))
+}
+
+fn serial(part: &str) -> Option<&str> {
+    let serial = if let Some(dated) = part.strip_prefix("$$+") {
+        after_date(dated).ok()?
+    } else {
+        part.strip_prefix("$+").or_else(|| part.strip_prefix('S'))?
+    };
+    Some(serial).filter(|serial| !serial.is_empty())
+}
+
 /// The values of all characters before it, added up modulo 43 (appendix B).
 fn check_character(text: &str) -> Result<(), UdiError> {
     let value = |byte: &u8| CHARACTERS.iter().position(|known| known == byte);
@@ -57,13 +72,19 @@ fn check_secondary(part: &str) -> Result<(), UdiError> {
 
 /// A quantity, if any; a date in the form that its first digit says; then a lot or serial, if any.
 fn check_dated(part: &str) -> Result<(), UdiError> {
+    let after = after_date(part)?;
+    if after.is_empty() { Ok(()) } else { check_text(after) }
+}
+
+/// What is behind quantity and date.
+fn after_date(part: &str) -> Result<&str, UdiError> {
     let rest = match part.as_bytes().first() {
         Some(b'8') => take(part, 3)?.1,
         Some(b'9') => take(part, 6)?.1,
         _ => part,
     };
     let (form, dated) = take(rest, 1)?;
-    let after = match form {
+    Ok(match form {
         "0" | "1" => {
             let (date, after) = take(rest, 4)?;
             let (month, year) = take_pair(date)?;
@@ -90,8 +111,7 @@ fn check_dated(part: &str) -> Result<(), UdiError> {
         // Without a date.
         "7" => dated,
         _ => return Err(UdiError::Date),
-    };
-    if after.is_empty() { Ok(()) } else { check_text(after) }
+    })
 }
 
 fn check_hour(text: &str) -> Result<&str, UdiError> {

@@ -21,12 +21,34 @@ pub(super) fn check(text: &str) -> Result<(), UdiError> {
     Ok(())
 }
 
+/// The product, and the serial number in the structure of that name.
+pub(super) fn numbered(text: &str) -> Option<(&str, &str)> {
+    let (product, mut rest) = text.split_at_checked(PRODUCT)?;
+    while !rest.is_empty() {
+        let (at, after) =
+            STRUCTURES.iter().enumerate().find_map(|(at, known)| Some((at, (known.1)(rest)?.ok()?)))?;
+        if at == SERIAL {
+            return Some((product, rest.get(2..2 + SERIAL_LEN)?));
+        }
+        rest = after;
+    }
+    None
+}
+
+/// The bytes of the product's structure.
+const PRODUCT: usize = 2 + 16;
+
+/// Which of [`STRUCTURES`] is the serial number.
+const SERIAL: usize = 0;
+
+const SERIAL_LEN: usize = 6;
+
 /// What is behind the structure at the beginning of a text; `None` where another one is there.
 type Read = fn(&str) -> Option<Result<&str, UdiError>>;
 
 /// Each at most once.
 const STRUCTURES: [(&str, Read); 5] = [
-    ("serial number", |text| text.starts_with("=,").then(|| structure(text, "=,", 6))),
+    ("serial number", |text| text.starts_with("=,").then(|| structure(text, "=,", SERIAL_LEN))),
     ("expiration date", |text| text.starts_with("=>").then(|| dated(text, "=>"))),
     ("production date", |text| text.starts_with("=}").then(|| dated(text, "=}"))),
     ("MPHO lot number", |text| text.starts_with("&,1").then(|| structure(text, "&,1", 18))),

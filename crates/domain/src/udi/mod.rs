@@ -23,6 +23,21 @@ impl Udi {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The device identifier and the serial number in it, which together are one device's; none where it has no serial number, and
+    /// is that of many devices.
+    pub fn numbered(&self) -> Option<(&str, &str)> {
+        match self.0.as_bytes().first() {
+            Some(b'+') => hibcc::numbered(&self.0),
+            Some(b'=') => iccbba::numbered(&self.0),
+            _ => gs1::numbered(&self.0),
+        }
+    }
+
+    /// The serial number in it.
+    pub fn serial_number(&self) -> Option<&str> {
+        self.numbered().map(|(_, serial)| serial)
+    }
 }
 
 /// Why a text is not a UDI.

@@ -1,5 +1,6 @@
 use super::*;
 use alloc::format;
+use alloc::string::String;
 
 #[test]
 fn gs1_is_kept_in_one_form() {
@@ -58,13 +59,15 @@ fn gs1_is_kept_in_one_form() {
     assert_eq!("1".repeat(Udi::MAX_LEN + 1).parse::<Udi>(), Err(UdiError::Length));
 }
 
+/// Of HIBCC, with its check character.
+fn with(text: &str) -> String {
+    let known = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-. $/+%";
+    let sum: usize = text.chars().map(|one| known.find(one).unwrap()).sum();
+    format!("{text}{}", known.chars().nth(sum % 43).unwrap())
+}
+
 #[test]
 fn hibcc_is_checked_by_its_last_character() {
-    let with = |text: &str| {
-        let known = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-. $/+%";
-        let sum: usize = text.chars().map(|one| known.find(one).unwrap()).sum();
-        format!("{text}{}", known.chars().nth(sum % 43).unwrap())
-    };
     assert_eq!(with("+A999123450/$$3271231LOT7/S4711"), "+A999123450/$$3271231LOT7/S47115");
     for good in [
         "+A999123450",
@@ -128,5 +131,38 @@ fn iccbba_has_structures_of_fixed_length() {
         ("=/A1234BCDEFGF000\u{e4}", UdiError::Text),
     ] {
         assert_eq!(bad.parse::<Udi>(), Err(error), "{bad}");
+    }
+}
+
+#[test]
+fn a_serial_number_is_found_in_each_agencys_form_and_nowhere_else() {
+    for (text, numbered) in [
+        ("(01)09506000134352(17)271231(10)LOT-7(21)4711", Some(("09506000134352", "4711"))),
+        ("(01)09506000134352(8012)V3.1(21)4711(240)ADD", Some(("09506000134352", "4711"))),
+        ("(01)09506000134352(10)21", None),
+        ("09506000134352", None),
+    ] {
+        let udi: Udi = text.parse().unwrap();
+        assert_eq!(udi.numbered(), numbered, "{text}");
+    }
+    for (text, numbered) in [
+        ("+A999123450/$$3271231LOT7/S4711", Some(("A999123450", "4711"))),
+        ("+A9991X0/$+4711", Some(("A9991X0", "4711"))),
+        ("+A9991X0/$$+32712314711/16D20260131/Q12", Some(("A9991X0", "4711"))),
+        ("+A9991X0/$$+74711", Some(("A9991X0", "4711"))),
+        ("+A9991X0/$$7LOT7", None),
+        ("+A9991X0/$LOT7", None),
+        ("+A9991X0", None),
+    ] {
+        let udi: Udi = with(text).parse().unwrap();
+        assert_eq!(udi.numbered(), numbered, "{text}");
+    }
+    for (text, numbered) in [
+        ("=/A1234BCDEFGF0001=,000042=A12342612345600=>027365", Some(("=/A1234BCDEFGF0001", "000042"))),
+        ("=/A1234BCDEFGF0001=>027365=,000042", Some(("=/A1234BCDEFGF0001", "000042"))),
+        ("=/A1234BCDEFGF0001=A12342612345600", None),
+        ("=/A1234BCDEFGF0001", None),
+    ] {
+        assert_eq!(text.parse::<Udi>().unwrap().numbered(), numbered, "{text}");
     }
 }

@@ -11,4 +11,5 @@ pub(crate) mod refusals;
 mod renew;
 mod revoke;
 mod scope;
+pub(crate) mod sinks;
 pub(crate) mod tenants;

@@ -1,9 +1,9 @@
-//! What one device of a tenant has to itself: its id whatever the case, its TPM, its key.
+//! What one device of a tenant has to itself: its id whatever the case, its TPM, its key, its UDI.
 
 use crate::kernel::{Engine, Error, Stop, Tx};
-use crate::rows::{self, Claim, ClaimRow, DeviceRow, key_id};
+use crate::rows::{self, Claim, ClaimRow, DeviceRow, key_id, serial_key};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{DeviceId, DeviceState, ErrorCode};
+use wardein_domain::{DeviceId, DeviceState, ErrorCode, Udi};
 use wardein_port::{Change, Table};
 
 /// The most devices that one TPM or key may be.
@@ -26,6 +26,59 @@ impl Engine {
         }
         let claim = ClaimRow { holders: vec![name.device.clone()] };
         change.put(Table::DeviceClaim, key, version, rows::encode(&claim)?);
+        Ok(())
+    }
+
+    /// Files a device under its UDI and the serial number in it. A UDI that another device has is refused, unless that is retired,
+    /// revoked or transferred. One without a serial number is that of many devices, and is not filed.
+    pub(crate) fn claim_udi(
+        &self,
+        tx: &Tx<'_>,
+        change: &mut Change,
+        name: &DeviceName,
+        udi: Option<&Udi>,
+    ) -> Result<(), Stop> {
+        self.file_udi(tx, change, name, udi, false)
+    }
+
+    /// The same of a device that comes from another tenant, where it is too late to refuse it: both are found then.
+    pub(crate) fn claim_arriving_udi(
+        &self,
+        tx: &Tx<'_>,
+        change: &mut Change,
+        name: &DeviceName,
+        udi: Option<&Udi>,
+    ) -> Result<(), Stop> {
+        self.file_udi(tx, change, name, udi, true)
+    }
+
+    fn file_udi(
+        &self,
+        tx: &Tx<'_>,
+        change: &mut Change,
+        name: &DeviceName,
+        udi: Option<&Udi>,
+        may_share: bool,
+    ) -> Result<(), Stop> {
+        let Some((device, serial)) = udi.and_then(Udi::numbered) else { return Ok(()) };
+        let claim = Claim::Udi(device, serial);
+        let key = claim.row_key(&name.tenant);
+        let (version, mut row) = read(tx, &key)?;
+        let others = self.others(tx, name, claim, &row)?;
+        if let Some((other, state)) = others.first().filter(|_| !may_share) {
+            let message = format_args!(
+                "the UDI is that of device {other}, which is {state}: correct it, or retire or revoke that one"
+            );
+            return Err(Error::new(ErrorCode::UdiOfAnother, message)
+                .about("wardein.v1.Device", format_args!("{}/{other}", name.tenant))
+                .into());
+        }
+        row.holders = others.into_iter().map(|(other, _)| other).chain([name.device.clone()]).collect();
+        change.put(Table::DeviceClaim, key, version, rows::encode(&row)?);
+        let key = serial_key(&name.tenant, serial, &name.device);
+        let version = tx.get(Table::DeviceClaim, &key)?.map(|row| row.version);
+        let row = ClaimRow { holders: vec![name.device.clone()] };
+        change.put(Table::DeviceClaim, key, version, rows::encode(&row)?);
         Ok(())
     }
 
@@ -98,11 +151,12 @@ impl Engine {
         for holder in row.holders.iter().filter(|holder| **holder != name.device) {
             let other = DeviceName { tenant: name.tenant.clone(), device: holder.clone() };
             let device: Option<(u64, DeviceRow)> = tx.row(Table::Device, &rows::device_key(&other))?;
-            let signing = self.signature_key(tx, &other)?.map(|(_, row)| row);
-            let (Some((_, device)), Some(signing)) = (device, signing) else { continue };
+            let Some((_, device)) = device else { continue };
+            let signing = || Ok::<_, Stop>(self.signature_key(tx, &other)?.map(|(_, row)| row));
             let has_it = match claim {
-                Claim::Tpm(digest) => signing.ek.as_ref() == Some(digest),
-                Claim::Key(id) => key_id(&signing.key()).0 == *id,
+                Claim::Tpm(digest) => signing()?.is_some_and(|signing| signing.ek.as_ref() == Some(digest)),
+                Claim::Key(id) => signing()?.is_some_and(|signing| key_id(&signing.key()).0 == *id),
+                Claim::Udi(of, serial) => device.udi.as_ref().and_then(Udi::numbered) == Some((of, serial)),
                 Claim::Id(_) => true,
             };
             if has_it && !device.state.is_final() {

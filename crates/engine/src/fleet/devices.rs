@@ -1,13 +1,14 @@
 //! Devices as administrators see and set them.
 
+use super::batches::may_set;
 use crate::approve::Ask;
 use crate::kernel::record::{Recording, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, SCANNED, Stop, Tx};
 use crate::rows::{self, DeviceRow, KeysRow};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Assurance, AttributeName, DeviceState, ErrorCode, Event, FieldName, GuardedDeed, ModelName, Outcome,
-    PcrStanding, ProfileName, Reason, RekeyGate, TenantId, Udi, UnixSeconds,
+    Assurance, AttributeName, DeviceSerial, DeviceState, ErrorCode, Event, FieldName, GuardedDeed, ModelName,
+    Outcome, PcrStanding, ProfileName, Reason, RekeyGate, TenantId, Udi, UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -68,6 +69,14 @@ pub struct DeviceFilter {
     pub profile: Option<ProfileName>,
     /// Those of this model.
     pub model: Option<ModelName>,
+    /// Those with this UDI: with its device identifier and serial number. They are found by an index.
+    pub udi: Option<Udi>,
+    /// Those with this serial number in their UDI, likewise.
+    pub serial_number: Option<DeviceSerial>,
+    /// Those that this operator enrolled last, as [`Device::enrolled_by`] has it.
+    pub enrolled_by: Option<String>,
+    /// Those that were enrolled at this Unix second or later.
+    pub enrolled_after: Option<u64>,
     /// Those whose last proof was before this Unix second, or that never proved anything.
     pub seen_before: Option<u64>,
     /// Those whose last proof was at this Unix second or later.
@@ -97,6 +106,9 @@ impl Engine {
         page: Page,
     ) -> Result<Paged<Device>, Error> {
         self.require_tenant(caller, &tenant)?;
+        if let Some(serial) = filter.serial()? {
+            return self.list_numbered(&tenant, serial, filter, page).await;
+        }
         let most = if filter.opens_keys() { OPENED } else { SCANNED };
         let prefix = rows::tenant_prefix(&tenant);
         let mut pager = self.pager(Table::Device, &prefix, &page, most)?;
@@ -118,8 +130,39 @@ impl Engine {
         Ok(pager.done())
     }
 
+    /// The devices with a serial number that `filter` lets through.
+    async fn list_numbered(
+        &self,
+        tenant: &TenantId,
+        serial: &str,
+        filter: &DeviceFilter,
+        page: Page,
+    ) -> Result<Paged<Device>, Error> {
+        let prefix = rows::serial_prefix(tenant, serial);
+        let mut pager = self.pager(Table::DeviceClaim, &prefix, &page, OPENED)?;
+        while let Some((key, _)) = pager.next().await? {
+            let id = rows::parse_serial_key(&prefix, &key);
+            let id = id.ok_or_else(|| rows::damaged(Table::DeviceClaim, "has a damaged key"))?;
+            let name = DeviceName { tenant: tenant.clone(), device: id };
+            let found = self.look(|tx| {
+                // It is an index: whether the device has it still is for its row to say.
+                match tx.row::<DeviceRow>(Table::Device, &rows::device_key(&name))? {
+                    Some((_, row)) if filter.lets_row_through(&row) => {
+                        self.device(tx, name.clone(), row).map(Some)
+                    }
+                    _ => Ok(None),
+                }
+            });
+            let device = found.await?.filter(|device| {
+                filter.lets_seen_through(device.last_seen.unwrap_or(0)) && filter.lets_through(device)
+            });
+            pager.keep(device);
+        }
+        Ok(pager.done())
+    }
+
     /// Suspends, resumes, quarantines, retires or revokes a device; trust follows at once. Asking for its present state changes
-    /// nothing.
+    /// nothing. A helpdesk suspends, and nothing else.
     pub async fn set_device_state(
         &self,
         caller: &Caller,
@@ -128,6 +171,7 @@ impl Engine {
         reason: Reason,
     ) -> Result<Device, Error> {
         self.require_tenant(caller, &name.tenant)?;
+        may_set(caller, state)?;
         let ask = Ask::new(GuardedDeed::RevokeDevice, Some(&name.tenant))
             .with("device_id", &name.device)
             .with("state", state)
@@ -192,6 +236,19 @@ impl DeviceFilter {
         self.rekey_due
     }
 
+    /// The serial number by which devices are found.
+    fn serial(&self) -> Result<Option<&str>, Error> {
+        match &self.udi {
+            None => Ok(self.serial_number.as_ref().map(DeviceSerial::as_str)),
+            Some(udi) => udi.serial_number().map(Some).ok_or_else(|| {
+                Error::wrong(
+                    "udi",
+                    "has no serial number, and is that of many devices; list those of the model",
+                )
+            }),
+        }
+    }
+
     fn asks_when_seen(&self) -> bool {
         self.seen_before.is_some() || self.seen_after.is_some()
     }
@@ -206,6 +263,13 @@ impl DeviceFilter {
         self.state.is_none_or(|state| row.state == state)
             && self.profile.as_ref().is_none_or(|profile| row.profile == *profile)
             && self.model.as_ref().is_none_or(|model| row.model.as_ref() == Some(model))
+            && self.udi.as_ref().is_none_or(|udi| row.udi.as_ref().and_then(Udi::numbered) == udi.numbered())
+            && self
+                .serial_number
+                .as_ref()
+                .is_none_or(|serial| row.udi.as_ref().and_then(Udi::serial_number) == Some(serial.as_str()))
+            && self.enrolled_by.as_ref().is_none_or(|by| row.enrolled_by == *by)
+            && self.enrolled_after.is_none_or(|after| row.enrolled_at.get() >= after)
     }
 
     fn lets_through(&self, device: &Device) -> bool {

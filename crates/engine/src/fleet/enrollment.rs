@@ -157,6 +157,7 @@ impl Engine {
         if row.is_none() {
             self.claim_id(tx, &mut change, &request.device)?;
         }
+        self.claim_udi(tx, &mut change, &request.device, order.udi.as_ref())?;
         self.forget_voucher(tx, &mut change, &request.device)?;
         let version = row.as_ref().map(|(version, _)| *version);
         change.put(Table::Device, key.clone(), version, rows::encode(&written)?);

@@ -3,6 +3,7 @@
 pub(crate) mod alarm;
 pub(crate) mod arrival;
 pub(crate) mod awaited;
+pub(crate) mod batches;
 pub(crate) mod claims;
 pub(crate) mod devices;
 pub(crate) mod enrollment;

@@ -135,6 +135,7 @@ impl Engine {
             self.check_new(name, &order.profile)?;
             self.claim_id(tx, change, name)?;
         }
+        self.claim_udi(tx, change, name, order.udi.as_ref())?;
         let station = &caller.principal.serial;
         let costs = row.as_ref().is_none_or(|(_, row)| row.costs(station));
         if costs {

@@ -8,6 +8,7 @@
 //! - Format 2 wrote devices' entries a second time. Format 3 has an index of the audit log instead, and one of operators by tenant.
 //! - Format 3 had one issuing CA, in the authority's row. In format 4 each has a row of its own.
 //! - Format 4 found no certificate by its fingerprint. Format 5 has what leads to each of a device's.
+//! - Format 5 found no device by its UDI or its serial number. Format 6 has what leads to each that has one.
 
 use crate::issue::authority::place;
 use crate::keep::clock::stored_clock;
@@ -18,12 +19,12 @@ use crate::kernel::{Draw, Error, Ports};
 use crate::rows::audit::decode;
 use crate::rows::seal::Keyring;
 use crate::rows::{
-    self, AUTHORITY, AuthorityRow, CaKeyColumn, CertificateRow, Claim, ClaimRow, FORMAT, FORMAT_KEY,
-    FormatRow, IssuingCaRow, Link, OperatorRow, ca_place, v1,
+    self, AUTHORITY, AuthorityRow, CaKeyColumn, CertificateRow, Claim, ClaimRow, DeviceRow, FORMAT,
+    FORMAT_KEY, FormatRow, IssuingCaRow, Link, OperatorRow, ca_place, v1,
 };
 use std::collections::HashMap;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{CaId, CaState, ErrorCode, Event, FieldName, Serial};
+use wardein_domain::{CaId, CaState, ErrorCode, Event, FieldName, Serial, Udi};
 use wardein_pki::{CaCertificate, Issuing};
 use wardein_port::{Change, RootKey, Row, RowKey, Table, Write};
 
@@ -82,6 +83,7 @@ pub(crate) async fn migrate_under(
     }
     migration.go_over(Table::Authority, Step::Fourth).await?;
     migration.file_fingerprints().await?;
+    migration.file_udis().await?;
     migration.end(found).await?;
     Ok(true)
 }
@@ -233,6 +235,35 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
         }
     }
 
+    /// Files devices under their UDIs and serial numbers. Those that are filed already are left alone. Where several have one UDI,
+    /// all stay: another one is refused from then on.
+    async fn file_udis(&mut self) -> Result<(), Error> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.ports.store.scan(Table::Device, b"", after.as_deref(), PAGE).await?;
+            let Some((last, _)) = page.last() else { return self.flush().await };
+            after = Some(last.clone());
+            for (key, row) in &page {
+                let device: DeviceRow = rows::decode(Table::Device, &row.value)?;
+                let Some((of, serial)) = device.udi.as_ref().and_then(Udi::numbered) else { continue };
+                let name = rows::parse_device_key(key)?;
+                let by_serial = rows::serial_key(&name.tenant, serial, &name.device);
+                // It is written in one change with the claim.
+                if self::row(self.ports, Table::DeviceClaim, &by_serial).await?.is_some() {
+                    continue;
+                }
+                self.claim(&name, &[Claim::Udi(of, serial)]).await?;
+                let filed = ClaimRow { holders: vec![name.device] };
+                self.change.insert(Table::DeviceClaim, by_serial, rows::encode(&filed)?);
+                self.rows += 1;
+                if self.change.writes.len() >= GROUP {
+                    self.flush().await?;
+                }
+            }
+            (self.progress)(Migrating { table: Table::DeviceClaim, rows: self.rows });
+        }
+    }
+
     async fn renew_to_third(&mut self, table: Table, key: &[u8], row: &Row) -> Result<bool, Error> {
         if table == Table::History {
             self.change.delete(table, key.to_vec(), row.version);
@@ -321,7 +352,8 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::ProductLine
             | Table::SiteUpdates
             | Table::Readers
-            | Table::UpdateFile => return Ok(false),
+            | Table::UpdateFile
+            | Table::AuditSink => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);
@@ -444,7 +476,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
 }
 
 /// The format of the store that this release writes.
-const STORE_FORMAT: u8 = 5;
+const STORE_FORMAT: u8 = 6;
 
 /// Rows read at a time.
 const PAGE: usize = 1_000;

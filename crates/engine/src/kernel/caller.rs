@@ -10,3 +10,11 @@ pub struct Caller {
     /// The request, for log and audit.
     pub call: Call,
 }
+
+impl Caller {
+    /// The same, with a call that belongs to the batch of that digest: the entries of what it changes say so.
+    pub fn in_batch(&self, digest: Option<[u8; 32]>) -> Self {
+        let Self { principal, call } = self.clone();
+        Self { principal, call: Call { batch: digest, ..call } }
+    }
+}

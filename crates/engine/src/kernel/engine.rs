@@ -13,7 +13,7 @@ use crate::kernel::turns::Turns;
 use crate::kernel::{Error, KEPT, Records};
 use crate::project::{Memory, NodeClock};
 use crate::rows::seal::{Keyring, RootRing, StorageKey};
-use crate::rows::{self, AUTHORITY, AuthorityRow};
+use crate::rows::{self, AUTHORITY, AuthorityRow, LAST_BACKUP_KEY, LastBackupRow};
 use crate::trust::revision::Incarnation;
 use crate::trust::status_list::StatusLists;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct Status {
     pub audit_entries: u64,
     /// The root key.
     pub root_key: StorageKey,
+    /// Unix seconds at which the last complete backup was taken; none before the first.
+    pub last_backup: Option<u64>,
 }
 
 /// The authority at work.
@@ -159,12 +161,15 @@ impl Engine {
 
     /// The authority's description of itself.
     pub async fn status(&self) -> Result<Status, Error> {
+        let last_backup: Option<(u64, LastBackupRow)> =
+            rows::load(&*self.store, Table::Authority, LAST_BACKUP_KEY).await?;
         Ok(Status {
             trust_domain: self.authority.trust_domain.clone(),
             time: self.now(),
             started_at: self.started_at,
             audit_entries: self.store.head().await?.last_audit,
             root_key: self.root.ring().standing(),
+            last_backup: last_backup.map(|(_, row)| row.taken.get() / 1000),
         })
     }
 

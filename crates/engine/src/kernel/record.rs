@@ -54,8 +54,12 @@ pub(crate) fn entry(
     call: &Call,
 ) -> AuditEntry {
     let entry = AuditEntry::new(SOFTWARE, now_ms, actor, event, target, outcome, call);
-    match &call.bearer_token {
+    let entry = match &call.bearer_token {
         Some(id) => entry.with(FieldName::BearerToken, hex(id)),
+        None => entry,
+    };
+    match &call.batch {
+        Some(digest) => entry.with(FieldName::Batch, hex(digest)),
         None => entry,
     }
 }

@@ -276,7 +276,8 @@ impl Memory {
             | Table::UpdateRepository
             | Table::SiteUpdates
             | Table::Readers
-            | Table::UpdateFile => {}
+            | Table::UpdateFile
+            | Table::AuditSink => {}
         }
         Ok(Vec::new())
     }

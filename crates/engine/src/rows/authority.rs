@@ -81,11 +81,20 @@ pub(crate) struct RootsRow {
     pub(crate) sequence: u64,
 }
 
+/// The last backup that is complete, at [`LAST_BACKUP_KEY`]. What is restored from it tells of the one before.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LastBackupRow {
+    /// When it was taken: it has all that was acknowledged until then.
+    #[serde(with = "column")]
+    pub(crate) taken: UnixMillis,
+}
+
 pub(crate) const CRL_KEY: &[u8] = b"crl";
 pub(crate) const FORMER_ROOT_KEY: &[u8] = b"former-root";
 pub(crate) const ROOT_CRL_KEY: &[u8] = b"root-crl";
 pub(crate) const ROOTS_KEY: &[u8] = b"roots";
 pub(crate) const CLOCK_KEY: &[u8] = b"clock";
+pub(crate) const LAST_BACKUP_KEY: &[u8] = b"last-backup";
 pub(crate) const FORMAT_KEY: &[u8] = b"format";
 
 impl AuthorityRow {

@@ -167,6 +167,7 @@ words! {
     KeyKeeper { SecureElement = 1, Pkcs11 = 2, Software = 3 }
     Role {
         Admin = 1, TenantAdmin = 2, Station = 3, Platform = 4, Auditor = 5, ReleaseManager = 6, Site = 7, ServiceCoordinator = 8, Technician = 9,
+        Helpdesk = 10, Backup = 11,
     }
     PcrStanding { Golden = 1, AsEnrolled = 2, AsApproved = 3 }
     Purpose { Proof = 1, Token = 2, Data = 3, File = 4, Service = 5 }

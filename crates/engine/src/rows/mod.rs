@@ -7,6 +7,7 @@
 mod answer;
 mod approval;
 pub(crate) mod audit;
+mod audit_sink;
 mod authority;
 mod bearer_token;
 mod certificate;
@@ -50,13 +51,14 @@ pub(crate) use answer::AnswerRow;
 pub(crate) use approval::{
     ApprovalPolicyRow, AskedRow, OpenProposalRow, OpenProposalsRow, PersonRow, ProposalRow, ProposalStateRow,
 };
+pub(crate) use audit_sink::AuditSinkRow;
 pub(crate) use authority::{
     AuthorityRow, CLOCK_KEY, CRL_KEY, ClockRow, CrlRow, FORMAT_KEY, FORMER_ROOT_KEY, FormatRow,
-    FormerRootRow, ROOT_CRL_KEY, ROOTS_KEY, RootCrlRow, RootsRow,
+    FormerRootRow, LAST_BACKUP_KEY, LastBackupRow, ROOT_CRL_KEY, ROOTS_KEY, RootCrlRow, RootsRow,
 };
 pub(crate) use bearer_token::{BearerTokenRow, BearerTokensRow};
 pub(crate) use certificate::CertificateRow;
-pub(crate) use claim::{Claim, ClaimRow};
+pub(crate) use claim::{Claim, ClaimRow, parse_serial_key, serial_key, serial_prefix};
 pub(crate) use deed::{DeedRow, Step, What};
 pub(crate) use device::{
     DeviceRow, MAX_SOFTWARE, PlaceRow, RunningColumn, SoftwareColumn, VersionRow, attribute_names, versions,

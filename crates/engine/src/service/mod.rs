@@ -5,6 +5,7 @@
 
 pub(crate) mod ca;
 pub(crate) mod code;
+pub(crate) mod counts;
 pub(crate) mod emergency;
 pub(crate) mod invite;
 mod policy;

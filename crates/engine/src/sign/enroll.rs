@@ -130,6 +130,7 @@ impl Engine {
         if row.is_none() {
             self.claim_id(tx, &mut change, name)?;
         }
+        self.claim_udi(tx, &mut change, name, order.udi.as_ref())?;
         let StoredPolicy { version: policy_version, policy } = self.key_policy(tx, &name.tenant)?;
         let claims = [Some(Claim::Key(&key_id)), new.ek.as_ref().map(|ek| Claim::Tpm(&ek.0.0))];
         let claims: Vec<_> = claims.into_iter().flatten().collect();

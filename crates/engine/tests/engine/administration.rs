@@ -111,6 +111,8 @@ async fn roles_take_what_fits_them() {
     let mut cases = vec![
         (order(Role::Admin, Some("klinik"), "x"), "tenant"),
         (order(Role::Station, None, "x"), "tenant"),
+        (order(Role::Helpdesk, None, "x"), "tenant"),
+        (order(Role::Backup, Some("klinik"), "x"), "tenant"),
     ];
     for validity in [59, 366 * 86_400 + 1] {
         let order = order(Role::Platform, Some("klinik"), "x");

@@ -185,3 +185,22 @@ async fn a_search_for_rare_entries_ends_and_says_where_to_go_on() {
     let (_, last) = world.engine.list_audit(&world.admin, rare, next, 10).await.unwrap();
     assert_eq!(last, 0);
 }
+
+#[tokio::test]
+async fn a_sink_reads_the_whole_log_without_an_entry_and_its_place_never_goes_back() {
+    let world = World::new().await;
+    world.busy(10).await;
+    let sink = "siem".parse().unwrap();
+    let place = async || world.engine.sink_position(&sink).await.unwrap();
+    assert_eq!(place().await, 0);
+    let last = world.engine.last_entry().await.unwrap();
+    let all = world.engine.entries_for_sink(0, 1_000).await.unwrap();
+    assert_eq!(all.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (1..=last).collect::<Vec<_>>());
+    assert_eq!(world.engine.entries_for_sink(last, 1_000).await.unwrap().len(), 1);
+    for (noted, known) in [(7, 7), (9, 9), (3, 9)] {
+        world.engine.note_sink_position(&sink, noted).await.unwrap();
+        assert_eq!(place().await, known);
+    }
+    assert_eq!(world.engine.last_entry().await.unwrap(), last, "neither reading nor noting has an entry");
+    assert_eq!(world.engine.sink_position(&"other".parse().unwrap()).await.unwrap(), 0);
+}

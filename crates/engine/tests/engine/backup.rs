@@ -117,6 +117,10 @@ async fn all_that_was_there_is_there_again_and_an_administrator_beside() {
         restored.engine.authenticate(&admin.principal).await.unwrap();
     }
     assert!(world.engine.authenticate(&restored.admin.principal).await.is_err());
+    let (now, status) =
+        (world.clock.wall_ms() / 1000, async |world: &World| world.engine.status().await.unwrap());
+    assert_eq!(status(&world).await.last_backup, Some(now));
+    assert_eq!(status(&restored).await.last_backup, None, "what is restored tells of the backup before it");
     let said: Vec<_> = world.entries(Event::BackedUp).await.iter().map(facts).collect();
     let complete = format!("step=complete, rows={}, audit-entries={}", rows.len(), entries.len());
     assert_eq!(said, ["step=begun".to_owned(), complete]);

@@ -249,9 +249,12 @@ async fn a_use_is_an_alarm_and_its_review_stays_open_until_somebody_closes_it() 
         }
     }
     assert_eq!(site.uses().await, [true, true]);
+    let open = async || site.world.engine.count_service().await.unwrap().open_reviews;
+    assert_eq!(open().await, 2);
     assert_eq!(site.world.entries(Event::EmergencyCodeUsed).await.len(), 2);
     assert_eq!(close(&site.site).await.unwrap().uses.len(), 2);
     assert_eq!(site.uses().await, [false, false]);
+    assert_eq!(open().await, 0);
     assert_eq!(code(close(&site.site).await), ErrorCode::EmergencyReviewMissing);
     let entries = site.world.entries(Event::EmergencyReviewClosed).await;
     assert!(facts(&entries[1]).contains("a nurse was locked out"));

@@ -1,9 +1,12 @@
 //! Devices as administrators find, readmit and retire them, and what their histories say.
 
-use crate::world::{TestDevice, World, csr};
+use crate::world::{TestDevice, World, caller, csr, facts, order};
 use wardein_ddkg::Suite;
-use wardein_domain::{AuditEntry, DeviceState, Event, Reason, Verdict};
-use wardein_engine::{AuditFilter, Device, DeviceFilter, Error, ErrorKind, Page, RotationScope, Subject};
+use wardein_domain::{AuditEntry, DeviceState, Event, FieldName, Reason, Role, Verdict};
+use wardein_engine::{
+    AuditFilter, BatchChange, BatchOrder, Caller, Device, DeviceFilter, EnrollOrder, Error, ErrorKind, Page,
+    RotationScope, Subject,
+};
 use wardein_port::Store;
 
 const ALL: Page = Page { size: 1000, after: None };
@@ -299,10 +302,166 @@ async fn devices_are_found_by_each_filter() {
         (DeviceFilter { profile: Some("other".parse().unwrap()), ..all() }, vec![]),
         (DeviceFilter { model: Some("pump".parse().unwrap()), ..all() }, vec!["pump-1", "pump-2", "pump-3"]),
         (DeviceFilter { model: Some("scale".parse().unwrap()), ..all() }, vec![]),
+        (
+            DeviceFilter { enrolled_by: Some(world.station.principal.to_string()), ..all() },
+            vec!["pump-1", "pump-2", "pump-3"],
+        ),
+        (DeviceFilter { enrolled_by: Some("station/klinik/none".to_owned()), ..all() }, vec![]),
+        (DeviceFilter { enrolled_after: Some(now), ..all() }, vec!["pump-2", "pump-3"]),
+        (DeviceFilter { enrolled_after: Some(now + 1), ..all() }, vec![]),
         (DeviceFilter { seen_before: Some(now), ..all() }, vec!["pump-1", "pump-3"]),
         (DeviceFilter { seen_after: Some(now), ..all() }, vec!["pump-2"]),
         (DeviceFilter { rekey_due: true, ..all() }, vec!["pump-2"]),
     ] {
         assert_eq!(world.found(&filter).await, expected, "{filter:?}");
     }
+}
+
+const UDI: &str = "(01)09506000134352(21)4711";
+
+impl World {
+    /// Enrolls a device with that UDI.
+    async fn labeled(&self, id: &str, udi: &str) -> Result<TestDevice, Error> {
+        let mut device = TestDevice::begin(&self.engine, id);
+        let order = EnrollOrder { udi: Some(udi.parse().unwrap()), ..device.order() };
+        let reply = self.engine.enroll(&self.station, order).await?;
+        let tag = device.finish(&reply);
+        self.engine.confirm(&self.station, id.parse().unwrap(), tag).await.unwrap();
+        Ok(device)
+    }
+}
+
+#[tokio::test]
+async fn a_udi_is_that_of_one_device_of_a_tenant() {
+    let world = World::new().await;
+    let first = world.labeled("pump-1", UDI).await.unwrap();
+    // The same device on another label, and other devices of the model.
+    let other_form = "(01)09506000134352(17)271231(21)4711";
+    for udi in [UDI, other_form] {
+        let refused = world.labeled("pump-2", udi).await.err().unwrap();
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Exists, "udi-of-another-device"));
+        assert!(refused.message.contains("device pump-1, which is active"), "{refused}");
+    }
+    world.labeled("pump-3", "(01)09506000134352(21)4712").await.unwrap();
+    for id in ["pump-4", "pump-5"] {
+        world.labeled(id, "(01)09506000134352(10)LOT").await.unwrap();
+    }
+    // The device itself may have it again, and what is retired sets it free.
+    world.set(&first, DeviceState::Quarantined).await.unwrap();
+    world.readmit(&first, true).await.unwrap();
+    let again = world.labeled("pump-1", UDI).await.unwrap();
+    world.set(&again, DeviceState::Retired).await.unwrap();
+    world.labeled("pump-2", UDI).await.unwrap();
+}
+
+#[tokio::test]
+async fn devices_are_found_by_udi_and_serial_number() {
+    let world = World::new().await;
+    world.labeled("pump-1", UDI).await.unwrap();
+    world.labeled("scale-1", "(01)00012345600012(21)4711").await.unwrap();
+    world.labeled("pump-2", "(01)09506000134352(21)47110").await.unwrap();
+    let all = DeviceFilter::default;
+    let udi = |text: &str| DeviceFilter { udi: Some(text.parse().unwrap()), ..all() };
+    let serial = |text: &str| DeviceFilter { serial_number: Some(text.parse().unwrap()), ..all() };
+    assert_eq!(world.found(&udi(UDI)).await, ["pump-1"]);
+    assert_eq!(world.found(&udi("(01)09506000134352(17)271231(21)4711")).await, ["pump-1"]);
+    assert_eq!(world.found(&serial("4711")).await, ["pump-1", "scale-1"]);
+    assert_eq!(world.found(&serial("471")).await, [""; 0]);
+    let model = |model: &str| DeviceFilter { model: Some(model.parse().unwrap()), ..serial("47110") };
+    assert_eq!((world.found(&model("pump")).await.len(), world.found(&model("scale")).await.len()), (1, 0));
+    // A page ends, and the next one begins behind it.
+    let page = Page { size: 1, after: None };
+    let first = world.engine.list_devices(&world.admin, world.tenant(), &serial("4711"), page).await.unwrap();
+    let page = Page { size: 1, after: first.next };
+    let second =
+        world.engine.list_devices(&world.admin, world.tenant(), &serial("4711"), page).await.unwrap();
+    assert_eq!(
+        (first.items[0].name.device.as_str(), second.items[0].name.device.as_str()),
+        ("pump-1", "scale-1")
+    );
+    let of_all = udi("(01)09506000134352");
+    let refused = world.engine.list_devices(&world.admin, world.tenant(), &of_all, ALL).await.unwrap_err();
+    assert!(refused.message.starts_with("udi: has no serial number"), "{refused}");
+    // Another label has taken the place of the former one.
+    for udi in ["(01)09506000134352(21)A", "(01)09506000134352(21)B"] {
+        let device = TestDevice::begin(&world.engine, "pump-9");
+        let order = EnrollOrder { udi: Some(udi.parse().unwrap()), ..device.order() };
+        world.engine.enroll(&world.station, order).await.unwrap();
+    }
+    assert_eq!(world.found(&serial("A")).await, [""; 0]);
+    assert_eq!(world.found(&serial("B")).await, ["pump-9"]);
+}
+
+fn batch(change: BatchChange, digest: u8) -> BatchOrder {
+    let (tenant, selector) =
+        ("klinik".parse().unwrap(), "enrolled by station/klinik/line-1".parse().unwrap());
+    BatchOrder { tenant, change, selector, devices: 2, digest: [digest; 32], reason: reason() }
+}
+
+#[tokio::test]
+async fn a_change_of_many_devices_is_on_record_once_and_with_each_device() {
+    let world = World::new().await;
+    let devices = [world.device("pump-1").await, world.device("pump-2").await];
+    let suspend = batch(BatchChange::State(DeviceState::Suspended), 7);
+    world.engine.begin_batch(&world.admin, &suspend).await.unwrap();
+    let by = world.admin.in_batch(Some([7; 32]));
+    for TestDevice { name, .. } in &devices {
+        world.engine.set_device_state(&by, name.clone(), DeviceState::Suspended, reason()).await.unwrap();
+        // Again changes nothing, and has no entry.
+        world.engine.set_device_state(&by, name.clone(), DeviceState::Suspended, reason()).await.unwrap();
+        let scope = RotationScope::Device(name.device.clone());
+        world.engine.rotate_keys(&by, world.tenant(), scope, false, reason()).await.unwrap();
+    }
+    let digest = "07".repeat(32);
+    let begun = world.entries(Event::DeviceBatchBegun).await;
+    let said: Vec<_> = begun.iter().map(|entry| (entry.target.to_string(), facts(entry))).collect();
+    let fields = format!(
+        "batch={digest}, change=suspended, selector=enrolled by station/klinik/line-1, devices=2, reason=looked at"
+    );
+    assert_eq!(said, [("tenant/klinik".to_owned(), fields)]);
+    assert_eq!(begun[0].tenant, Some(world.tenant()), "the tenant's auditor sees it");
+    for event in [Event::DeviceStateSet, Event::KeysRotated] {
+        let entries = world.entries(event).await;
+        let batches: Vec<_> = entries.iter().map(|entry| entry.field(FieldName::Batch)).collect();
+        assert_eq!(batches, [Some(digest.as_str()); 2], "{event}");
+    }
+    world.set(&devices[0], DeviceState::Active).await.unwrap();
+    let alone = world.entries(Event::DeviceStateSet).await.pop().unwrap();
+    assert_eq!(alone.field(FieldName::Batch), None);
+    for devices in [0, BatchOrder::MAX_DEVICES + 1] {
+        let refused =
+            world.engine.begin_batch(&world.admin, &BatchOrder { devices, ..suspend.clone() }).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+}
+
+#[tokio::test]
+async fn a_helpdesk_suspends_and_changes_nothing_else() {
+    let world = World::new().await;
+    let device = world.device("pump-1").await;
+    let of = async |role, name: &str| -> Caller {
+        let order = order(role, Some("klinik"), name);
+        caller(world.engine.issue_operator(&world.admin, order).await.unwrap().1.principal)
+    };
+    let helpdesk = of(Role::Helpdesk, "desk").await;
+    let set =
+        async |state| world.engine.set_device_state(&helpdesk, device.name.clone(), state, reason()).await;
+    let others = [DeviceState::Active, DeviceState::Quarantined, DeviceState::Revoked, DeviceState::Retired];
+    for state in others {
+        assert_eq!(set(state).await.unwrap_err().code.as_str(), "role-insufficient", "{state}");
+        let refused = world.engine.begin_batch(&helpdesk, &batch(BatchChange::State(state), 7)).await;
+        assert_eq!(refused.unwrap_err().code.as_str(), "role-insufficient", "{state}");
+    }
+    let rotation = batch(BatchChange::Rotation { is_required: false }, 7);
+    let refused = world.engine.begin_batch(&helpdesk, &rotation).await.unwrap_err();
+    assert_eq!(refused.code.as_str(), "role-insufficient");
+    assert_eq!(set(DeviceState::Suspended).await.unwrap().state, DeviceState::Suspended);
+    // It does not bring back what it suspended.
+    assert_eq!(set(DeviceState::Active).await.unwrap_err().code.as_str(), "role-insufficient");
+    let suspend = batch(BatchChange::State(DeviceState::Suspended), 7);
+    world.engine.begin_batch(&helpdesk, &suspend).await.unwrap();
+    // Nor does it see another tenant.
+    let lab = BatchOrder { tenant: "lab".parse().unwrap(), ..suspend };
+    world.engine.create_tenant(&world.admin, lab.tenant.clone()).await.unwrap();
+    assert_eq!(world.engine.begin_batch(&helpdesk, &lab).await.unwrap_err().code.as_str(), "tenant-unknown");
 }

@@ -575,10 +575,13 @@ async fn a_device_gives_the_protocol_of_a_visit_and_a_missing_one_stays_open() {
     // Once it is over, what let the technician in and has not told is open; it tells late, and is not.
     site.world.clock.pass(HOUR);
     assert_eq!(site.get(&site.site, visit.id).await.unwrap().awaited, ["b".parse().unwrap()]);
+    let missing = async || engine.count_service().await.unwrap().without_protocol;
+    assert_eq!(missing().await, 1);
     let mut late = other;
     let told = protocol(&visit, &late, 3);
     give(&mut late, &told).await.unwrap();
     assert_eq!(site.get(&site.site, visit.id).await.unwrap().awaited, []);
+    assert_eq!(missing().await, 0);
     // Of a visit that nobody was certified for nothing is awaited.
     let unused = site.invite(site.order()).await.unwrap();
     site.release(&site.site, unused.id).await.unwrap();

@@ -426,6 +426,10 @@ pub enum Role {
     ServiceCoordinator = 8,
     /// Visiting the devices that it is invited to, in one tenant.
     Technician = 9,
+    /// Seeing the devices of one tenant, their histories and the verdicts on them, and suspending devices.
+    Helpdesk = 10,
+    /// Taking backups, and seeing when the last one was taken. It has no tenant. A backup is sealed: the role opens none.
+    Backup = 11,
 }
 impl Role {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -444,6 +448,8 @@ impl Role {
             Self::Site => "ROLE_SITE",
             Self::ServiceCoordinator => "ROLE_SERVICE_COORDINATOR",
             Self::Technician => "ROLE_TECHNICIAN",
+            Self::Helpdesk => "ROLE_HELPDESK",
+            Self::Backup => "ROLE_BACKUP",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -459,6 +465,8 @@ impl Role {
             "ROLE_SITE" => Some(Self::Site),
             "ROLE_SERVICE_COORDINATOR" => Some(Self::ServiceCoordinator),
             "ROLE_TECHNICIAN" => Some(Self::Technician),
+            "ROLE_HELPDESK" => Some(Self::Helpdesk),
+            "ROLE_BACKUP" => Some(Self::Backup),
             _ => None,
         }
     }
@@ -1294,10 +1302,13 @@ pub struct RotateKeysRequest {
     #[prost(bool, tag = "4")]
     pub required: bool,
     /// Why, 1 to 256 bytes.
-    ///
-    /// Next unused field number: 7.
     #[prost(string, tag = "5")]
     pub reason: ::prost::alloc::string::String,
+    /// With `device_id`: the batch that it belongs to, as `batch` of SetDeviceState. Empty if it belongs to none.
+    ///
+    /// Next unused field number: 8.
+    #[prost(bytes = "vec", tag = "7")]
+    pub batch: ::prost::alloc::vec::Vec<u8>,
     /// Whose keys; one is set.
     #[prost(oneof = "rotate_keys_request::Scope", tags = "2, 3, 6")]
     pub scope: ::core::option::Option<rotate_keys_request::Scope>,
@@ -1541,10 +1552,22 @@ pub struct ListDevicesRequest {
     #[prost(message, optional, tag = "8")]
     pub seen_after: ::core::option::Option<::prost_types::Timestamp>,
     /// Only those that are due to rekey.
-    ///
-    /// Next unused field number: 10.
     #[prost(bool, tag = "9")]
     pub rekey_due: bool,
+    /// Those that this operator enrolled last, as `enrolled_by` of a device has it: at most 148 bytes. Empty for all.
+    #[prost(string, tag = "10")]
+    pub enrolled_by: ::prost::alloc::string::String,
+    /// Those that were enrolled at that time or later. Unset for all.
+    #[prost(message, optional, tag = "11")]
+    pub enrolled_after: ::core::option::Option<::prost_types::Timestamp>,
+    /// Those with this UDI: with its device identifier and its serial number, which it must have. They are found by an index. Empty for all.
+    #[prost(string, tag = "12")]
+    pub udi: ::prost::alloc::string::String,
+    /// Those with this serial number in their UDI, 1 to 20 bytes, likewise; several where they are of several models. Empty for all.
+    ///
+    /// Next unused field number: 14.
+    #[prost(string, tag = "13")]
+    pub serial_number: ::prost::alloc::string::String,
 }
 /// A page looks at no more than 20,000 devices, and at 2,000 where their keys must be opened to judge them (`seen_before`,
 /// `seen_after`, `rekey_due`): it may hold fewer devices than were asked for, or none, and still name a next page.
@@ -1572,10 +1595,14 @@ pub struct SetDeviceStateRequest {
     #[prost(enumeration = "DeviceState", tag = "3")]
     pub state: i32,
     /// Why, 1 to 256 bytes.
-    ///
-    /// Next unused field number: 5.
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
+    /// The batch that it belongs to: `digest` of BeginBatch, 32 bytes, which the device's entry then has as `batch`. Empty if it belongs to
+    /// none.
+    ///
+    /// Next unused field number: 6.
+    #[prost(bytes = "vec", tag = "5")]
+    pub batch: ::prost::alloc::vec::Vec<u8>,
 }
 /// What SetDeviceState answers.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1586,6 +1613,57 @@ pub struct SetDeviceStateResponse {
     #[prost(message, optional, tag = "1")]
     pub device: ::core::option::Option<Device>,
 }
+/// What BeginBatch takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginBatchRequest {
+    /// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// By what the devices were chosen, in the caller's words, 1 to 512 bytes: `enrolled by station/klinik/line-1`.
+    #[prost(string, tag = "4")]
+    pub selector: ::prost::alloc::string::String,
+    /// How many there are, 1 to 100000.
+    #[prost(uint32, tag = "5")]
+    pub devices: u32,
+    /// SHA-256, 32 bytes, over the ids of the devices in byte order, each with a line feed behind it.
+    #[prost(bytes = "vec", tag = "6")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 8.
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
+    /// What is done to each device; one is set.
+    #[prost(oneof = "begin_batch_request::Change", tags = "2, 3")]
+    pub change: ::core::option::Option<begin_batch_request::Change>,
+}
+/// Nested message and enum types in `BeginBatchRequest`.
+pub mod begin_batch_request {
+    /// What is done to each device; one is set.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Change {
+        /// It is set to this state, as by SetDeviceState.
+        #[prost(enumeration = "super::DeviceState", tag = "2")]
+        State(i32),
+        /// It is asked for new keys, as by RotateKeys.
+        #[prost(message, tag = "3")]
+        Rotation(super::BatchRotation),
+    }
+}
+/// A rotation of the keys of many devices.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BatchRotation {
+    /// As `required` of RotateKeys.
+    ///
+    /// Next unused field number: 2.
+    #[prost(bool, tag = "1")]
+    pub required: bool,
+}
+/// What BeginBatch answers.
+///
+/// Next unused field number: 1.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginBatchResponse {}
 /// What a platform may get from the devices of its tenant, or from those of one profile. A grant belongs to the platform's name,
 /// so that another identity under that name, issued when the last one is revoked or has expired, has it too.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1916,10 +1994,13 @@ pub struct GetStatusResponse {
     #[prost(uint64, optional, tag = "6")]
     pub audit_entries: ::core::option::Option<u64>,
     /// The root key. Unset for an operator of a tenant.
-    ///
-    /// Next unused field number: 8.
     #[prost(message, optional, tag = "7")]
     pub root_key: ::core::option::Option<StorageKey>,
+    /// When the last complete backup was taken. Unset before the first, and for an operator of a tenant.
+    ///
+    /// Next unused field number: 9.
+    #[prost(message, optional, tag = "8")]
+    pub last_backup_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// What GetClock takes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2055,7 +2136,8 @@ pub mod admin_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Administration. Callers: role `admin` everywhere; `tenant-admin` within its tenant; `auditor` where it only reads.
+    /// Administration. Callers: role `admin` everywhere; `tenant-admin` within its tenant; `auditor` where it only reads; `helpdesk` within
+    /// its tenant, where it says so.
     #[derive(Debug, Clone)]
     pub struct AdminServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -2330,7 +2412,7 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "ListProfiles"));
             self.inner.unary(req, path, codec).await
         }
-        /// A device by its id.
+        /// A device by its id. Also `helpdesk`.
         pub async fn get_device(
             &mut self,
             request: impl tonic::IntoRequest<super::GetDeviceRequest>,
@@ -2355,7 +2437,7 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "GetDevice"));
             self.inner.unary(req, path, codec).await
         }
-        /// The devices of a tenant that pass every filter which is set, in order of their ids.
+        /// The devices of a tenant that pass every filter which is set, in order of their ids. Also `helpdesk`.
         pub async fn list_devices(
             &mut self,
             request: impl tonic::IntoRequest<super::ListDevicesRequest>,
@@ -2381,6 +2463,7 @@ pub mod admin_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Suspends, resumes, quarantines, retires or revokes a device; the trust verdict follows at once. Asking twice is fine.
+        /// Also `helpdesk`, which suspends and nothing else (`role-insufficient`).
         pub async fn set_device_state(
             &mut self,
             request: impl tonic::IntoRequest<super::SetDeviceStateRequest>,
@@ -2403,6 +2486,33 @@ pub mod admin_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "SetDeviceState"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Puts a change of many devices on record, which the caller then makes by SetDeviceState or RotateKeys, a call for each device with
+        /// `batch` set. It changes no device. What it says of them is not compared with those calls: the entries of the devices show what was
+        /// done. The same again, to go on with what was cut short, makes another entry. Also `helpdesk`, for SUSPENDED.
+        pub async fn begin_batch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BeginBatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginBatchResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/BeginBatch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "BeginBatch"));
             self.inner.unary(req, path, codec).await
         }
         /// Brings a quarantined device back, by a human's decision: into trust with its existing keys, after a rekey; or to where a
@@ -2536,6 +2646,7 @@ pub mod admin_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// What happened to a device, oldest first: its audit entries, except its signs of life. Reading it is recorded.
+        /// Also `helpdesk`.
         pub async fn list_device_history(
             &mut self,
             request: impl tonic::IntoRequest<super::ListDeviceHistoryRequest>,
@@ -2686,7 +2797,7 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "RemoveGrant"));
             self.inner.unary(req, path, codec).await
         }
-        /// The authority's description of itself.
+        /// The authority's description of itself. Also `helpdesk` and `backup`.
         pub async fn get_status(
             &mut self,
             request: impl tonic::IntoRequest<super::GetStatusRequest>,
@@ -2848,7 +2959,7 @@ pub mod admin_service_server {
             tonic::Response<super::ListProfilesResponse>,
             tonic::Status,
         >;
-        /// A device by its id.
+        /// A device by its id. Also `helpdesk`.
         async fn get_device(
             &self,
             request: tonic::Request<super::GetDeviceRequest>,
@@ -2856,7 +2967,7 @@ pub mod admin_service_server {
             tonic::Response<super::GetDeviceResponse>,
             tonic::Status,
         >;
-        /// The devices of a tenant that pass every filter which is set, in order of their ids.
+        /// The devices of a tenant that pass every filter which is set, in order of their ids. Also `helpdesk`.
         async fn list_devices(
             &self,
             request: tonic::Request<super::ListDevicesRequest>,
@@ -2865,11 +2976,22 @@ pub mod admin_service_server {
             tonic::Status,
         >;
         /// Suspends, resumes, quarantines, retires or revokes a device; the trust verdict follows at once. Asking twice is fine.
+        /// Also `helpdesk`, which suspends and nothing else (`role-insufficient`).
         async fn set_device_state(
             &self,
             request: tonic::Request<super::SetDeviceStateRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SetDeviceStateResponse>,
+            tonic::Status,
+        >;
+        /// Puts a change of many devices on record, which the caller then makes by SetDeviceState or RotateKeys, a call for each device with
+        /// `batch` set. It changes no device. What it says of them is not compared with those calls: the entries of the devices show what was
+        /// done. The same again, to go on with what was cut short, makes another entry. Also `helpdesk`, for SUSPENDED.
+        async fn begin_batch(
+            &self,
+            request: tonic::Request<super::BeginBatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginBatchResponse>,
             tonic::Status,
         >;
         /// Brings a quarantined device back, by a human's decision: into trust with its existing keys, after a rekey; or to where a
@@ -2918,6 +3040,7 @@ pub mod admin_service_server {
             tonic::Status,
         >;
         /// What happened to a device, oldest first: its audit entries, except its signs of life. Reading it is recorded.
+        /// Also `helpdesk`.
         async fn list_device_history(
             &self,
             request: tonic::Request<super::ListDeviceHistoryRequest>,
@@ -2966,7 +3089,7 @@ pub mod admin_service_server {
             tonic::Response<super::RemoveGrantResponse>,
             tonic::Status,
         >;
-        /// The authority's description of itself.
+        /// The authority's description of itself. Also `helpdesk` and `backup`.
         async fn get_status(
             &self,
             request: tonic::Request<super::GetStatusRequest>,
@@ -2993,7 +3116,8 @@ pub mod admin_service_server {
             tonic::Status,
         >;
     }
-    /// Administration. Callers: role `admin` everywhere; `tenant-admin` within its tenant; `auditor` where it only reads.
+    /// Administration. Callers: role `admin` everywhere; `tenant-admin` within its tenant; `auditor` where it only reads; `helpdesk` within
+    /// its tenant, where it says so.
     #[derive(Debug)]
     pub struct AdminServiceServer<T> {
         inner: Arc<T>,
@@ -3550,6 +3674,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetDeviceStateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/BeginBatch" => {
+                    #[allow(non_camel_case_types)]
+                    struct BeginBatchSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::BeginBatchRequest>
+                    for BeginBatchSvc<T> {
+                        type Response = super::BeginBatchResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BeginBatchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::begin_batch(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BeginBatchSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -17630,7 +17799,8 @@ pub mod storage_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// The keys that seal records, and the stored data. Callers: role `admin` alone, except ListDeeds, which an `auditor` may call.
+    /// The keys that seal records, and the stored data. Callers: role `admin` alone; ListDeeds also `auditor`, and Backup
+    /// also `backup`.
     ///
     /// A deed (a job of several steps) is one call here: it is on record from its begin to its end, and continues when its caller has
     /// gone, and after a crash.
@@ -17919,7 +18089,8 @@ pub mod storage_service_server {
             tonic::Status,
         >;
     }
-    /// The keys that seal records, and the stored data. Callers: role `admin` alone, except ListDeeds, which an `auditor` may call.
+    /// The keys that seal records, and the stored data. Callers: role `admin` alone; ListDeeds also `auditor`, and Backup
+    /// also `backup`.
     ///
     /// A deed (a job of several steps) is one call here: it is on record from its begin to its end, and continues when its caller has
     /// gone, and after a crash.
@@ -20145,7 +20316,7 @@ pub mod trust_policy_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The verdict on a device, as its platform would be answered now, and the policy that led to it.
+        /// The verdict on a device, as its platform would be answered now, and the policy that led to it. Also `helpdesk`.
         pub async fn get_device_trust(
             &mut self,
             request: impl tonic::IntoRequest<super::GetDeviceTrustRequest>,
@@ -20241,7 +20412,7 @@ pub mod trust_policy_service_server {
             tonic::Response<super::PreviewTrustPolicyResponse>,
             tonic::Status,
         >;
-        /// The verdict on a device, as its platform would be answered now, and the policy that led to it.
+        /// The verdict on a device, as its platform would be answered now, and the policy that led to it. Also `helpdesk`.
         async fn get_device_trust(
             &self,
             request: tonic::Request<super::GetDeviceTrustRequest>,

@@ -87,7 +87,7 @@ impl EdgeParts {
             Behind::Est(_) => Form::of_est(&head),
         };
         let origin = Some(peer.0.origin());
-        let call = Call { request_id: shared.ids.next(), origin, bearer_token: None };
+        let call = Call { request_id: shared.ids.next(), origin, ..Call::default() };
         let (caller, admitted) = match InHand::enter(shared, &self.line, self.is_operators) {
             Err(error) => (None, Err(error)),
             Ok(in_hand) => {

@@ -1,4 +1,5 @@
 //! Counters and histograms, in Prometheus's words. No label holds a tenant, a device or an operator: their number has no bound.
+//! Audit sinks are 8 at most, and have their names.
 
 use super::route::Route;
 use prometheus::{
@@ -8,7 +9,7 @@ use prometheus::{
 use std::sync::OnceLock;
 use std::time::Duration;
 use wardein_domain::{Agreement, DeviceState, KeyKind, Method};
-use wardein_engine::{ClockStatus, CrlStatus, ReceiptCounts};
+use wardein_engine::{ClockStatus, CrlStatus, ReceiptCounts, ServiceCounts};
 
 /// All that is counted.
 pub struct Metrics {
@@ -24,6 +25,9 @@ pub struct Metrics {
     certificates: IntCounter,
     rejected: IntCounterVec,
     webhooks: IntCounterVec,
+    sinks_failed: IntCounterVec,
+    sinks_lag: IntGaugeVec,
+    sinks_lag_seconds: IntGaugeVec,
     connections: IntGauge,
     log_lines_dropped: IntCounter,
     crl_ends_in: IntGauge,
@@ -32,6 +36,8 @@ pub struct Metrics {
     watch_lag: Histogram,
     keys_ready: IntGaugeVec,
     open_proposals: IntGauge,
+    visits_without_protocol: IntGauge,
+    emergency_reviews: IntGauge,
     devices: IntGaugeVec,
     release_devices: IntGaugeVec,
     clock_ahead: Gauge,
@@ -70,6 +76,24 @@ impl Metrics {
                 Opts::new("wardein_webhook_posts_total", "Posts to the receivers of webhooks"),
                 &["outcome"],
             )?,
+            sinks_failed: IntCounterVec::new(
+                Opts::new("wardein_audit_sink_failures_total", "Attempts of an audit sink that took nothing"),
+                &["sink", "reason"],
+            )?,
+            sinks_lag: IntGaugeVec::new(
+                Opts::new(
+                    "wardein_audit_sink_lag_entries",
+                    "Entries of the audit log that a sink has not taken",
+                ),
+                &["sink"],
+            )?,
+            sinks_lag_seconds: IntGaugeVec::new(
+                Opts::new(
+                    "wardein_audit_sink_lag_seconds",
+                    "For how long the oldest entry that a sink has not taken waits",
+                ),
+                &["sink"],
+            )?,
             rejected: IntCounterVec::new(
                 Opts::new("wardein_connections_rejected_total", "Connections closed before a call"),
                 &["reason"],
@@ -99,6 +123,14 @@ impl Metrics {
             open_proposals: IntGauge::new(
                 "wardein_open_proposals",
                 "Proposals that wait for a second person, or for who made them",
+            )?,
+            visits_without_protocol: IntGauge::new(
+                "wardein_visits_without_protocol",
+                "Visits that are over, where a device let the technician in and gave no protocol",
+            )?,
+            emergency_reviews: IntGauge::new(
+                "wardein_emergency_reviews_open",
+                "Uses of devices' codes for emergencies whose review is open",
             )?,
             release_devices: IntGaugeVec::new(
                 Opts::new(
@@ -133,6 +165,9 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.commits.clone()))?;
         metrics.registry.register(Box::new(metrics.rejected.clone()))?;
         metrics.registry.register(Box::new(metrics.webhooks.clone()))?;
+        metrics.registry.register(Box::new(metrics.sinks_failed.clone()))?;
+        metrics.registry.register(Box::new(metrics.sinks_lag.clone()))?;
+        metrics.registry.register(Box::new(metrics.sinks_lag_seconds.clone()))?;
         metrics.registry.register(Box::new(metrics.connections.clone()))?;
         metrics.registry.register(Box::new(metrics.crl_ends_in.clone()))?;
         metrics.registry.register(Box::new(metrics.crl_entries.clone()))?;
@@ -140,6 +175,8 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.watch_lag.clone()))?;
         metrics.registry.register(Box::new(metrics.keys_ready.clone()))?;
         metrics.registry.register(Box::new(metrics.open_proposals.clone()))?;
+        metrics.registry.register(Box::new(metrics.visits_without_protocol.clone()))?;
+        metrics.registry.register(Box::new(metrics.emergency_reviews.clone()))?;
         metrics.registry.register(Box::new(metrics.devices.clone()))?;
         metrics.registry.register(Box::new(metrics.release_devices.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_ahead.clone()))?;
@@ -167,6 +204,13 @@ impl Metrics {
     /// How many proposals wait.
     pub(crate) fn proposals(&self, open: u64) {
         self.open_proposals.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// What of service access waits for somebody.
+    pub(crate) fn service(&self, counts: ServiceCounts) {
+        let ServiceCounts { without_protocol, open_reviews } = counts;
+        self.visits_without_protocol.set(i64::try_from(without_protocol).unwrap_or(i64::MAX));
+        self.emergency_reviews.set(i64::try_from(open_reviews).unwrap_or(i64::MAX));
     }
 
     /// How many devices are in each state.
@@ -276,6 +320,25 @@ impl Metrics {
         self.webhooks.with_label_values(&["failed"]).inc();
     }
 
+    /// An audit sink took nothing; the reason is one of a few words.
+    pub(crate) fn sink_failed(&self, sink: &str, reason: &'static str) {
+        self.sinks_failed.with_label_values(&[sink, reason]).inc();
+    }
+
+    /// So many entries wait for an audit sink, the oldest for so many seconds.
+    pub(crate) fn sink_behind(&self, sink: &str, entries: u64, seconds: u64) {
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.sinks_lag.with_label_values(&[sink]).set(number(entries));
+        self.sinks_lag_seconds.with_label_values(&[sink]).set(number(seconds));
+    }
+
+    /// Another node delivers to an audit sink, and has the numbers.
+    pub(crate) fn sink_elsewhere(&self, sink: &str) {
+        // Errors say that they were not there.
+        drop(self.sinks_lag.remove_label_values(&[sink]));
+        drop(self.sinks_lag_seconds.remove_label_values(&[sink]));
+    }
+
     pub(crate) fn watching(&self) {
         self.watchers.inc();
     }
@@ -316,6 +379,11 @@ mod tests {
         metrics.called(None, "method-unknown", Duration::from_micros(70));
         metrics.proved(true);
         metrics.committed(Duration::from_millis(1), false);
+        metrics.sink_failed("siem", "late");
+        metrics.sink_behind("siem", 3, 60);
+        metrics.sink_behind("gone", 1, 1);
+        metrics.sink_elsewhere("gone");
+        metrics.service(ServiceCounts { without_protocol: 3, open_reviews: 4 });
         metrics.certificate_ends(("root", ""), Some(7));
         metrics.certificate_ends(("issuing", "c0ffee"), Some(8));
         metrics.certificate_ends(("issuing", "c0ffee"), None);
@@ -328,11 +396,17 @@ mod tests {
             "wardein_certificates_total 1",
             "wardein_devices_enrolled_total 0",
             "wardein_store_commits_failed_total 1",
+            "wardein_audit_sink_failures_total{reason=\"late\",sink=\"siem\"} 1",
+            "wardein_audit_sink_lag_entries{sink=\"siem\"} 3",
+            "wardein_audit_sink_lag_seconds{sink=\"siem\"} 60",
             "wardein_store_commit_seconds_count 1",
+            "wardein_visits_without_protocol 3",
+            "wardein_emergency_reviews_open 4",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert!(text.contains("wardein_certificate_not_after_seconds{certificate=\"root\",id=\"\"} 7"));
         assert!(!text.contains("c0ffee"), "a CA that is gone");
+        assert!(!text.contains("\"gone\""), "a sink that another node delivers to");
     }
 }

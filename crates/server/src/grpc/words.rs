@@ -95,7 +95,8 @@ asked! {
     SealFor = SealFor { Authority, Readers }
     UpdateDecision = UpdateDecision { Consent, Refuse, Withdraw }
     Role = Role {
-        Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site, ServiceCoordinator, Technician
+        Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site, ServiceCoordinator, Technician, Helpdesk,
+        Backup
     }
 }
 
@@ -122,7 +123,8 @@ answered! {
     SealFor = SealFor { Authority, Readers }
     UpdateDecision = UpdateDecision { Consent, Refuse, Withdraw }
     Role = Role {
-        Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site, ServiceCoordinator, Technician
+        Admin, TenantAdmin, Station, Platform, Auditor, ReleaseManager, Site, ServiceCoordinator, Technician, Helpdesk,
+        Backup
     }
     TransferState = TransferState { Offered, Accepted, Agreed, Complete, Withdrawn }
     TrustLimit = Verdict { Restricted, NotTrusted }

@@ -332,7 +332,7 @@ const OPEN_WINDOW: u32 = 65_535;
 pub(super) const HTTP2: &[u8] = b"h2";
 
 /// HTTP/1.1 there.
-pub(super) const HTTP1: &[u8] = b"http/1.1";
+pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
 /// What an HTTP/1.1 connection reads ahead: as much as a whole request to any method.
 const HTTP1_BUFFER: usize = 32 * 1024;

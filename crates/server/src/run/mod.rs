@@ -15,8 +15,10 @@ use crate::edge::metrics::Metrics;
 use crate::grpc::panic::Caught;
 use crate::grpc::services;
 use crate::http;
+use crate::sinks::{SinkConfig, Sinks, Surroundings};
 use crate::webhooks::deliver_webhooks;
 use accept::{Turns, take};
+pub(crate) use connection::HTTP1;
 use connection::{Door, OuterDoor};
 use est::EstDoor;
 use keys::ReadyKeys;
@@ -26,8 +28,8 @@ use std::future::Future;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::{io, thread};
-pub(crate) use tls::receiver_configuration;
 use tls::{Shown, TlsError, configuration, est_configuration};
+pub(crate) use tls::{receiver_configuration, sink_configuration};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -47,6 +49,8 @@ pub struct Server {
     grpc: StdListener,
     http: StdListener,
     est: Option<StdListener>,
+    sinks: Vec<SinkConfig>,
+    reopen: watch::Receiver<u64>,
 }
 
 /// Why the server does not start, or stopped.
@@ -87,7 +91,16 @@ impl Server {
     pub fn bind(config: Config, engine: Arc<Engine>, metrics: Arc<Metrics>) -> Result<Self, ServeError> {
         let bind = |address| listen(address).map_err(|source| ServeError::Bind { address, source });
         let est = config.est.map(|est| bind(est.listen)).transpose()?;
-        Ok(Self { grpc: bind(config.listen)?, http: bind(config.http)?, est, config, engine, metrics })
+        let (grpc, http) = (bind(config.listen)?, bind(config.http)?);
+        // Of a channel whose other end has gone nothing is heard.
+        let (sinks, reopen) = (Vec::new(), watch::Sender::new(0).subscribe());
+        Ok(Self { grpc, http, est, config, engine, metrics, sinks, reopen })
+    }
+
+    /// Has the audit log delivered to `sinks` while it serves. Whenever `reopen` changes, their files are opened and their
+    /// certificates are read again.
+    pub fn deliver_audit(self, sinks: Vec<SinkConfig>, reopen: watch::Receiver<u64>) -> Self {
+        Self { sinks, reopen, ..self }
     }
 
     /// Where gRPC is served; the port is the one that the system chose where the configuration says 0.
@@ -112,7 +125,7 @@ impl Server {
     }
 
     async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { config, engine, metrics, grpc, http, est } = self;
+        let Self { config, engine, metrics, grpc, http, est, sinks, reopen } = self;
         let identity = engine.issue_server_identity(&config.names).await?;
         let shown = Shown::new(&identity)?;
         let (tls, issued) = configuration(shown.clone(), &engine, engine.infrastructure_ca()?)?;
@@ -156,6 +169,11 @@ impl Server {
             _ => None,
         };
 
+        let (engine_of_sinks, metrics_of_sinks, stop) = (engine.clone(), metrics.clone(), stopping.clone());
+        let around = Surroundings { engine: engine_of_sinks, metrics: metrics_of_sinks, reopen, stop };
+        let sinks = Sinks::begin(sinks, &around)?;
+        drop(around);
+
         let places = Places::new(&config.limits, metrics.clone());
         let mut http = tokio::spawn(http::serve(
             TcpListener::from_std(http)?,
@@ -184,6 +202,7 @@ impl Server {
         let publishing_status = publish_status_lists(&shared);
         let hearing = hear_of_devices(&engine);
         let delivering = deliver_webhooks(&shared);
+        let watching_sinks = sinks.watch(&engine, &metrics);
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             () = taking => Ok(()),
@@ -201,6 +220,7 @@ impl Server {
             () = publishing_status => Ok(()),
             () = hearing => Ok(()),
             () = delivering => Ok(()),
+            () = watching_sinks => Ok(()),
             // Connections would go on being dealt out to a thread that is dead, and probes would hear nothing of a port that is.
             _ = any_ended.recv() => Err(ServeError::Ended),
             _ = &mut http => Err(ServeError::Ended),
@@ -215,6 +235,7 @@ impl Server {
             workers.joined.into_iter().all(|worker| worker.join().is_ok())
         });
         let is_orderly = joined.await.unwrap_or(false);
+        sinks.ended().await;
         http.abort();
         shared.floods.tell();
         if let Err(error) = engine.record_further_refusals(true).await {

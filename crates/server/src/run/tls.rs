@@ -11,7 +11,7 @@ use rustls::crypto::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
@@ -138,6 +138,31 @@ pub(crate) fn receiver_configuration(
             .with_root_certificates(trusted)
             .with_no_client_auth();
     configuration.alpn_protocols = vec![HTTP1.to_vec()];
+    configuration.resumption = Resumption::disabled();
+    Ok(configuration)
+}
+
+/// The client's half of a handshake with an audit sink: one that leads to these CAs, DER, by TLS 1.3, or by 1.2, which RFC 5425 and
+/// RFC 9662 demand of receivers of syslog. It shows the certificate of `client`, if there is one, to a receiver that asks for it.
+pub(crate) fn sink_configuration(
+    cas: &[Vec<u8>],
+    client: Option<CertifiedKey>,
+    protocols: &[&[u8]],
+    engine: &Arc<Engine>,
+) -> Result<ClientConfig, TlsError> {
+    let mut trusted = RootCertStore::empty();
+    for ca in cas {
+        trusted.add(CertificateDer::from(ca.clone()))?;
+    }
+    let builder =
+        ClientConfig::builder_with_details(Arc::new(provider()), Arc::new(EngineTime(engine.clone())))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_root_certificates(trusted);
+    let mut configuration = match client {
+        Some(client) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(client))),
+        None => builder.with_no_client_auth(),
+    };
+    configuration.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     configuration.resumption = Resumption::disabled();
     Ok(configuration)
 }

@@ -85,16 +85,23 @@ pub(crate) async fn account(shared: &Shared) {
     }
 }
 
-/// Counts devices, what they told of releases, and the proposals that wait, every ten seconds, forever.
+/// Counts devices, what they told of releases, and the proposals that wait, every ten seconds, and what of service access waits every
+/// minute, forever.
 pub(crate) async fn count(shared: &Shared) {
     let mut due = tokio::time::interval(Duration::from_secs(10));
-    loop {
+    for round in 0_u64.. {
         due.tick().await;
         shared.metrics.devices(shared.engine.devices_by_state());
         shared.metrics.receipts(shared.engine.receipts_counted());
         // Where they cannot be read, the store says so in other ways.
         if let Ok(open) = shared.engine.count_proposals().await {
             shared.metrics.proposals(open);
+        }
+        // All visits are read for it.
+        if round.is_multiple_of(6)
+            && let Ok(counts) = shared.engine.count_service().await
+        {
+            shared.metrics.service(counts);
         }
     }
 }

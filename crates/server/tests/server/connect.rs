@@ -68,6 +68,7 @@ async fn a_platform_asks_in_json_as_it_asks_by_grpc() {
         device_id: "pump-1".into(),
         state: v1::DeviceState::Suspended.into(),
         reason: "test".into(),
+        ..Default::default()
     };
     world.admin.admin().set_device_state(set).await.unwrap();
     says(&post(&mut http, CHECK, r#"{"deviceId":"pump-1"}"#).await, "VERDICT_NOT_TRUSTED");

@@ -359,6 +359,7 @@ async fn another_devices_certificate_and_one_that_is_over_are_refused() {
         device_id: "pump-1".into(),
         state: state.into(),
         reason: "test".into(),
+        ..Default::default()
     };
     world.admin.admin().set_device_state(set(v1::DeviceState::Suspended)).await.unwrap();
     let answer = world.post(Some(&identity), REENROLL, &[PKCS10], &text).await;

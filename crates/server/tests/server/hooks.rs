@@ -50,6 +50,7 @@ impl World {
             device_id: "pump-1".into(),
             state: state.into(),
             reason: "test".into(),
+            ..Default::default()
         };
         self.admin.admin().set_device_state(set).await.unwrap();
     }

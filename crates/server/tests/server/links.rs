@@ -64,6 +64,7 @@ impl World {
             device_id: device_id.into(),
             state: number::<v1::DeviceState>(state),
             reason: "test".into(),
+            ..Default::default()
         };
         self.admin.admin().set_device_state(set).await.unwrap();
     }

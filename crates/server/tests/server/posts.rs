@@ -303,6 +303,7 @@ async fn a_refusal_of_a_known_device_is_on_record() {
         device_id: "pump-1".into(),
         state: v1::DeviceState::Suspended.into(),
         reason: "test".into(),
+        ..Default::default()
     };
     let (request, _) = device.proof(&world.station, "authenticate", b"").await;
     world.admin.admin().set_device_state(suspend).await.unwrap();

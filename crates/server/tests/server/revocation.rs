@@ -269,6 +269,7 @@ async fn a_certificate_is_good_then_on_hold_then_good_then_revoked() {
             device_id: "pump-1".into(),
             state: state.into(),
             reason: "by chance".into(),
+            ..Default::default()
         };
         world.admin.admin().set_device_state(request).await.unwrap();
     };
@@ -434,6 +435,7 @@ async fn a_status_list_follows_a_suspension_within_a_second() {
         device_id: "pump-1".into(),
         state: v1::DeviceState::Suspended.into(),
         reason: "test".into(),
+        ..Default::default()
     };
     of(Role::TenantAdmin).admin().set_device_state(suspend).await.unwrap();
     let (_, took) = until(&|list| list.header("etag") != tag).await;

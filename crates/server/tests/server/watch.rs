@@ -44,6 +44,7 @@ impl World {
             device_id: device.into(),
             state: state.into(),
             reason: "test".into(),
+            ..Default::default()
         };
         self.admin.admin().set_device_state(set).await.unwrap();
     }

@@ -23,10 +23,10 @@ use wardein_testkit::{MemoryCustody, MemoryStore, TestClock};
 
 /// What came to a receiver.
 #[derive(Debug)]
-struct Posted {
+pub(crate) struct Posted {
     path: String,
-    headers: HashMap<String, String>,
-    body: Vec<u8>,
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Posted {
@@ -55,20 +55,24 @@ struct Receiver {
     answers: Arc<Mutex<VecDeque<&'static str>>>,
 }
 
+/// The CA of another PKI, PEM, and TLS with a certificate of it.
+pub(crate) async fn other_pki() -> (String, TlsAcceptor) {
+    let ports = Ports::new(Arc::new(MemoryStore::new()), TestClock::at(crate::common::now()));
+    let founded = found(&ports, Secret::copied_from(&[9; 32]), "other.test".parse().unwrap()).await.unwrap();
+    let engine = Engine::open(ports, MemoryCustody::of([9; 32]).root_keys()).await.unwrap();
+    let server = engine.issue_server_identity(&["localhost".parse().unwrap()]).await.unwrap();
+    let chain = server.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(server.key.expose().to_vec()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls =
+        ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);
+    let tls = tls.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    (founded.infrastructure_pem, TlsAcceptor::from(Arc::new(tls)))
+}
+
 impl Receiver {
     async fn new() -> Self {
-        let ports = Ports::new(Arc::new(MemoryStore::new()), TestClock::at(crate::common::now()));
-        let founded =
-            found(&ports, Secret::copied_from(&[9; 32]), "other.test".parse().unwrap()).await.unwrap();
-        let engine = Engine::open(ports, MemoryCustody::of([9; 32]).root_keys()).await.unwrap();
-        let server = engine.issue_server_identity(&["localhost".parse().unwrap()]).await.unwrap();
-        let chain = server.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(server.key.expose().to_vec()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls =
-            ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);
-        let tls = tls.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
-        let tls = TlsAcceptor::from(Arc::new(tls));
+        let (ca_pem, tls) = other_pki().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, posted) = mpsc::unbounded_channel();
@@ -89,7 +93,7 @@ impl Receiver {
                 });
             }
         });
-        Self { address, ca_pem: founded.infrastructure_pem, posted, answers }
+        Self { address, ca_pem, posted, answers }
     }
 
     async fn next(&mut self) -> Posted {
@@ -106,7 +110,7 @@ impl Receiver {
     }
 }
 
-async fn take(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<Posted> {
+pub(crate) async fn take(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<Posted> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -168,6 +172,7 @@ impl World {
             device_id: device_id.into(),
             state: state.into(),
             reason: "test".into(),
+            ..Default::default()
         };
         self.admin.admin().set_device_state(set).await.unwrap();
     }

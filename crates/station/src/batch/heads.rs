@@ -36,7 +36,7 @@ impl fmt::Display for Column {
             Self::Udi => f.write_str("udi"),
             Self::Profile => f.write_str("profile"),
             Self::Attribute(name) => write!(f, "attr.{name}"),
-            Self::Ignored(head) => f.write_str(head),
+            Self::Ignored(head) => write!(f, "{head:?}"),
             Self::Unnamed => f.write_str("a column without a name"),
         }
     }
@@ -47,7 +47,7 @@ pub(super) fn columns(first: &Cells, heads: &HeadMap) -> Result<Vec<Column>, Str
     for cell in first.iter() {
         let head = text(cell).map_err(|error| format!("a head of the first line {error}"))?;
         if !head.is_empty() && !seen.insert(head) {
-            return Err(format!("column {head} is named twice"));
+            return Err(format!("column {head:?} is named twice"));
         }
         columns.push(column(head, heads)?);
     }
@@ -67,7 +67,8 @@ pub(super) fn columns(first: &Cells, heads: &HeadMap) -> Result<Vec<Column>, Str
 }
 
 fn column(head: &str, heads: &HeadMap) -> Result<Column, String> {
-    if heads.ignored.contains(head) {
+    // What a file of failures says for people.
+    if heads.ignored.contains(head) || head.starts_with('#') {
         return Ok(Column::Ignored(head.to_owned()));
     }
     Ok(match heads.names.get(head).map_or(head, String::as_str) {
@@ -78,7 +79,7 @@ fn column(head: &str, heads: &HeadMap) -> Result<Column, String> {
         "profile" => Column::Profile,
         other => match other.strip_prefix("attr.") {
             Some(name) => {
-                Column::Attribute(name.parse().map_err(|error| format!("column {other}: {error}"))?)
+                Column::Attribute(name.parse().map_err(|error| format!("column {other:?}: {error}"))?)
             }
             None => {
                 return Err(format!(

@@ -1,14 +1,17 @@
-//! A factory's batch: lines of CSV (RFC 4180) as spreadsheets write them, each judged alone.
+//! A factory's batch: lines of CSV (RFC 4180) or a workbook (XLSX) as spreadsheets write them, each line judged alone.
 
 mod heads;
 mod sheet;
+#[cfg(feature = "xlsx")]
+mod xlsx;
 
 pub use heads::HeadMap;
+pub(crate) use sheet::{Cells, each_line};
 
 use crate::Error;
+use crate::text::{meant, plain};
 use heads::{Column, columns};
 use serde::Serialize;
-use sheet::{Cells, Sheet};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -66,11 +69,17 @@ impl Line {
 
 impl Batch {
     /// The most bytes of a file.
-    pub const MAX_LEN: u64 = 256 << 20;
+    pub const MAX_LEN: u64 = 128 << 20;
+    /// The most lines, which is as many as Excel has.
+    pub const MAX_LINES: u64 = 1 << 20;
 
-    /// Reads a file, whose columns are named as `heads` says. A bad line spoils nothing but itself; a bad first line, which names the
-    /// columns, spoils all.
+    /// Reads a file, whose columns are named as `heads` says. A bad line spoils nothing but itself; a bad first line, which
+    /// names the columns, spoils all.
     pub fn read(path: &Path, heads: &HeadMap) -> Result<Self, Error> {
+        Self::parse(Self::bytes(path)?, heads).map_err(|reason| Error::file("read", path, reason))
+    }
+
+    pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         std::fs::File::open(path)
             .and_then(|file| file.take(Self::MAX_LEN + 1).read_to_end(&mut bytes))
@@ -79,18 +88,19 @@ impl Batch {
             let reason = format!("is longer than {} MiB; divide it", Self::MAX_LEN >> 20);
             return Err(Error::file("read", path, reason));
         }
-        Self::parse(bytes, heads).map_err(|reason| Error::file("read", path, reason))
+        Ok(bytes)
     }
 
-    fn parse(bytes: Vec<u8>, heads: &HeadMap) -> Result<Self, String> {
-        let sheet = Sheet::of(bytes)?;
-        let mut lines = sheet.lines();
-        let first = lines.next().map_or_else(|| Ok(Cells::default()), |(_, first)| first)?;
-        let columns = columns(&first, heads)?;
+    pub(crate) fn parse(bytes: Vec<u8>, heads: &HeadMap) -> Result<Self, String> {
         let (mut batch, mut seen) = (Self::default(), BTreeMap::new());
-        for (number, cells) in lines {
-            let line = cells.and_then(|cells| line(&columns, &cells, number)).transpose();
-            let Some(line) = line else { continue };
+        let mut named = None;
+        each_line(bytes, |number, cells| {
+            let Some(columns) = &named else {
+                named = Some(columns(&cells?, heads)?);
+                return Ok(());
+            };
+            let line = cells.and_then(|cells| line(columns, &cells, number)).transpose();
+            let Some(line) = line else { return Ok(()) };
             let line = line.and_then(|line| {
                 // A device's files have its name, and on some file systems case makes no difference.
                 match seen.insert(line.device.as_str().to_ascii_lowercase(), number) {
@@ -102,8 +112,13 @@ impl Batch {
                 Ok(line) => batch.lines.push(line),
                 Err(reason) => batch.bad.push(BadLine { line: number, reason }),
             }
+            Ok(())
+        })?;
+        match named {
+            Some(_) => Ok(batch),
+            // An empty file names no column.
+            None => columns(&Cells::default(), heads).map(|_| batch),
         }
-        Ok(batch)
     }
 }
 
@@ -121,6 +136,9 @@ fn line(columns: &[Column], cells: &Cells, number: u64) -> Result<Option<Line>, 
     let (mut profile, mut model, mut udi, mut attributes) = (None, None, None, BTreeMap::new());
     for (column, cell) in columns.iter().zip(cells.iter()) {
         let value = text(cell).map_err(|error| format!("{column}: {error}"))?;
+        // As a report writes it, so that no spreadsheet calculates it.
+        let unquoted = meant(value);
+        let value = unquoted.as_str();
         match column {
             Column::Id => device = Some(id(value)?),
             // An empty cell is no value: not every device has a UDI or every attribute.
@@ -142,8 +160,12 @@ fn line(columns: &[Column], cells: &Cells, number: u64) -> Result<Option<Line>, 
         }
     }
     let device: DeviceId = device.ok_or("has no id")?;
-    check_file_name(device.as_str()).map_err(|error| format!("id: {error}"))?;
     Ok(Some(Line { number, device, profile, model, udi, attributes }))
+}
+
+/// The id in a cell.
+pub(crate) fn device_id(cell: &[u8]) -> Result<DeviceId, String> {
+    id(text(cell).map_err(|error| format!("id: {error}"))?)
 }
 
 fn id(value: &str) -> Result<DeviceId, String> {
@@ -152,7 +174,9 @@ fn id(value: &str) -> Result<DeviceId, String> {
             "id: {value} is a long number that a spreadsheet shortened; format the column as text, and enter the ids again"
         ));
     }
-    parse(&Column::Id, value)
+    let device: DeviceId = parse(&Column::Id, value)?;
+    check_file_name(device.as_str()).map_err(|error| format!("id: {error}"))?;
+    Ok(device)
 }
 
 /// Whether it looks like `1,00E+05`, which is how spreadsheets show and save a number of many digits.
@@ -170,7 +194,7 @@ fn text(bytes: &[u8]) -> Result<&str, &'static str> {
 }
 
 fn parse<T: FromStr<Err: std::fmt::Display>>(column: &Column, value: &str) -> Result<T, String> {
-    value.parse().map_err(|error| format!("{column}: {error}"))
+    value.parse().map_err(|error| plain(&format!("{column}: {error}")))
 }
 
 #[cfg(test)]

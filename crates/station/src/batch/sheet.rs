@@ -1,40 +1,50 @@
 //! A sheet as spreadsheets save it: which encoding it has, what separates its cells, and its lines.
 //!
-//! A line of the file is a line of the sheet: no cell of a batch has a line break. So a quote that is opened by mistake spoils its own
-//! line, and not those up to the next quote.
+//! A line of the file is a line of the sheet: no cell of a batch has a line break. So a quote that is opened by mistake spoils
+//! its own line, and not those up to the next quote.
 
+use super::Batch;
 use csv::{ByteRecord, ReaderBuilder};
 
 /// The cells of one line.
-pub(super) type Cells = ByteRecord;
+pub(crate) type Cells = ByteRecord;
 
-pub(super) struct Sheet {
-    /// UTF-8, as far as it is.
-    text: Vec<u8>,
-    separator: u8,
-    /// The number of the line that names the columns, from 1.
-    first: usize,
+/// Gives `each` the lines of a file in turn, from the one that names the columns on: the number of each, and its cells or why
+/// it cannot be read. It ends with the first error of `each`.
+pub(crate) fn each_line(
+    bytes: Vec<u8>,
+    mut each: impl FnMut(u64, Result<Cells, String>) -> Result<(), String>,
+) -> Result<(), String> {
+    if bytes.starts_with(ZIP) {
+        #[cfg(feature = "xlsx")]
+        return super::xlsx::each_line(bytes, &mut each);
+        #[cfg(not(feature = "xlsx"))]
+        return Err(
+            "is a workbook, which this program was built without; save the sheet as \"CSV UTF-8\"".to_owned()
+        );
+    }
+    if bytes.starts_with(OLE) {
+        return Err("is a workbook of a spreadsheet before 2007, or one under a password; save the sheet as XLSX or \"CSV UTF-8\"".to_owned());
+    }
+    let text = decode(bytes)?;
+    let one = lines(&text).next().unwrap_or_default();
+    // Excel's own way to say it.
+    let (separator, first) = match one.strip_prefix(b"sep=") {
+        Some([separator]) => (*separator, 2),
+        _ => (separator_of(one), 1),
+    };
+    for (number, line) in (1..).zip(lines(&text)).skip(first - 1) {
+        within(number)?;
+        each(number, cells(line, separator))?;
+    }
+    Ok(())
 }
 
-impl Sheet {
-    pub(super) fn of(bytes: Vec<u8>) -> Result<Self, String> {
-        if WORKBOOKS.iter().any(|magic| bytes.starts_with(magic)) {
-            return Err("is a workbook of a spreadsheet; save the sheet as \"CSV UTF-8\"".to_owned());
-        }
-        let text = decode(bytes)?;
-        let one = lines(&text).next().unwrap_or_default();
-        // Excel's own way to say it.
-        let (separator, first) = match one.strip_prefix(b"sep=") {
-            Some([separator]) => (*separator, 2),
-            _ => (separator_of(one), 1),
-        };
-        Ok(Self { text, separator, first })
-    }
-
-    /// The lines with their numbers, from the one that names the columns on; why a line cannot be read.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (u64, Result<Cells, String>)> + '_ {
-        let numbered = lines(&self.text).enumerate().skip(self.first - 1);
-        numbered.map(|(before, line)| (before as u64 + 1, cells(line, self.separator)))
+/// Refuses a file at its first line that is too many.
+pub(super) fn within(line: u64) -> Result<(), String> {
+    match line <= Batch::MAX_LINES {
+        true => Ok(()),
+        false => Err(format!("has more than {} lines; divide it", Batch::MAX_LINES)),
     }
 }
 
@@ -69,6 +79,9 @@ fn separator_of(first: &[u8]) -> u8 {
 }
 
 fn cells(line: &[u8], separator: u8) -> Result<Cells, String> {
+    if line.is_empty() {
+        return Ok(Cells::default());
+    }
     // The line after it is read as one of its own where no quote is open.
     let followed = [line, b"\n#\n"].concat();
     let mut reader = ReaderBuilder::new()
@@ -78,9 +91,6 @@ fn cells(line: &[u8], separator: u8) -> Result<Cells, String> {
         .from_reader(followed.as_slice());
     let mut records = reader.byte_records();
     let mut next = || records.next().transpose().map_err(|error| error.to_string());
-    if line.is_empty() {
-        return Ok(Cells::default());
-    }
     let cells = next()?.unwrap_or_default();
     match next()? {
         Some(_) => Ok(cells),
@@ -90,5 +100,7 @@ fn cells(line: &[u8], separator: u8) -> Result<Cells, String> {
     }
 }
 
-/// How files begin that are XLSX or ODS (ZIP), and XLS (OLE 2).
-const WORKBOOKS: [&[u8]; 2] = [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"];
+/// How files begin that are XLSX or ODS.
+const ZIP: &[u8] = b"PK\x03\x04";
+/// How files begin that are XLS, or an XLSX that is encrypted (OLE 2).
+const OLE: &[u8] = b"\xd0\xcf\x11\xe0";

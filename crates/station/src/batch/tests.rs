@@ -91,7 +91,7 @@ fn files_are_read_as_spreadsheets_save_them() {
     let batch = parsed(b"id,model\r\npump-1,S\xe4ule 3\r\npump-2,x\r\n").unwrap();
     assert_eq!(ids(&batch), [(3, "pump-2")]);
     assert!(batch.bad[0].reason.starts_with("model: is not UTF-8; save the file as"), "{:?}", batch.bad);
-    assert!(parsed(b"PK\x03\x04\x14\0").unwrap_err().contains("save the sheet as"));
+    assert!(parsed(b"\xd0\xcf\x11\xe0\xa1").unwrap_err().contains("save the sheet as"));
     assert!(parsed(b"id,S\xe4ule\r\n").unwrap_err().contains("first line is not UTF-8"));
 }
 
@@ -142,4 +142,42 @@ fn cells_without_a_name_must_be_empty() {
     let batch = parsed(b"id,model,\npump-1,x,y\npump-2,x,,y\npump-3\npump-4,x,,\n").unwrap();
     assert_eq!(ids(&batch), [(5, "pump-4")]);
     assert_eq!(reasons(&batch).iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 4]);
+}
+
+#[test]
+fn a_file_is_bounded_in_its_bytes_and_in_its_lines() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("large.csv");
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(Batch::MAX_LEN + 1).unwrap();
+    let error = Batch::read(&path, &HeadMap::default()).unwrap_err().to_string();
+    assert!(error.contains("is longer than 128 MiB; divide it"), "{error}");
+    let many = [b"id\n".to_vec(), vec![b'\n'; Batch::MAX_LINES as usize - 1]].concat();
+    assert_eq!(parsed(&many).unwrap().bad, []);
+    let error = parsed(&[&many[..], b"\n"].concat()).unwrap_err();
+    assert!(error.contains("more than 1048576 lines"), "{error}");
+}
+
+#[test]
+fn what_a_report_quoted_is_read_as_it_was_and_columns_for_people_are_not() {
+    let batch = parsed(b"id,udi,model,#why\np-1,'+A999123450/$$3271231LOT7/S47115,''=x,=cmd\n").unwrap();
+    assert_eq!(batch.bad, []);
+    assert_eq!(batch.lines[0].udi.as_ref().unwrap().as_str(), "+A999123450/$$3271231LOT7/S47115");
+    assert_eq!(batch.lines[0].model.as_ref().unwrap().as_str(), "'=x");
+}
+
+#[test]
+fn odd_bytes_in_every_field_are_shown_harmless() {
+    let odd = "\u{1b}]0;x\u{7}\u{202e}\0";
+    let file = format!(
+        "id,model,udi,profile\np-1,x,,\n{odd},x,,\np-3,{odd},,\np-4,x,{odd},\np-5,x,,{odd}\n=cmd,x,,\n"
+    );
+    let batch = parsed(file.as_bytes()).unwrap();
+    assert_eq!(ids(&batch), [(2, "p-1")]);
+    assert_eq!(batch.bad.len(), 5, "{:?}", batch.bad);
+    for head in [format!("id,{odd}\n"), format!("id,{odd},{odd}\n"), format!("id,attr.{odd}\n")] {
+        let error = parsed(head.as_bytes()).unwrap_err();
+        assert!(!error.contains(char::is_control), "{error:?}");
+    }
+    assert!(batch.bad.iter().all(|bad| !bad.reason.contains(char::is_control)), "{:?}", batch.bad);
 }

@@ -63,6 +63,7 @@ impl Engine {
             state_since: UnixSeconds::new(now_ms / 1000),
             ..leaving
         };
+        self.claim_arriving_udi(tx, change, &to, device.udi.as_ref())?;
         change.put(Table::Device, key.clone(), present.map(|(version, _)| version), rows::encode(&device)?);
         let mut keys = KeysRow::transferred(arriving, agreed, self.authority.restored_at);
         // A sweep that has passed its place does not see a new row: it must be under the newest version of its tenant's key.

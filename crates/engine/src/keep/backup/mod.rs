@@ -6,16 +6,18 @@
 pub(crate) mod form;
 
 use crate::keep::upkeep::Busy;
-use crate::kernel::record::{BEGUN, COMPLETE};
-use crate::kernel::{Caller, Draw, Engine, Error};
+use crate::kernel::record::{BEGUN, COMPLETE, Recording};
+use crate::kernel::{Caller, Decision, Draw, Engine, Error};
+use crate::rows::{self, LAST_BACKUP_KEY, LastBackupRow};
 use form::{Head, Item, Sealer};
-use wardein_domain::{ErrorCode, Event, FieldName, Outcome, Target};
-use wardein_port::{MAX_KEY, MAX_VALUE, Snapshot, Table};
+use wardein_domain::{ErrorCode, Event, FieldName, Outcome, Target, UnixMillis};
+use wardein_port::{Change, MAX_KEY, MAX_VALUE, Snapshot, Table};
 
 /// A backup in progress. Dropping it aborts it.
 pub struct Backup {
     snapshot: Box<dyn Snapshot>,
     sealer: Sealer,
+    taken_ms: u64,
     /// The head in front of the first part.
     head: Option<Vec<u8>>,
     at: At,
@@ -39,6 +41,8 @@ enum At {
 pub struct BackupPart {
     /// Its bytes: at most 5 MiB.
     pub bytes: Vec<u8>,
+    /// When the backup was taken, in Unix milliseconds.
+    pub taken_ms: u64,
     /// Rows so far.
     pub rows: u64,
     /// Audit entries so far.
@@ -71,18 +75,26 @@ impl Engine {
         let entry = self.entry(caller, Event::BackedUp, Target::Authority, Outcome::Done);
         self.record(entry.with(FieldName::Step, BEGUN)).await?;
         let (head, at) = (Some(head), At::Rows(0, None));
-        Ok(Backup { snapshot, sealer, head, at, rows: 0, audit_entries: 0, most_held, _busy: busy })
+        Ok(Backup { snapshot, sealer, taken_ms, head, at, rows: 0, audit_entries: 0, most_held, _busy: busy })
     }
 
     /// Takes on record that a backup is complete: before its last part leaves.
     pub async fn end_backup(&self, caller: &Caller, last: &BackupPart) -> Result<(), Error> {
-        let BackupPart { rows, audit_entries, .. } = last;
+        let BackupPart { taken_ms, rows, audit_entries, .. } = last;
+        let row = LastBackupRow { taken: UnixMillis::new(*taken_ms) };
         let entry = self.entry(caller, Event::BackedUp, Target::Authority, Outcome::Done);
         let entry = entry
             .with(FieldName::Step, COMPLETE)
             .with(FieldName::Rows, rows)
             .with(FieldName::AuditEntries, audit_entries);
-        self.record(entry).await
+        self.transact_by(caller, |tx| {
+            let before = tx.get(Table::Authority, LAST_BACKUP_KEY)?.map(|row| row.version);
+            let mut change = Change::default();
+            change.put(Table::Authority, LAST_BACKUP_KEY.to_vec(), before, rows::encode(&row)?);
+            change.record(&entry)?;
+            Ok(Decision::new(change, ()))
+        })
+        .await
     }
 }
 
@@ -97,7 +109,13 @@ impl Backup {
         let is_last = matches!(self.at, At::Over);
         let mut bytes = self.head.take().unwrap_or_default();
         bytes.append(&mut self.sealer.seal(plain, is_last)?);
-        Ok(BackupPart { bytes, rows: self.rows, audit_entries: self.audit_entries, is_last })
+        Ok(BackupPart {
+            bytes,
+            taken_ms: self.taken_ms,
+            rows: self.rows,
+            audit_entries: self.audit_entries,
+            is_last,
+        })
     }
 
     /// Refuses to continue if it would fill the disk that the authority writes to.

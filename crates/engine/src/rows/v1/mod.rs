@@ -63,7 +63,8 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::ProductLine
         | Table::SiteUpdates
         | Table::Readers
-        | Table::UpdateFile => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
+        | Table::UpdateFile
+        | Table::AuditSink => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
     }
 }
 

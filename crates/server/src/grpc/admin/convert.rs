@@ -66,12 +66,30 @@ pub(crate) fn filter(
         state: Asked::asked_optional("state", asked.state)?,
         profile: parse_optional("profile", &asked.profile)?,
         model: parse_optional("model", &asked.model)?,
+        udi: parse_optional("udi", &asked.udi)?,
+        serial_number: parse_optional("serial_number", &asked.serial_number)?,
+        enrolled_by: enrolled_by(asked.enrolled_by)?,
+        enrolled_after: second_optional("enrolled_after", asked.enrolled_after.as_ref())?,
         seen_before: second_optional("seen_before", asked.seen_before.as_ref())?,
         seen_after: second_optional("seen_after", asked.seen_after.as_ref())?,
         rekey_due: asked.rekey_due,
     };
     Ok((parse("tenant", &asked.tenant)?, filter, list, page))
 }
+
+/// An operator as a device's record names it. It is compared, and not looked for: one that never was enrolled nothing.
+fn enrolled_by(given: String) -> Result<Option<String>, Error> {
+    match given.len() {
+        0 => Ok(None),
+        1..=MAX_OPERATOR => Ok(Some(given)),
+        length => {
+            Err(wrong("enrolled_by", format_args!("has {length} bytes; it takes at most {MAX_OPERATOR}")))
+        }
+    }
+}
+
+/// `ROLE/TENANT/NAME`, at its longest.
+const MAX_OPERATOR: usize = 19 + 1 + 63 + 1 + 64;
 
 pub(crate) fn device(device: Device) -> v1::Device {
     let quoted = device.signing.and_then(|key| key.last_quote);

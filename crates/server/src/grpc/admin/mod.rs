@@ -1,5 +1,6 @@
 //! `AdminService`.
 
+mod batches;
 mod clock;
 pub(crate) mod convert;
 mod grants;
@@ -9,8 +10,9 @@ mod transfers;
 
 use crate::edge::context::Context;
 use crate::grpc::audit::convert::entry;
-use crate::grpc::convert::{millisecond, page, parse, parse_optional, span_optional};
+use crate::grpc::convert::{millisecond, page, parse, parse_optional, span_optional, wrong};
 use crate::grpc::{Api, reply};
+use batches::{batch_order, in_batch};
 use convert::{device, filter, operator, order, settable_state, tenant};
 use grants::{grant, grant_order, grant_to_remove};
 use profiles::{profile_put, profile_response, profile_set};
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 use transfers::{accept_order, transfer, transfer_order, withdrawal};
 use wardein_domain::TenantId;
-use wardein_engine::{Caller, Engine};
+use wardein_engine::{Caller, Engine, RotationScope};
 use wardein_proto::{time, v1};
 
 #[async_trait]
@@ -198,10 +200,24 @@ impl v1::admin_service_server::AdminService for Api {
             let name = context.device_name(&asked.tenant, &asked.device_id)?;
             let state = settable_state(asked.state)?;
             let reason = parse("reason", &asked.reason)?;
-            let changed = self.shared.engine.set_device_state(context.caller()?, name, state, reason).await?;
+            let caller = in_batch(context.caller()?, &asked.batch)?;
+            let changed = self.shared.engine.set_device_state(&caller, name, state, reason).await?;
             Ok(v1::SetDeviceStateResponse { device: Some(device(changed)) })
         };
         reply(set.await)
+    }
+
+    async fn begin_batch(
+        &self,
+        request: Request<v1::BeginBatchRequest>,
+    ) -> Result<Response<v1::BeginBatchResponse>, Status> {
+        let begin = async {
+            let context = Context::of(&request)?;
+            let order = batch_order(request.get_ref())?;
+            self.shared.engine.begin_batch(context.caller()?, &order).await?;
+            Ok(v1::BeginBatchResponse {})
+        };
+        reply(begin.await)
     }
 
     async fn readmit_device(
@@ -315,11 +331,12 @@ impl v1::admin_service_server::AdminService for Api {
             let tenant: TenantId = parse("tenant", &asked.tenant)?;
             let scope = keys::scope(asked.scope.as_ref())?;
             let reason = parse("reason", &asked.reason)?;
-            let rotated_at = self
-                .shared
-                .engine
-                .rotate_keys(context.caller()?, tenant, scope, asked.required, reason)
-                .await?;
+            let caller = in_batch(context.caller()?, &asked.batch)?;
+            if caller.call.batch.is_some() && !matches!(scope, RotationScope::Device(_)) {
+                return Err(wrong("batch", "takes device_id").into());
+            }
+            let (engine, required) = (&self.shared.engine, asked.required);
+            let rotated_at = engine.rotate_keys(&caller, tenant, scope, required, reason).await?;
             Ok(v1::RotateKeysResponse { rotated_at: time::at(rotated_at) })
         };
         reply(rotate.await)
@@ -405,6 +422,7 @@ impl v1::admin_service_server::AdminService for Api {
                 started_at: time::at(status.started_at),
                 audit_entries: sees_all.then_some(status.audit_entries),
                 root_key: sees_all.then(|| keys::storage_key(status.root_key)),
+                last_backup_at: status.last_backup.filter(|_| sees_all).and_then(time::at),
             })
         };
         reply(status.await)

@@ -1,8 +1,9 @@
 //! `AdminService`, but for profiles, grants and keys.
 
-use super::world::{NO_DEVICE, NO_SERIAL, NO_TENANT, VALIDITY, World, malformed, order};
+use super::world::{Expected, NO_DEVICE, NO_SERIAL, NO_TENANT, VALIDITY, World, malformed, order};
 use crate::common::device::TestDevice;
 use tonic::Code;
+use wardein_client::v1::begin_batch_request::Change;
 use wardein_client::{Timestamp, number, time, v1};
 use wardein_crypto::P256SigningKey;
 use wardein_domain::{Method, Role};
@@ -251,6 +252,31 @@ async fn list_devices() {
             v1::ListDevicesRequest { profile: "a b".into(), ..good() },
             malformed("profile"),
         ),
+        ("no UDI", by, v1::ListDevicesRequest { udi: "4711".into(), ..good() }, malformed("udi")),
+        (
+            "the UDI of many devices",
+            by,
+            v1::ListDevicesRequest { udi: "(01)09506000134352".into(), ..good() },
+            malformed("udi"),
+        ),
+        (
+            "a long serial number",
+            by,
+            v1::ListDevicesRequest { serial_number: "4".repeat(21), ..good() },
+            malformed("serial_number"),
+        ),
+        (
+            "a long operator",
+            by,
+            v1::ListDevicesRequest { enrolled_by: "o".repeat(149), ..good() },
+            malformed("enrolled_by"),
+        ),
+        (
+            "enrolled before 1970",
+            by,
+            v1::ListDevicesRequest { enrolled_after: at(-1), ..good() },
+            malformed("enrolled_after"),
+        ),
         ("a long model", by, v1::ListDevicesRequest { model: "m".repeat(65), ..good() }, malformed("model")),
         (
             "a long token",
@@ -283,6 +309,7 @@ async fn set_device_state() {
         device_id: device_id.into(),
         state: number::<v1::DeviceState>(state),
         reason: "test".into(),
+        ..Default::default()
     };
     let revoke = || good("pump-1", "revoked");
     let by = &world.admin;
@@ -309,6 +336,22 @@ async fn set_device_state() {
             v1::SetDeviceStateRequest { reason: "x".repeat(257), ..revoke() },
             malformed("reason"),
         ),
+        (
+            "a batch of 33 bytes",
+            by,
+            v1::SetDeviceStateRequest { batch: vec![1; 33], ..revoke() },
+            malformed("batch"),
+        ),
+        ("a helpdesk revokes", &world.helpdesk, revoke(), BEYOND),
+        ("a helpdesk retires", &world.helpdesk, good("pump-1", "retired"), BEYOND),
+        ("a helpdesk quarantines", &world.helpdesk, good("pump-1", "quarantined"), BEYOND),
+        ("a helpdesk resumes", &world.helpdesk, good("pump-1", "active"), BEYOND),
+        (
+            "a helpdesk suspends what is revoked",
+            &world.helpdesk,
+            good("pump-2", "suspended"),
+            not_allowed("revoked"),
+        ),
         ("no such device", by, good("pump-9", "revoked"), NO_DEVICE),
         ("revoked is for good", by, good("pump-2", "active"), not_allowed("revoked")),
         ("not confirmed", by, good("pump-3", "active"), not_allowed("pending")),
@@ -322,6 +365,63 @@ async fn set_device_state() {
         ),
     ];
     world.refuses(Method::SetDeviceState, rows).await;
+    world.helpdesk.admin().set_device_state(good("pump-1", "suspended")).await.unwrap();
+}
+
+const BEYOND: Expected = (Code::PermissionDenied, "role-insufficient", "role helpdesk");
+
+#[tokio::test]
+async fn begin_batch() {
+    let world = World::new().await;
+    let of = |change| v1::BeginBatchRequest {
+        tenant: "t".into(),
+        change: Some(change),
+        selector: "ids given by hand".into(),
+        devices: 2,
+        digest: vec![7; 32],
+        reason: "test".into(),
+    };
+    let state = |word: &str| of(Change::State(number::<v1::DeviceState>(word)));
+    let good = || state("suspended");
+    let rotation = || of(Change::Rotation(v1::BatchRotation { required: true }));
+    let (by, denied) = (&world.admin, (Code::PermissionDenied, "role-denied", "BeginBatch"));
+    let rows = [
+        ("no tenant", by, v1::BeginBatchRequest { tenant: String::new(), ..good() }, malformed("tenant")),
+        ("no change", by, v1::BeginBatchRequest { change: None, ..good() }, malformed("change")),
+        ("a state of the past", by, state("pending"), malformed("state")),
+        ("no state", by, state(""), malformed("state")),
+        (
+            "no selector",
+            by,
+            v1::BeginBatchRequest { selector: String::new(), ..good() },
+            malformed("selector"),
+        ),
+        (
+            "a long selector",
+            by,
+            v1::BeginBatchRequest { selector: "x".repeat(513), ..good() },
+            malformed("selector"),
+        ),
+        (
+            "a selector that moves a cursor",
+            by,
+            v1::BeginBatchRequest { selector: "a\u{1b}[2J".into(), ..good() },
+            malformed("selector"),
+        ),
+        ("no devices", by, v1::BeginBatchRequest { devices: 0, ..good() }, malformed("devices")),
+        ("too many", by, v1::BeginBatchRequest { devices: 100_001, ..good() }, malformed("devices")),
+        ("31 bytes", by, v1::BeginBatchRequest { digest: vec![7; 31], ..good() }, malformed("digest")),
+        ("no reason", by, v1::BeginBatchRequest { reason: String::new(), ..good() }, malformed("reason")),
+        ("no such tenant", by, v1::BeginBatchRequest { tenant: "nowhere".into(), ..good() }, NO_TENANT),
+        ("another's tenant", &world.foreign, good(), NO_TENANT),
+        ("an auditor", &world.auditor, good(), denied),
+        ("a helpdesk resumes", &world.helpdesk, state("active"), BEYOND),
+        ("a helpdesk revokes", &world.helpdesk, state("revoked"), BEYOND),
+        ("a helpdesk rotates", &world.helpdesk, rotation(), BEYOND),
+    ];
+    world.refuses(Method::BeginBatch, rows).await;
+    world.helpdesk.admin().begin_batch(good()).await.unwrap();
+    by.admin().begin_batch(rotation()).await.unwrap();
 }
 
 /// It asks for nothing, so only its caller can be wrong; and time.

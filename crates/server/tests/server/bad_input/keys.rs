@@ -18,6 +18,7 @@ async fn rotate_keys() {
         scope: Some(scope),
         required: false,
         reason: "drill".into(),
+        ..Default::default()
     };
     let good = || of(Scope::AllDevices(v1::AllDevices {}));
     let of_profile = |profile: &str| of(Scope::Profile(profile.into()));
@@ -39,6 +40,13 @@ async fn rotate_keys() {
             v1::RotateKeysRequest { reason: "x".repeat(257), ..good() },
             malformed("reason"),
         ),
+        (
+            "31 bytes",
+            by,
+            v1::RotateKeysRequest { batch: vec![1; 31], ..of_device("pump-1") },
+            malformed("batch"),
+        ),
+        ("a batch of all", by, v1::RotateKeysRequest { batch: vec![1; 32], ..good() }, malformed("batch")),
         ("no such tenant", by, v1::RotateKeysRequest { tenant: "nowhere".into(), ..good() }, NO_TENANT),
         ("no such profile", by, of_profile("absent"), NO_PROFILE),
         ("no such device", by, of_device("pump-9"), NO_DEVICE),
@@ -46,6 +54,7 @@ async fn rotate_keys() {
         ("another's device", &world.foreign, of_device("pump-1"), NO_TENANT),
         ("an auditor", &world.auditor, good(), denied),
         ("a platform", &world.platform, good(), denied),
+        ("a helpdesk", &world.helpdesk, of_device("pump-1"), denied),
     ];
     world.refuses(Method::RotateKeys, rows).await;
     world.served.clock.pass(super::world::VALIDITY + 1);

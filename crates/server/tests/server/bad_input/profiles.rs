@@ -271,7 +271,13 @@ async fn nobody_overwrites_what_somebody_else_put() {
     assert_eq!((both.period, both.max_uses), (time::span(60), Some(7)));
     // A rotation of keys, which is in the same row, is nobody's change of the settings.
     let scope = Some(v1::rotate_keys_request::Scope::Profile("default".into()));
-    let rotate = v1::RotateKeysRequest { tenant: "t".into(), scope, required: false, reason: "test".into() };
+    let rotate = v1::RotateKeysRequest {
+        tenant: "t".into(),
+        scope,
+        required: false,
+        reason: "test".into(),
+        ..Default::default()
+    };
     world.admin.admin().rotate_keys(rotate).await.unwrap();
     let cleared = v1::Profile { max_uses: None, ..both };
     let inherited = put(cleared, &["max_uses"]).await.map_err(Refusal::from).unwrap();

@@ -32,7 +32,8 @@ pub(crate) const NO_DEVICE: Expected = (Code::NotFound, "device-unknown", "no de
 /// What no serial here is.
 pub(crate) const NO_SERIAL: &str = "40000000000000000000000000000000";
 
-/// Tenants `t` and `other`. All operators are of `t` but `admin`, `release_manager`, and `foreign`, which administers `other`.
+/// Tenants `t` and `other`. All operators are of `t` but `admin`, `release_manager`, `backup`, and `foreign`, which administers
+/// `other`.
 pub(crate) struct World {
     pub(crate) served: Served,
     pub(crate) nobody: Connection,
@@ -46,6 +47,8 @@ pub(crate) struct World {
     pub(crate) site: Connection,
     pub(crate) coordinator: Connection,
     pub(crate) technician: Connection,
+    pub(crate) helpdesk: Connection,
+    pub(crate) backup: Connection,
 }
 
 impl World {
@@ -71,6 +74,8 @@ impl World {
             release_manager: operator(Role::ReleaseManager, "").await,
             coordinator: operator(Role::ServiceCoordinator, "t").await,
             technician: operator(Role::Technician, "t").await,
+            helpdesk: operator(Role::Helpdesk, "t").await,
+            backup: operator(Role::Backup, "").await,
             admin,
             served,
         }
@@ -82,7 +87,7 @@ impl World {
         self.served.connect(Some(identity)).await.unwrap()
     }
 
-    pub(crate) fn operators(&self) -> [(Role, &Connection); 9] {
+    pub(crate) fn operators(&self) -> [(Role, &Connection); 11] {
         [
             (Role::Admin, &self.admin),
             (Role::TenantAdmin, &self.tenant_admin),
@@ -93,6 +98,8 @@ impl World {
             (Role::Site, &self.site),
             (Role::ServiceCoordinator, &self.coordinator),
             (Role::Technician, &self.technician),
+            (Role::Helpdesk, &self.helpdesk),
+            (Role::Backup, &self.backup),
         ]
     }
 
@@ -122,6 +129,7 @@ impl World {
             device_id: device_id.into(),
             state: number::<v1::DeviceState>(state),
             reason: "test".into(),
+            ..Default::default()
         };
         self.admin.admin().set_device_state(set).await.unwrap();
     }

@@ -9,14 +9,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use wardein_client::{ConnectError, Connection, Identity, Settings, connect, number, time, v1};
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
 use wardein_domain::Role;
 use wardein_engine::{Engine, Founded, Ports, found};
 use wardein_pki::est::Lines;
 use wardein_pki::{Csr, parse_operator, pem};
-use wardein_server::{Config, EstConfig, Limits, Metrics, ServeError, Server};
+use wardein_server::{Config, EstConfig, Limits, Metrics, ServeError, Server, SinkConfig};
 use wardein_testkit::{MemoryCustody, MemoryStore, TestClock};
 
 pub(crate) struct Served {
@@ -71,6 +71,22 @@ impl Served {
         keys: usize,
         with: impl FnOnce(Ports) -> Ports,
     ) -> Self {
+        Self::serve_as(limits, (time, later), keys, with, |server| server).await
+    }
+
+    /// One that delivers its audit log.
+    pub(crate) async fn with_sinks(sinks: Vec<SinkConfig>, reopen: watch::Receiver<u64>) -> Self {
+        let with = |server: Server| server.deliver_audit(sinks, reopen);
+        Self::serve_as(Limits::default(), (now(), 0), 0, |ports| ports, with).await
+    }
+
+    async fn serve_as(
+        limits: Limits,
+        (time, later): (u64, u64),
+        keys: usize,
+        with: impl FnOnce(Ports) -> Ports,
+        server_with: impl FnOnce(Server) -> Server,
+    ) -> Self {
         let (clock, store) = (TestClock::at(time), MemoryStore::new());
         let metrics = Arc::new(Metrics::new().unwrap());
         let metered = metrics.clone();
@@ -94,7 +110,7 @@ impl Served {
             store_name: "memory",
             limits,
         };
-        let server = Server::bind(config, engine, metrics).unwrap();
+        let server = server_with(Server::bind(config, engine, metrics).unwrap());
         let (grpc, http) = (server.grpc_address().unwrap(), server.http_address().unwrap());
         let est = server.est_address().unwrap().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

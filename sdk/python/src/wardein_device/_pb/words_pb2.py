@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16wardein/v1/words.proto\x12\nwardein.v1*\xd6\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_ADMIN\x10\x01\x12\x15\n\x11ROLE_TENANT_ADMIN\x10\x02\x12\x10\n\x0cROLE_STATION\x10\x03\x12\x11\n\rROLE_PLATFORM\x10\x04\x12\x10\n\x0cROLE_AUDITOR\x10\x05\x12\x18\n\x14ROLE_RELEASE_MANAGER\x10\x06\x12\r\n\tROLE_SITE\x10\x07\x12\x1c\n\x18ROLE_SERVICE_COORDINATOR\x10\x08\x12\x13\n\x0fROLE_TECHNICIAN\x10\t*\xea\x01\n\x0b\x44\x65viceState\x12\x1c\n\x18\x44\x45VICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45VICE_STATE_PENDING\x10\x01\x12\x17\n\x13\x44\x45VICE_STATE_ACTIVE\x10\x02\x12\x1a\n\x16\x44\x45VICE_STATE_SUSPENDED\x10\x03\x12\x1c\n\x18\x44\x45VICE_STATE_QUARANTINED\x10\x04\x12\x18\n\x14\x44\x45VICE_STATE_REVOKED\x10\x05\x12\x18\n\x14\x44\x45VICE_STATE_RETIRED\x10\x06\x12\x1c\n\x18\x44\x45VICE_STATE_TRANSFERRED\x10\x07*\xbe\x01\n\rTransferState\x12\x1e\n\x1aTRANSFER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16TRANSFER_STATE_OFFERED\x10\x01\x12\x1b\n\x17TRANSFER_STATE_ACCEPTED\x10\x02\x12\x19\n\x15TRANSFER_STATE_AGREED\x10\x03\x12\x1b\n\x17TRANSFER_STATE_COMPLETE\x10\x04\x12\x1c\n\x18TRANSFER_STATE_WITHDRAWN\x10\x05*i\n\tRekeyGate\x12\x1a\n\x16REKEY_GATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fREKEY_GATE_FREE\x10\x01\x12\x12\n\x0eREKEY_GATE_DUE\x10\x02\x12\x17\n\x13REKEY_GATE_REQUIRED\x10\x03*\x81\x01\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n\rPURPOSE_PROOF\x10\x01\x12\x11\n\rPURPOSE_TOKEN\x10\x02\x12\x10\n\x0cPURPOSE_DATA\x10\x03\x12\x10\n\x0cPURPOSE_FILE\x10\x04\x12\x13\n\x0fPURPOSE_SERVICE\x10\x05*\xf2\x01\n\x12\x43\x65rtificateProfile\x12#\n\x1f\x43\x45RTIFICATE_PROFILE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43\x45RTIFICATE_PROFILE_DEVICE_TLS\x10\x01\x12!\n\x1d\x43\x45RTIFICATE_PROFILE_DICOM_TLS\x10\x02\x12$\n CERTIFICATE_PROFILE_HL7_FHIR_TLS\x10\x03\x12$\n CERTIFICATE_PROFILE_SDC_PROVIDER\x10\x04\x12$\n CERTIFICATE_PROFILE_SDC_CONSUMER\x10\x05*\x8e\x01\n\x07KeyKind\x12\x18\n\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x11\n\rKEY_KIND_P256\x10\x01\x12\x11\n\rKEY_KIND_P384\x10\x02\x12\x15\n\x11KEY_KIND_RSA_2048\x10\x03\x12\x15\n\x11KEY_KIND_RSA_3072\x10\x04\x12\x15\n\x11KEY_KIND_RSA_4096\x10\x05*_\n\x05Right\x12\x15\n\x11RIGHT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bRIGHT_TOKEN\x10\x01\x12\x0e\n\nRIGHT_OPEN\x10\x02\x12\x0e\n\nRIGHT_DATA\x10\x03\x12\x0e\n\nRIGHT_FILE\x10\x04*\xd1\x01\n\tAssurance\x12\x19\n\x15\x41SSURANCE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41SSURANCE_TPM_VENDOR\x10\x01\x12\x18\n\x14\x41SSURANCE_TPM_LISTED\x10\x02\x12\x1b\n\x17\x41SSURANCE_TPM_FIRST_USE\x10\x03\x12#\n\x1f\x41SSURANCE_STATED_SECURE_ELEMENT\x10\x04\x12\x1b\n\x17\x41SSURANCE_STATED_PKCS11\x10\x05\x12\x16\n\x12\x41SSURANCE_SOFTWARE\x10\x06*v\n\tKeyKeeper\x12\x1a\n\x16KEY_KEEPER_UNSPECIFIED\x10\x00\x12\x1d\n\x19KEY_KEEPER_SECURE_ELEMENT\x10\x01\x12\x15\n\x11KEY_KEEPER_PKCS11\x10\x02\x12\x17\n\x13KEY_KEEPER_SOFTWARE\x10\x03*M\n\x07PcrBank\x12\x18\n\x14PCR_BANK_UNSPECIFIED\x10\x00\x12\x13\n\x0fPCR_BANK_SHA256\x10\x01\x12\x13\n\x0fPCR_BANK_SHA384\x10\x02*\x80\x01\n\x0bPcrStanding\x12\x1c\n\x18PCR_STANDING_UNSPECIFIED\x10\x00\x12\x17\n\x13PCR_STANDING_GOLDEN\x10\x01\x12\x1c\n\x18PCR_STANDING_AS_ENROLLED\x10\x02\x12\x1c\n\x18PCR_STANDING_AS_APPROVED\x10\x03\x42^\n\nwardein.v1B\nWordsProtoP\x01Z\x14wardein/v1;wardeinv1\xa2\x02\x03WDN\xaa\x02\nWardein.V1\xca\x02\nWardein\\V1\xea\x02\x0bWardein::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16wardein/v1/words.proto\x12\nwardein.v1*\xfa\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_ADMIN\x10\x01\x12\x15\n\x11ROLE_TENANT_ADMIN\x10\x02\x12\x10\n\x0cROLE_STATION\x10\x03\x12\x11\n\rROLE_PLATFORM\x10\x04\x12\x10\n\x0cROLE_AUDITOR\x10\x05\x12\x18\n\x14ROLE_RELEASE_MANAGER\x10\x06\x12\r\n\tROLE_SITE\x10\x07\x12\x1c\n\x18ROLE_SERVICE_COORDINATOR\x10\x08\x12\x13\n\x0fROLE_TECHNICIAN\x10\t\x12\x11\n\rROLE_HELPDESK\x10\n\x12\x0f\n\x0bROLE_BACKUP\x10\x0b*\xea\x01\n\x0b\x44\x65viceState\x12\x1c\n\x18\x44\x45VICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45VICE_STATE_PENDING\x10\x01\x12\x17\n\x13\x44\x45VICE_STATE_ACTIVE\x10\x02\x12\x1a\n\x16\x44\x45VICE_STATE_SUSPENDED\x10\x03\x12\x1c\n\x18\x44\x45VICE_STATE_QUARANTINED\x10\x04\x12\x18\n\x14\x44\x45VICE_STATE_REVOKED\x10\x05\x12\x18\n\x14\x44\x45VICE_STATE_RETIRED\x10\x06\x12\x1c\n\x18\x44\x45VICE_STATE_TRANSFERRED\x10\x07*\xbe\x01\n\rTransferState\x12\x1e\n\x1aTRANSFER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16TRANSFER_STATE_OFFERED\x10\x01\x12\x1b\n\x17TRANSFER_STATE_ACCEPTED\x10\x02\x12\x19\n\x15TRANSFER_STATE_AGREED\x10\x03\x12\x1b\n\x17TRANSFER_STATE_COMPLETE\x10\x04\x12\x1c\n\x18TRANSFER_STATE_WITHDRAWN\x10\x05*i\n\tRekeyGate\x12\x1a\n\x16REKEY_GATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fREKEY_GATE_FREE\x10\x01\x12\x12\n\x0eREKEY_GATE_DUE\x10\x02\x12\x17\n\x13REKEY_GATE_REQUIRED\x10\x03*\x81\x01\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n\rPURPOSE_PROOF\x10\x01\x12\x11\n\rPURPOSE_TOKEN\x10\x02\x12\x10\n\x0cPURPOSE_DATA\x10\x03\x12\x10\n\x0cPURPOSE_FILE\x10\x04\x12\x13\n\x0fPURPOSE_SERVICE\x10\x05*\xf2\x01\n\x12\x43\x65rtificateProfile\x12#\n\x1f\x43\x45RTIFICATE_PROFILE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43\x45RTIFICATE_PROFILE_DEVICE_TLS\x10\x01\x12!\n\x1d\x43\x45RTIFICATE_PROFILE_DICOM_TLS\x10\x02\x12$\n CERTIFICATE_PROFILE_HL7_FHIR_TLS\x10\x03\x12$\n CERTIFICATE_PROFILE_SDC_PROVIDER\x10\x04\x12$\n CERTIFICATE_PROFILE_SDC_CONSUMER\x10\x05*\x8e\x01\n\x07KeyKind\x12\x18\n\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x11\n\rKEY_KIND_P256\x10\x01\x12\x11\n\rKEY_KIND_P384\x10\x02\x12\x15\n\x11KEY_KIND_RSA_2048\x10\x03\x12\x15\n\x11KEY_KIND_RSA_3072\x10\x04\x12\x15\n\x11KEY_KIND_RSA_4096\x10\x05*_\n\x05Right\x12\x15\n\x11RIGHT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bRIGHT_TOKEN\x10\x01\x12\x0e\n\nRIGHT_OPEN\x10\x02\x12\x0e\n\nRIGHT_DATA\x10\x03\x12\x0e\n\nRIGHT_FILE\x10\x04*\xd1\x01\n\tAssurance\x12\x19\n\x15\x41SSURANCE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41SSURANCE_TPM_VENDOR\x10\x01\x12\x18\n\x14\x41SSURANCE_TPM_LISTED\x10\x02\x12\x1b\n\x17\x41SSURANCE_TPM_FIRST_USE\x10\x03\x12#\n\x1f\x41SSURANCE_STATED_SECURE_ELEMENT\x10\x04\x12\x1b\n\x17\x41SSURANCE_STATED_PKCS11\x10\x05\x12\x16\n\x12\x41SSURANCE_SOFTWARE\x10\x06*v\n\tKeyKeeper\x12\x1a\n\x16KEY_KEEPER_UNSPECIFIED\x10\x00\x12\x1d\n\x19KEY_KEEPER_SECURE_ELEMENT\x10\x01\x12\x15\n\x11KEY_KEEPER_PKCS11\x10\x02\x12\x17\n\x13KEY_KEEPER_SOFTWARE\x10\x03*M\n\x07PcrBank\x12\x18\n\x14PCR_BANK_UNSPECIFIED\x10\x00\x12\x13\n\x0fPCR_BANK_SHA256\x10\x01\x12\x13\n\x0fPCR_BANK_SHA384\x10\x02*\x80\x01\n\x0bPcrStanding\x12\x1c\n\x18PCR_STANDING_UNSPECIFIED\x10\x00\x12\x17\n\x13PCR_STANDING_GOLDEN\x10\x01\x12\x1c\n\x18PCR_STANDING_AS_ENROLLED\x10\x02\x12\x1c\n\x18PCR_STANDING_AS_APPROVED\x10\x03\x42^\n\nwardein.v1B\nWordsProtoP\x01Z\x14wardein/v1;wardeinv1\xa2\x02\x03WDN\xaa\x02\nWardein.V1\xca\x02\nWardein\\V1\xea\x02\x0bWardein::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,27 +33,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\nwardein.v1B\nWordsProtoP\001Z\024wardein/v1;wardeinv1\242\002\003WDN\252\002\nWardein.V1\312\002\nWardein\\V1\352\002\013Wardein::V1'
   _globals['_ROLE']._serialized_start=39
-  _globals['_ROLE']._serialized_end=253
-  _globals['_DEVICESTATE']._serialized_start=256
-  _globals['_DEVICESTATE']._serialized_end=490
-  _globals['_TRANSFERSTATE']._serialized_start=493
-  _globals['_TRANSFERSTATE']._serialized_end=683
-  _globals['_REKEYGATE']._serialized_start=685
-  _globals['_REKEYGATE']._serialized_end=790
-  _globals['_PURPOSE']._serialized_start=793
-  _globals['_PURPOSE']._serialized_end=922
-  _globals['_CERTIFICATEPROFILE']._serialized_start=925
-  _globals['_CERTIFICATEPROFILE']._serialized_end=1167
-  _globals['_KEYKIND']._serialized_start=1170
-  _globals['_KEYKIND']._serialized_end=1312
-  _globals['_RIGHT']._serialized_start=1314
-  _globals['_RIGHT']._serialized_end=1409
-  _globals['_ASSURANCE']._serialized_start=1412
-  _globals['_ASSURANCE']._serialized_end=1621
-  _globals['_KEYKEEPER']._serialized_start=1623
-  _globals['_KEYKEEPER']._serialized_end=1741
-  _globals['_PCRBANK']._serialized_start=1743
-  _globals['_PCRBANK']._serialized_end=1820
-  _globals['_PCRSTANDING']._serialized_start=1823
-  _globals['_PCRSTANDING']._serialized_end=1951
+  _globals['_ROLE']._serialized_end=289
+  _globals['_DEVICESTATE']._serialized_start=292
+  _globals['_DEVICESTATE']._serialized_end=526
+  _globals['_TRANSFERSTATE']._serialized_start=529
+  _globals['_TRANSFERSTATE']._serialized_end=719
+  _globals['_REKEYGATE']._serialized_start=721
+  _globals['_REKEYGATE']._serialized_end=826
+  _globals['_PURPOSE']._serialized_start=829
+  _globals['_PURPOSE']._serialized_end=958
+  _globals['_CERTIFICATEPROFILE']._serialized_start=961
+  _globals['_CERTIFICATEPROFILE']._serialized_end=1203
+  _globals['_KEYKIND']._serialized_start=1206
+  _globals['_KEYKIND']._serialized_end=1348
+  _globals['_RIGHT']._serialized_start=1350
+  _globals['_RIGHT']._serialized_end=1445
+  _globals['_ASSURANCE']._serialized_start=1448
+  _globals['_ASSURANCE']._serialized_end=1657
+  _globals['_KEYKEEPER']._serialized_start=1659
+  _globals['_KEYKEEPER']._serialized_end=1777
+  _globals['_PCRBANK']._serialized_start=1779
+  _globals['_PCRBANK']._serialized_end=1856
+  _globals['_PCRSTANDING']._serialized_start=1859
+  _globals['_PCRSTANDING']._serialized_end=1987
 # @@protoc_insertion_point(module_scope)

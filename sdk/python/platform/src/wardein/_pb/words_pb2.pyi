@@ -16,6 +16,8 @@ class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROLE_SITE: _ClassVar[Role]
     ROLE_SERVICE_COORDINATOR: _ClassVar[Role]
     ROLE_TECHNICIAN: _ClassVar[Role]
+    ROLE_HELPDESK: _ClassVar[Role]
+    ROLE_BACKUP: _ClassVar[Role]
 
 class DeviceState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -118,6 +120,8 @@ ROLE_RELEASE_MANAGER: Role
 ROLE_SITE: Role
 ROLE_SERVICE_COORDINATOR: Role
 ROLE_TECHNICIAN: Role
+ROLE_HELPDESK: Role
+ROLE_BACKUP: Role
 DEVICE_STATE_UNSPECIFIED: DeviceState
 DEVICE_STATE_PENDING: DeviceState
 DEVICE_STATE_ACTIVE: DeviceState
