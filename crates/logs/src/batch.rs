@@ -1,7 +1,7 @@
 //! The plaintext of a batch (`wardein-logs/1`): a header and the records of one audience, compressed.
 //!
-//! What: lines of JSON (NDJSON) under zstd (RFC 8878), one frame; the first line is the header. Why so: whoever opens the sealed file with
-//! `age` reads the rest with `zstd` and `jq`. Writer and reader are bounded in the same way: the reader stops while it decompresses, and
+//! What: lines of JSON (NDJSON) under zstd (RFC 8878), one frame; the first line is the header. Why so: a reader who opens the sealed file
+//! with `age` reads the rest with `zstd` and `jq`. Writer and reader are bounded in the same way: the reader stops while it decompresses, and
 //! believes no length that a frame states.
 
 use crate::name::{AudienceName, SourceName};

@@ -7,7 +7,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// Tells `state`, such as `READY=1`. A supervisor that cannot be told ends nothing: devices deliver all the same.
+/// Tells `state`, such as `READY=1`. A supervisor that does not hear it ends nothing: devices deliver all the same.
 pub(crate) fn tell(state: &str) {
     let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return };
     if let Err(error) = send(&socket, state) {

@@ -76,7 +76,7 @@ impl<'a, A: Authority> Attendant<'a, A> {
         Outcome::new(Origin::Line(self.line.1.to_owned()), id, fate).of(&vouched)
     }
 
-    /// Enters an outcome in the report. A device must not hear what is not in it: it is told that it cannot be answered now.
+    /// Enters an outcome in the report. A device must not hear what is not in it: it hears that it cannot be answered now.
     fn enter(&self, outcome: &Outcome) -> Result<(), CallError> {
         self.factory.enter(outcome).map_err(|error| {
             let why = format!("the station: {error}");

@@ -22,7 +22,7 @@ pub struct Report {
     form: Form,
     /// Devices that have their keys, each of them in one row.
     enrolled: BTreeSet<String>,
-    /// How each of the others failed last in this run, so that a device that tries on is not told of without end.
+    /// How each of the others failed last in this run, so that a device that goes on trying does not fill the report.
     failed: BTreeMap<String, String>,
     /// Why no more can be written.
     broken: Option<String>,

@@ -31,7 +31,7 @@ pub(super) struct Visit {
     pub(super) awaited_protocols: Vec<String>,
 }
 
-/// What a device told of a session.
+/// What a device says of a session.
 #[derive(Debug, Serialize)]
 struct Protocol {
     device_id: String,

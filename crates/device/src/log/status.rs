@@ -1,4 +1,4 @@
-//! What the log agent has done, told from its spool: for people, and for whoever collects metrics.
+//! What the log agent has done, read from its spool: for people, and for what collects metrics.
 
 use crate::error::Error;
 use crate::status::utc;

@@ -131,7 +131,7 @@ impl Pending {
     }
 }
 
-/// Gaps of one source and for one reason are told as one, so that a source that fails all the time does not fill a header.
+/// Gaps of one source and for one reason become one, so that a source that fails all the time does not fill a header.
 fn note(gaps: &mut Vec<Gap>, gap: &Gap) {
     let same = |known: &&mut Gap| known.source == gap.source && known.why == gap.why;
     if let Some(known) = gaps.iter_mut().find(same) {

@@ -17,7 +17,7 @@ impl DirectoryTarget {
 
 impl Target for DirectoryTarget {
     async fn deliver(&mut self, parcel: &Parcel) -> Result<(), Undelivered> {
-        // The statement first: whoever finds a batch finds what vouches for it.
+        // The statement first: a reader who finds a batch finds what vouches for it.
         put(&self.0.join(parcel.name.statement()), &parcel.statement)?;
         put(&self.0.join(parcel.name.sealed()), &parcel.sealed)
     }
