@@ -7,7 +7,7 @@
 
 use crate::batch::FilterVersion;
 use ssh_key::public::KeyData;
-use ssh_key::{Algorithm, EcdsaCurve, PublicKey, SshSig};
+use ssh_key::{Algorithm, EcdsaCurve, LineEnding, PublicKey, SshSig};
 use wardein_crypto::{
     Digest, ED25519_KEY_LEN, Ed25519VerifyingKey, P256_FIXED_LEN, P256_POINT_LEN, P256VerifyingKey,
 };
@@ -83,7 +83,14 @@ impl Approvers {
             return Err(ApprovalError::Form);
         }
         // The form allows line ends of both kinds, and one at the end.
-        let signature = SshSig::from_pem(signature.trim()).map_err(|_| ApprovalError::Form)?;
+        let text = signature.trim();
+        let signature = SshSig::from_pem(text).map_err(|_| ApprovalError::Form)?;
+        // Lengths are not under the signature, and the library takes wrong ones: only what it would write itself is taken.
+        let bare = |text: &str| text.split_ascii_whitespace().collect::<String>();
+        let is_canonical = signature.to_pem(LineEnding::LF).is_ok_and(|again| bare(&again) == bare(text));
+        if !is_canonical || !signature.reserved().is_empty() {
+            return Err(ApprovalError::Form);
+        }
         // The library takes lower versions than the one that there is, and the version is not under the signature.
         if signature.version() != SshSig::VERSION {
             return Err(ApprovalError::Form);
@@ -92,6 +99,10 @@ impl Approvers {
             return Err(ApprovalError::Namespace);
         }
         let key = self.0.iter().find(|key| *key == signature.public_key()).ok_or(ApprovalError::Stranger)?;
+        // What the signature says that it was made by is not under it either.
+        if signature.algorithm() != key.algorithm() {
+            return Err(ApprovalError::Form);
+        }
         let signed =
             SshSig::signed_data(NAMESPACE, signature.hash_alg(), file).map_err(|_| ApprovalError::Form)?;
         judge(key, &signed, &signature)?;
