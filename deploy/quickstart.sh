@@ -508,6 +508,32 @@ C
 	holds "the maker sees on how many devices it runs" answers '.receipts == {"running": 1, "differing": 0, "rolled_back": 0}' "$here/said"
 }
 
+# A technician is in one pump while the hospital lets them in; the pump says what came of it. sshd runs the certificate's command;
+# here the script does.
+visit() {
+	local pump=(wardein-device --dir "$here/devices/pump-003") id command
+	run wardein operator issue --role service-coordinator --tenant klinik-nord --name carla --validity 30d --out "$here/coordinator"
+	run wardein operator issue --role technician --tenant klinik-nord --name eva --validity 30d --out "$here/technician"
+	ssh-keygen -q -t ed25519 -N '' -C eva -f "$here/eva"
+	run wardein service invite --identity "$here/coordinator" --technician eva --key "$here/eva.pub" --device pump-003 \
+		--work-order WO-00012 --scope maintenance --until "$(date -u -d '+2 hours' +%Y-%m-%dT%H:%M:%SZ)" --yes
+	id=$(wardein --json service list --identity "$here/coordinator" | jq -r '.visits[0].id')
+	code 3 wardein service certificate "$id" --identity "$here/technician" --device pump-003 --out "$here/eva-cert.pub"
+	holds "nobody is in before the hospital has released the visit" grep -q visit-not-released "$here/said"
+	run wardein service release "$id" --identity "$here/site" --yes
+	run wardein service certificate "$id" --identity "$here/technician" --device pump-003 --out "$here/eva-cert.pub"
+	mkdir -m 700 "$here/sshd" "$here/visits"
+	export WARDEIN_SERVICE_DIR=$here/sshd WARDEIN_SERVICE_SPOOL=$here/visits
+	read -ra command <<<"$(ssh-keygen -L -f "$here/eva-cert.pub" | sed -n 's/^ *force-command //p')"
+	SSH_ORIGINAL_COMMAND='wardein-device service note calibration' SHELL=/bin/sh run "${command[@]}"
+	run wardein service end "$id" --identity "$here/site" --reason 'the work is done' --yes
+	run "${pump[@]}" service sync --out "$here/sshd"
+	run wardein service show "$id" --identity "$here/site"
+	wardein --json service show "$id" --identity "$here/site" >"$here/said"
+	holds "the pump told of the session" answers '.protocols | length == 1 and .[0].actions.calibration == 1 and .[0].end == "left"' "$here/said"
+	holds "and nothing is awaited of it" answers '.awaited_protocols == []' "$here/said"
+}
+
 # Another machine has the directory too; here it listens on other ports.
 second_node() {
 	local port port2 tries=0 second=$here/second
@@ -609,6 +635,7 @@ part "a device logs in at the platform and seals a value for it" keys
 part "a log leaves a device as its hospital allows it" logs
 part "keys are changed at every level while it serves" change_keys
 part "a release is offered to a device, which installs it and tells so" update
+part "a technician is in while invited" visit
 part "trust verdicts, before and after a suspension" trust
 part "many devices at once, a helpdesk, a label" many
 if [[ -n $postgresql ]]; then part "a second node serves from the same database" second_node; fi

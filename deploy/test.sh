@@ -184,6 +184,7 @@ if [[ -n $all ]]; then
 	step "signed verdicts and status lists, as others read them" deploy/verdicts.sh
 	step "nginx, and the hooks of brokers and proxies" deploy/integrations.sh
 	step "audit sinks, and receivers of others" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/sinks.sh
+	step "visits of technicians, and sshd" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/service.sh
 	step "the roles of a database" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/postgresql.sh
 	step "an OCI image" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/oci.sh
 	step "the Helm chart" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/helm.sh

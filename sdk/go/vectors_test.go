@@ -33,15 +33,16 @@ var sections = map[string]func(*vector){
 	"token":      tokenSection,
 	"file":       fileSection,
 	// They came later.
-	"messages":         messagesSection,
-	"bindings":         bindingsSection,
-	"attribute_bodies": attributeBodiesSection,
-	"rekeys":           rekeysSection,
-	"transfers":        transfersSection,
-	"made_keys":        madeKeysSection,
-	"service_codes":    serviceCodesSection,
-	"emergency_codes":  emergencyCodesSection,
-	"refusals":         refusalsSection,
+	"messages":          messagesSection,
+	"bindings":          bindingsSection,
+	"attribute_bodies":  attributeBodiesSection,
+	"rekeys":            rekeysSection,
+	"transfers":         transfersSection,
+	"made_keys":         madeKeysSection,
+	"service_codes":     serviceCodesSection,
+	"emergency_codes":   emergencyCodesSection,
+	"carried_protocols": carriedProtocolsSection,
+	"refusals":          refusalsSection,
 }
 
 // laterSections are the lists that section 10 of SPEC.md has; a file that it does not speak of may lack any.
@@ -79,7 +80,7 @@ func TestVectors(t *testing.T) {
 
 // So that a shorter file, or one under other names, is noticed.
 func TestThereAreAsManySectionsAsAreKnown(t *testing.T) {
-	optional := []string{"messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "service_codes", "emergency_codes", "refusals"}
+	optional := []string{"messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "service_codes", "emergency_codes", "carried_protocols", "refusals"}
 	required := append(slices.Clone(vectorNames), laterSections(t)...)
 	if os.Getenv("WARDEIN_DDKG_VECTORS") != "" {
 		required = slices.Clone(vectorNames)

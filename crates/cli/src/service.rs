@@ -1,12 +1,16 @@
 //! `wardein service`.
 
 mod break_glass;
+mod policy;
+mod protocol;
 mod visit;
 
 use self::break_glass::BreakGlassCommand;
+use self::policy::{PolicyCommand, PolicyShowArgs};
+use self::protocol::ProtocolCommand;
 use self::visit::Visit;
 use crate::connection::{ConnectArgs, Session};
-use crate::{Column, Confirm, Failure, Output, Record, files, pages, time};
+use crate::{Confirm, Failure, Output, files, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -24,6 +28,8 @@ pub(crate) enum ServiceCommand {
     Release(ReleaseArgs),
     /// End a visit at once, also one that was not released
     End(EndArgs),
+    /// Close a visit whose protocol will not come: it is not open any more, and stays marked
+    Close(EndArgs),
     /// Get an SSH certificate for a device of one's own visit: for the key that the visit names, for an hour at most
     Certificate(CertificateArgs),
     /// Get the code that lets one in at a device without network, in answer to the challenge that it shows
@@ -31,19 +37,14 @@ pub(crate) enum ServiceCommand {
     /// The codes of devices for emergencies: shown, used, and looked into
     #[command(subcommand)]
     BreakGlass(BreakGlassCommand),
+    /// Protocols of sessions at devices without network, which come as files
+    #[command(subcommand)]
+    Protocol(ProtocolCommand),
     /// Print the SSH CA of the tenant, for TrustedUserCAKeys; a device gets it by `wardein-device service sync`
     Ca(PolicyShowArgs),
     /// Which scopes visits may have, and how long they may be
     #[command(subcommand)]
     Policy(PolicyCommand),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// Show the service policy of a tenant
-    Show(PolicyShowArgs),
-    /// Set the service policy of a tenant. Visits that were invited before stay as they are
-    Set(PolicySetArgs),
 }
 
 #[derive(Debug, Args)]
@@ -153,47 +154,6 @@ pub(crate) struct EndArgs {
     confirm: Confirm,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct PolicyShowArgs {
-    /// The tenant; without it the caller's own
-    #[arg(long)]
-    tenant: Option<String>,
-    #[command(flatten)]
-    connect: ConnectArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PolicySetArgs {
-    /// The scopes that visits may have, with commas
-    #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', required = true)]
-    scopes: Vec<String>,
-    /// How long a visit may be: 1h to 30d
-    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = time::seconds)]
-    longest: u64,
-    #[command(flatten)]
-    show: PolicyShowArgs,
-}
-
-#[derive(Debug, Serialize)]
-struct Policy {
-    scopes: Vec<String>,
-    longest_visit: u64,
-}
-
-impl Record for Policy {
-    const COLUMNS: &'static [Column<Self>] = &[
-        ("scopes", |policy| policy.scopes.join(",")),
-        ("longest visit", |policy| time::span(policy.longest_visit)),
-    ];
-}
-
-impl From<Option<v1::ServicePolicy>> for Policy {
-    fn from(policy: Option<v1::ServicePolicy>) -> Self {
-        let v1::ServicePolicy { scopes, longest_visit } = policy.unwrap_or_default();
-        Self { scopes, longest_visit: wire::span_seconds(longest_visit) }
-    }
-}
-
 impl ServiceCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
@@ -206,12 +166,13 @@ impl ServiceCommand {
             }
             Self::Release(args) => release(args, out).await,
             Self::End(args) => end(args, out).await,
+            Self::Close(args) => close(args, out).await,
             Self::Certificate(args) => certificate(args, out).await,
             Self::Code(args) => code(args, out).await,
             Self::BreakGlass(command) => command.run(out).await,
+            Self::Protocol(command) => command.run(out).await,
             Self::Ca(args) => ca(args, out).await,
-            Self::Policy(PolicyCommand::Show(args)) => show_policy(args, out).await,
-            Self::Policy(PolicyCommand::Set(args)) => set_policy(args, out).await,
+            Self::Policy(command) => command.run(out).await,
         }
     }
 }
@@ -281,6 +242,15 @@ async fn end(args: EndArgs, out: Output) -> Result<(), Failure> {
     let request = v1::EndVisitRequest { tenant: scope(&session, tenant), id, reason };
     let visit = Visit::from(session.operator().end_visit(request).await?.visit);
     out.say(&format!("ended visit {}", visit.id), &visit)
+}
+
+async fn close(args: EndArgs, out: Output) -> Result<(), Failure> {
+    let EndArgs { visit: VisitArgs { id, tenant, connect }, reason, confirm } = args;
+    confirm.ask(&format!("close visit {id} without the protocols that are awaited of it"))?;
+    let session = connect.open().await?;
+    let request = v1::CloseVisitRequest { tenant: scope(&session, tenant), id, reason };
+    let visit = Visit::from(session.operator().close_visit(request).await?.visit);
+    out.say(&format!("closed visit {} without a protocol", visit.id), &visit)
 }
 
 #[derive(Debug, Serialize)]
@@ -357,22 +327,6 @@ async fn ca(args: PolicyShowArgs, out: Output) -> Result<(), Failure> {
 async fn found(session: &Session, id: String, tenant: Option<String>) -> Result<Visit, Failure> {
     let request = v1::GetVisitRequest { tenant: scope(session, tenant), id };
     Ok(Visit::from(session.operator().get_visit(request).await?.visit))
-}
-
-async fn show_policy(args: PolicyShowArgs, out: Output) -> Result<(), Failure> {
-    let session = args.connect.open().await?;
-    let request = v1::GetServicePolicyRequest { tenant: scope(&session, args.tenant) };
-    out.one(&Policy::from(session.operator().get_service_policy(request).await?.policy))
-}
-
-async fn set_policy(args: PolicySetArgs, out: Output) -> Result<(), Failure> {
-    let PolicySetArgs { scopes, longest, show: PolicyShowArgs { tenant, connect } } = args;
-    let session = connect.open().await?;
-    let request = v1::PutServicePolicyRequest {
-        tenant: scope(&session, tenant),
-        policy: Some(v1::ServicePolicy { scopes, longest_visit: wire::span(longest) }),
-    };
-    out.one(&Policy::from(session.operator().put_service_policy(request).await?.policy))
 }
 
 /// The tenant that was named, or that of the identity.

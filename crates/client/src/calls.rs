@@ -132,6 +132,8 @@ client! {
             get_visit: GetVisitRequest => GetVisitResponse,
             release_visit: ReleaseVisitRequest => ReleaseVisitResponse,
             end_visit: EndVisitRequest => EndVisitResponse,
+            close_visit: CloseVisitRequest => CloseVisitResponse,
+            import_visit_protocol: ImportVisitProtocolRequest => ImportVisitProtocolResponse,
             get_service_ca: GetServiceCaRequest => GetServiceCaResponse,
             issue_visit_certificate: IssueVisitCertificateRequest => IssueVisitCertificateResponse,
             answer_challenge: AnswerChallengeRequest => AnswerChallengeResponse,

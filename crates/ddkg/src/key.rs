@@ -150,6 +150,11 @@ impl NumberKey {
         ServiceCodeKey(MacKey::new(derive(&self.0, "service code", b"")))
     }
 
+    /// The key that a device authenticates the protocol of a visit with, where it goes by a file (section 7.3).
+    pub(crate) fn visit_protocol(&self) -> ProtocolMacKey {
+        ProtocolMacKey(MacKey::new(derive(&self.0, "visit protocol", b"")))
+    }
+
     /// What the code for emergencies is made of (section 7.2).
     pub(crate) fn emergency_code(&self) -> Secret<32> {
         derive(&self.0, "emergency code", b"")
@@ -203,6 +208,10 @@ transcript_mac! {
 transcript_mac! {
     /// Authenticates the code that answers one.
     ServiceCodeKey
+}
+transcript_mac! {
+    /// Authenticates the protocol of a visit.
+    ProtocolMacKey
 }
 transcript_mac! {
     /// Confirms a key agreement, one for each end.

@@ -1,5 +1,6 @@
 //! The messages, as bytes where the transport has no form of its own (specification, section 11).
 
+mod carried;
 mod emergency;
 mod enroll;
 mod made_key;
@@ -13,6 +14,7 @@ mod token;
 mod transfer;
 mod visit;
 
+pub use carried::CarriedProtocol;
 pub use emergency::{EmergencyReport, ServiceKey};
 pub use enroll::{Confirmation, EnrollReply, EnrollRequest};
 pub use made_key::{MAX_MADE_KEY, MadeKeyAnswer};
@@ -28,7 +30,7 @@ pub use text::{from_text, to_text};
 pub use token::{MAX_PLATFORM_NONCE, Token};
 pub use transfer::TransferAnswer;
 pub(crate) use transfer::transfer_transcript;
-pub use visit::{VisitEnd, VisitProtocol};
+pub use visit::{Admitted, VisitEnd, VisitProtocol};
 
 use crate::key::{DeviceName, MAX_NUMBER};
 use crate::wire::{DecodeError, Problem, Reader, Sink};
@@ -53,6 +55,8 @@ enum Kind {
     SignedAnswer = 14,
     Confirmed = 15,
     Refused = 16,
+    CarriedProtocol = 17,
+    SignedProtocol = 18,
 }
 
 impl Kind {

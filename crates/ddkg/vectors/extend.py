@@ -19,11 +19,12 @@ import gcm  # noqa: E402
 import refusals  # noqa: E402
 from spec import (  # noqa: E402
     Device, attribute_digest, b64, binding, bit_digits, body_of_attributes, check_digit, expand, frame, grouped, key, epoch_secret, leading, mac, message,
-    number_digits, sha256, transcript, u16, u32, u64,
+    number_digits, sha256, transcript, u8, u16, u32, u64,
 )
 
 PATH = pathlib.Path(__file__).with_name("ddkg-1.vectors.json")
-ADDED = ["messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "service_codes", "emergency_codes", "refusals"]
+ADDED = ["messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "service_codes", "emergency_codes", "carried_protocols",
+         "refusals"]
 
 
 def messages(file, device):
@@ -203,6 +204,36 @@ def emergency_codes(device):
     return out
 
 
+def carried_protocols(file, device):
+    """Sections 7.3 and 8.7, whole."""
+    out = []
+    own, longest = (file["tenant"], file["device_id"]), ("t" * 63, "A-Z.a_z:0-9" + "d" * 117)
+    cases = [
+        ("of a visit", own, (1, 0, 0), bytes(range(8)), "maintenance", 1, (1790003700, 1790003760), {"calibration": 2, "login": 1}),
+        ("of a code", own, (1, 3, 7), (1, 1, 0, 5), "view", 2, (0, 0), {}),
+        ("of an emergency", own, (7, 5475, 1664), (2, 7, 5474, 1600), "emergency", 4, (1, 2), {"login": 1}),
+        ("the longest", longest, ((1 << 64) - 1, (1 << 32) - 1, (1 << 63) - 1), bytes(8), "s" * 32, 3, ((1 << 64) - 2, (1 << 64) - 1),
+         {f"{i:02}" + "c" * 30: (1 << 32) - 1 for i in range(16)}),
+    ]
+    for name, (tenant, device_id), (generation, epoch, number), by, scope, end, (began, ended), actions in cases:
+        is_visit = isinstance(by, bytes)
+        session = bytes(range(100, 116))
+        body = u8(1 if is_visit else 2) + u8(end) + frame(tenant.encode()) + frame(device_id.encode())
+        if is_visit:
+            people = ("e" * 64, "W" * 64) if name == "the longest" else ("eva", "WO-00012")
+            body += by + session + frame(people[0].encode()) + frame(people[1].encode())
+        else:
+            body += u8(by[0]) + u64(by[1]) + u32(by[2]) + u64(by[3]) + session
+        body += frame(scope.encode()) + u64(began) + u64(ended) + u8(len(actions))
+        body += b"".join(frame(category.encode()) + u32(times) for category, times in sorted(actions.items()))
+        T = transcript("visit protocol", tenant, device_id, generation, epoch, number, sha256(body))
+        tag = mac(expand(key(device.root, "service", epoch, number), "visit protocol"), T)
+        carried = u8(17) + u64(generation) + u32(epoch) + u64(number) + frame(body) + tag
+        out.append({"name": name, "generation_root": device.root.hex(), "tenant": tenant, "device_id": device_id, "generation": generation,
+                    "epoch": epoch, "number": number, "body": body.hex(), "message": carried.hex()})
+    return out
+
+
 def extended(file):
     first = {name: value for name, value in file.items() if name not in ADDED}
     device = Device(first)
@@ -212,7 +243,8 @@ def extended(file):
     # Made last: what is drawn for them leaves the vectors of earlier revisions as they were.
     gone_over = transfers(first, device)
     return {**first, **made, "transfers": gone_over, "made_keys": made_keys(first, device),
-            "service_codes": service_codes(first, device), "emergency_codes": emergency_codes(device), "refusals": refused}
+            "service_codes": service_codes(first, device), "emergency_codes": emergency_codes(device),
+            "carried_protocols": carried_protocols(first, device), "refusals": refused}
 
 
 def main():

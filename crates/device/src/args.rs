@@ -136,6 +136,16 @@ pub(crate) enum Service {
         /// Its category, such as calibration.
         category: String,
     },
+    /// Write the protocols of sessions that are over into a file, where there is no network: the device authenticates them, and
+    /// somebody carries the file to `wardein service protocol import`. They are kept until the authority says to the device itself
+    /// that it has them.
+    Protocol {
+        /// The file. It is written over.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        #[command(flatten)]
+        output: Json,
+    },
     /// Show a challenge for a technician where there is no network: the technician has it answered elsewhere, by `wardein service code`, and
     /// types the code here (open) within 15 minutes. A challenge that was shown before is void.
     Challenge {

@@ -63,8 +63,8 @@ pub use lock::PATIENCE;
 pub use log::{LogAgent, LogStatus};
 pub use platform::{PlatformStream, connect_platform, is_platform};
 pub use service::{
-    Admission, CodeRefused, Moment, ServiceAccess, SessionEnd, Visit, attend, attend_admitted,
-    give_protocols, note,
+    Admission, Carrier, CodeRefused, Moment, ServiceAccess, SessionEnd, Visit, attend, attend_admitted,
+    carry_protocols, give_protocols, note,
 };
 pub use session::{Rekeyed, Session, Transferred};
 pub use signing::{Signer, SigningKey, SigningSession, TpmActivation, TpmSettings, TpmStation};

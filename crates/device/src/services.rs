@@ -10,7 +10,9 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::exit;
 use wardein_ddkg::ServiceChallenge;
-use wardein_device::{Error, Moment, SessionEnd, Visit, attend, attend_admitted, give_protocols, note};
+use wardein_device::{
+    Error, Moment, SessionEnd, Visit, attend, attend_admitted, carry_protocols, give_protocols, note,
+};
 
 pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
     match order {
@@ -22,11 +24,13 @@ pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
             };
             access.write(&device, &out)?;
             // What sshd needs is written first, whatever becomes of the rest.
-            let given = give_protocols(&spool(), &device, &mut prover).await?;
+            let mut given = give_protocols(&spool(), &device, &mut prover).await?;
             let has_code = match &mut prover {
                 Either::Derives(session) => session.emergency_code().await?,
                 Either::Signs(_) => false,
             };
+            // Those of codes for emergencies are taken once their use is on record.
+            given += give_protocols(&spool(), &device, &mut prover).await?;
             let shown = serde_json::json!({
                 "ca": access.has_ca(), "ended": access.ended(), "directory": out, "protocols": given, "emergency_code": has_code,
             });
@@ -48,6 +52,21 @@ pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
             };
             let session = std::env::var_os("WARDEIN_SESSION").ok_or_else(missing)?;
             note(Path::new(&session), &category)
+        }
+        Service::Protocol { out, output } => {
+            let (text, count) = match &mut prover(path).await? {
+                Either::Derives(session) => carry_protocols(&spool(), &mut **session)?,
+                Either::Signs(session) => carry_protocols(&spool(), &mut **session)?,
+            };
+            let wrong = |source| Error::File { doing: "write", path: out.clone(), source };
+            wardein_durable::replace(&out, text.as_bytes(), 0o644).map_err(wrong)?;
+            print(output.json, &serde_json::json!({ "protocols": count, "file": out }), || {
+                format!(
+                    "protocols of {count} sessions in {}; have them taken by: wardein service protocol import FILE",
+                    out.display()
+                )
+            });
+            Ok(())
         }
         Service::Session { visit, scope, work_order, technician, until } => {
             let visit = Visit { id: visit, scope, work_order, technician, until };
@@ -74,14 +93,14 @@ pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
             let admission = session.admit(&code, &Moment::now()?)?;
             // Others work in the directory while the technician is in.
             drop(session);
-            end(attend_admitted(&admission, &of_scopes())?)
+            end(attend_admitted(&admission, &of_scopes(), &spool())?)
         }
         Service::BreakGlass => {
             let code = typed()?;
             let mut session = session(path, "letting somebody in").await?;
             let admission = session.break_glass(&code, &Moment::now()?)?;
             drop(session);
-            end(attend_admitted(&admission, &of_scopes())?)
+            end(attend_admitted(&admission, &of_scopes(), &spool())?)
         }
     }
 }

@@ -164,6 +164,8 @@ methods! {
     ListEmergencyUses = "/wardein.v1.ServiceAccessService/ListEmergencyUses": Roles(&[Admin, TenantAdmin, Auditor, Site, ServiceCoordinator]),
     CloseEmergencyReview = "/wardein.v1.ServiceAccessService/CloseEmergencyReview": Roles(&[Admin, TenantAdmin, Site]),
     AnswerChallenge = "/wardein.v1.ServiceAccessService/AnswerChallenge": Roles(&[Technician]),
+    ImportVisitProtocol = "/wardein.v1.ServiceAccessService/ImportVisitProtocol": Roles(&[Admin, TenantAdmin, Site, ServiceCoordinator, Technician]),
+    CloseVisit = "/wardein.v1.ServiceAccessService/CloseVisit": Roles(&[Admin, TenantAdmin, Site]),
     EndVisit = "/wardein.v1.ServiceAccessService/EndVisit": Roles(&[Admin, TenantAdmin, Site, ServiceCoordinator, Technician]),
     CreateBearerToken = "/wardein.v1.BearerTokenService/CreateBearerToken": Roles(&[Admin, TenantAdmin]),
     RevokeBearerToken = "/wardein.v1.BearerTokenService/RevokeBearerToken": Roles(&[Admin, TenantAdmin]),
@@ -246,6 +248,8 @@ mod tests {
                     | Method::GetVisit
                     | Method::ReleaseVisit
                     | Method::EndVisit
+                    | Method::CloseVisit
+                    | Method::ImportVisitProtocol
                     | Method::GetServiceCa
                     | Method::ShowEmergencyCode
                     | Method::ListEmergencyUses

@@ -72,12 +72,13 @@ pub use release::readers::{ReaderOrder, Sealing};
 pub use release::tokens::{LoggedIn, TokenAsk};
 pub use rows::seal::StorageKey;
 pub use service::ca::VisitCertificate;
+pub use service::carried::ImportedProtocol;
 pub use service::code::VisitCode;
 pub use service::counts::ServiceCounts;
 pub use service::emergency::{EmergencyCode, EmergencyUse, EmergencyUses};
 pub use service::invite::VisitOrder;
 pub use service::protocols::SessionProtocol;
-pub use service::visits::{Visit, VisitId, VisitState};
+pub use service::visits::{Visit, VisitClosing, VisitId, VisitState};
 pub use sign::{
     EndorsementKey, KeyOrder, KeyPolicy, PcrPolicy, SetPcrPolicy, SignedReply, SignedRequest, TpmActivation,
 };

@@ -159,8 +159,13 @@ impl Desk {
             if is_settled {
                 job.state = State::Over { visit: visit.to_owned() };
                 // Nobody came, and nobody is to: there is nothing to say.
-                if job.wish == Wish::Visit || job.wish == Wish::Close || !seen.protocols.is_empty() {
-                    job.report = Some(Report::new(job.key.clone(), What::Visit(VisitReport::of(&seen))));
+                if job.wish == Wish::Visit
+                    || job.wish == Wish::Close
+                    || !seen.protocols.is_empty()
+                    || seen.closing.is_some()
+                {
+                    job.report =
+                        Some(Report::new(job.key.clone(), What::Visit(Box::new(VisitReport::of(&seen)))));
                 }
             }
         })

@@ -27,7 +27,7 @@ pub(crate) enum What {
     /// The order made no visit.
     Refused { code: String, message: String },
     /// What came of the visit.
-    Visit(VisitReport),
+    Visit(Box<VisitReport>),
 }
 
 /// How far its delivery has come.
@@ -52,6 +52,16 @@ pub(crate) struct VisitReport {
     pub(crate) ended_by: String,
     pub(crate) end_reason: String,
     pub(crate) sessions: Vec<Session>,
+    /// The devices of which no protocol came, and why it was closed so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) closed_without_protocol: Option<Closing>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Closing {
+    pub(crate) devices: Vec<String>,
+    pub(crate) closed_by: String,
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +108,7 @@ impl VisitReport {
             ended_by: visit.ended_by.clone(),
             end_reason: visit.end_reason.clone(),
             sessions: visit.protocols.iter().map(Session::of).collect(),
+            closed_without_protocol: visit.closing.as_ref().map(Closing::of),
         }
     }
 
@@ -111,8 +122,13 @@ impl VisitReport {
         if !self.ended_by.is_empty() {
             write!(text, "; ended by {}: {}", self.ended_by, self.end_reason)?;
         }
-        if self.sessions.is_empty() {
-            write!(text, "\nNobody was let in.")?;
+        match &self.closed_without_protocol {
+            Some(Closing { devices, closed_by, reason }) => {
+                let devices = devices.join(", ");
+                write!(text, "\nClosed without a protocol of {devices} by {closed_by}: {reason}")?;
+            }
+            None if self.sessions.is_empty() => write!(text, "\nNobody was let in.")?,
+            None => {}
         }
         for (at, session) in self.sessions.iter().enumerate() {
             if text.len() > MAX_TEXT - MAX_LINE {
@@ -126,6 +142,13 @@ impl VisitReport {
             }
         }
         Ok(())
+    }
+}
+
+impl Closing {
+    fn of(closing: &v1::VisitClosing) -> Self {
+        let v1::VisitClosing { closed_by, reason, device_ids, .. } = closing.clone();
+        Self { devices: device_ids, closed_by, reason }
     }
 }
 
@@ -177,8 +200,9 @@ mod tests {
             ended_by: "service-coordinator/klinik/carla".into(),
             end_reason: "the work order is closed".into(),
             sessions: (0..sessions).map(session).collect(),
+            closed_without_protocol: None,
         };
-        Report::new("0123456789ab".into(), What::Visit(visit))
+        Report::new("0123456789ab".into(), What::Visit(Box::new(visit)))
     }
 
     #[test]

@@ -192,6 +192,18 @@ def section_emergency_codes(root: Case) -> None:
         assert case.text("code").replace("-", "") == crockford(bits << 5 | check, 16)
 
 
+def section_carried_protocols(root: Case) -> None:
+    """This device has no visits. What its keys make of one is checked."""
+    for case in root.cases("carried_protocols"):
+        case.text("name")
+        generation, epoch, number = (case.number(name) for name in ("generation", "epoch", "number"))
+        key = number_key(epoch_secret(case.hex("generation_root"), "service", epoch), number)
+        body = case.hex("body")
+        said = transcript("visit protocol", case.text("tenant"), case.text("device_id"), generation, epoch, number, sha256(body))
+        place = b"\x11" + generation.to_bytes(8) + epoch.to_bytes(4) + number.to_bytes(8)
+        assert case.hex("message") == place + len(body).to_bytes(4) + body + mac(expand(key, "visit protocol"), said)
+
+
 def crockford(value: int, length: int) -> str:
     return "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[value >> 5 * place & 31] for place in range(length - 1, -1, -1))
 

@@ -1,6 +1,7 @@
 //! `wardein service break-glass`.
 
 use super::scope;
+use super::visit::Protocol;
 use crate::connection::ConnectArgs;
 use crate::{Column, Confirm, Failure, Output, Record, pages, time};
 use clap::{Args, Subcommand};
@@ -77,6 +78,8 @@ struct Use {
     closed_by: String,
     closed_at: u64,
     close_reason: String,
+    /// What the device told of the session.
+    protocol: Option<Protocol>,
 }
 
 #[derive(Debug, Serialize)]
@@ -93,6 +96,7 @@ impl Record for Uses {
         ("device", |of| of.device.clone()),
         ("uses", |of| of.uses.len().to_string()),
         ("open", |of| of.open.to_string()),
+        ("protocols", |of| of.uses.iter().filter(|of| of.protocol.is_some()).count().to_string()),
         ("last reported", |of| of.uses.last().map_or_else(String::new, |of| time::at(of.reported_at))),
     ];
 }
@@ -108,6 +112,7 @@ impl From<v1::EmergencyUses> for Uses {
                 closed_by: of.closed_by,
                 closed_at: wire::seconds(of.closed_at),
                 close_reason: of.close_reason,
+                protocol: of.protocol.map(Protocol::from),
             })
             .collect();
         let open = uses.iter().filter(|of| of.closed_by.is_empty()).count();

@@ -29,11 +29,21 @@ pub(super) struct Visit {
     end_reason: String,
     protocols: Vec<Protocol>,
     pub(super) awaited_protocols: Vec<String>,
+    closing: Option<Closing>,
+}
+
+/// That it was closed without protocols.
+#[derive(Debug, Serialize)]
+struct Closing {
+    closed_by: String,
+    closed_at: u64,
+    reason: String,
+    device_ids: Vec<String>,
 }
 
 /// What a device says of a session.
 #[derive(Debug, Serialize)]
-struct Protocol {
+pub(super) struct Protocol {
     device_id: String,
     session: String,
     began_at: u64,
@@ -83,6 +93,12 @@ impl From<Option<v1::Visit>> for Visit {
             end_reason: visit.end_reason,
             protocols: visit.protocols.into_iter().map(Protocol::from).collect(),
             awaited_protocols: visit.awaited_protocols,
+            closing: visit.closing.map(|of| Closing {
+                closed_by: of.closed_by,
+                closed_at: wire::seconds(of.closed_at),
+                reason: of.reason,
+                device_ids: of.device_ids,
+            }),
         }
     }
 }
@@ -101,9 +117,10 @@ impl Record for Visit {
         ("invited by", |visit| visit.invited_by.clone()),
         ("released by", |visit| visit.released_by.clone()),
         ("ended by", |visit| visit.ended_by.clone()),
-        ("protocols", |visit| match visit.awaited_protocols.as_slice() {
-            [] => visit.protocols.len().to_string(),
-            missing => format!("missing of {}", missing.join(",")),
+        ("protocols", |visit| match (visit.awaited_protocols.as_slice(), &visit.closing) {
+            ([], None) => visit.protocols.len().to_string(),
+            ([], Some(closing)) => format!("closed-without-protocol of {}", closing.device_ids.join(",")),
+            (missing, _) => format!("missing of {}", missing.join(",")),
         }),
     ];
 }
@@ -144,6 +161,10 @@ impl Visit {
         }
         if !self.awaited_protocols.is_empty() {
             lines.push(format!("  no protocol has come of {}", self.awaited_protocols.join(", ")));
+        }
+        if let Some(Closing { closed_by, closed_at, reason, device_ids }) = &self.closing {
+            let (devices, at) = (device_ids.join(", "), time::at(*closed_at));
+            lines.push(format!("  closed without a protocol of {devices} by {closed_by} at {at}: {reason}"));
         }
         lines.join("\n")
     }

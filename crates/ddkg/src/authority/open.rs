@@ -4,7 +4,7 @@ use super::record::{Enrollment, Generation, Pending, Record, Trees};
 use super::refusal::Refusal;
 use crate::code::{EmergencyCode, ServiceChallenge, ServiceCode};
 use crate::key::{DeviceName, FileWrapKey, KeyName, NumberKey, PayloadKey};
-use crate::message::{FileStanza, SealedPayload, ServiceKey, Token};
+use crate::message::{CarriedProtocol, FileStanza, SealedPayload, ServiceKey, Token};
 use crate::policy::Policy;
 use crate::time::AuthorityTime;
 use crate::tree::{Cover, OutOfRange};
@@ -174,13 +174,33 @@ impl Record {
         let owner = &self.cold.device;
         self.check_owner(owner)?;
         let name = challenge.key_name(owner.clone());
+        let key = self.service_key(&name)?;
+        challenge.verify(owner, &key, scope).map_err(|_| Refusal::MacWrong)?;
+        Ok((challenge.answer(owner, &key, scope, units), Spend(name)))
+    }
+
+    /// Verifies a protocol that came as a file. The record stays as it is, and the key is not spent: what comes twice changes
+    /// nothing.
+    ///
+    /// A generation that no proof came under yet counts as well, as with challenges.
+    pub fn verify_protocol(&self, carried: &CarriedProtocol) -> Result<(), Refusal> {
+        self.check_owner(&carried.protocol().device)?;
+        let name = carried.key_name().ok_or(Refusal::MacWrong)?;
+        // Whatever generation is claimed: another file of the device would not help either.
+        if !self.live().any(|generation| generation.trees.contains_key(&Purpose::Service)) {
+            return Err(Refusal::PurposeNotKept(Purpose::Service));
+        }
+        let key = self.service_key(&name)?;
+        carried.verify(&name, &key).map_err(|_| Refusal::MacWrong)
+    }
+
+    /// A key of the purpose `service`, under the active or the pending generation.
+    fn service_key(&self, name: &KeyName) -> Result<NumberKey, Refusal> {
         let (claimed, active) = (name.generation, self.cold.active.number);
         let generation = self.live().find(|generation| generation.number == claimed);
         let trees = &generation.ok_or(Refusal::GenerationUnknown { claimed, active })?.trees;
         let cover = trees.get(&Purpose::Service).ok_or(Refusal::PurposeNotKept(Purpose::Service))?;
-        let key = cover.epoch_secret(name.epoch).map_err(Refusal::EpochGone)?.key(name.number);
-        challenge.verify(owner, &key, scope).map_err(|_| Refusal::MacWrong)?;
-        Ok((challenge.answer(owner, &key, scope, units), Spend(name)))
+        Ok(cover.epoch_secret(name.epoch).map_err(Refusal::EpochGone)?.key(name.number))
     }
 
     /// The code for emergencies that the device says, by a proof under its active generation, to have made of this key. What can yield a key of

@@ -4,7 +4,7 @@ use super::error::DeviceError;
 use super::state::{DeviceState, Standing, Unsaved};
 use crate::code::{EmergencyCode, ServiceChallenge, ServiceCode};
 use crate::key::{KeyName, NumberKey};
-use crate::message::{FileStanza, MAX_PLAINTEXT, SealedPayload, Token};
+use crate::message::{CarriedProtocol, FileStanza, MAX_PLAINTEXT, SealedPayload, Token, VisitProtocol};
 use crate::progress::Uses;
 use crate::wire::Problem;
 use alloc::vec::Vec;
@@ -132,6 +132,18 @@ impl DeviceState {
         let time = self.known_time.saturating_add(clock.elapsed);
         let (name, key) = self.take_key(Purpose::Service, time)?;
         Ok(self.unsaved((name, EmergencyCode::of(&key))))
+    }
+
+    /// The protocol of a session as it goes by a file.
+    pub fn carry_protocol(
+        &mut self,
+        clock: Clock,
+        protocol: VisitProtocol,
+    ) -> Result<Unsaved<'_, CarriedProtocol>, DeviceError> {
+        let time = self.known_time.saturating_add(clock.elapsed);
+        let (name, key) = self.take_key(Purpose::Service, time)?;
+        let protocol = VisitProtocol { device: name.owner.clone(), ..protocol };
+        Ok(self.unsaved(CarriedProtocol::new(&name, &key, protocol)))
     }
 
     /// The later of known time and wall clock.

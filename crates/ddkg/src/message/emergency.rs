@@ -33,13 +33,13 @@ impl ServiceKey {
         KeyName { owner, generation, purpose: Purpose::Service, epoch, number }
     }
 
-    fn put(self, out: &mut impl Sink) {
+    pub(super) fn put(self, out: &mut impl Sink) {
         out.u64(self.generation);
         out.u32(self.epoch);
         out.u64(self.number);
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let (generation, epoch) = (read_generation(reader)?, reader.u32("epoch")?);
         Ok(Self { generation, epoch, number: read_number(reader)? })
     }

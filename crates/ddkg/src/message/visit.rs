@@ -1,6 +1,6 @@
 //! The body of the action `visit-protocol` (specification, section 8.7): what came of a technician's session, in the device's own words.
 
-use super::{put_device, read_device};
+use super::{ServiceKey, put_device, read_device};
 use crate::key::DeviceName;
 use crate::wire::{DecodeError, Problem, Reader, Sink};
 use alloc::collections::BTreeMap;
@@ -12,14 +12,10 @@ use wardein_domain::{ActionCategory, OperatorName, ServiceScope, WorkOrder};
 pub struct VisitProtocol {
     /// The device.
     pub device: DeviceName,
-    /// The visit that let the technician in.
-    pub visit: [u8; 8],
-    /// Which of its sessions: random.
+    /// What let the technician in.
+    pub by: Admitted,
+    /// Which session: random.
     pub session: [u8; 16],
-    /// Who came.
-    pub technician: OperatorName,
-    /// What for.
-    pub work_order: WorkOrder,
     /// What the session could do.
     pub scope: ServiceScope,
     /// Unix second at which it began, by the device's clock.
@@ -30,6 +26,24 @@ pub struct VisitProtocol {
     pub end: VisitEnd,
     /// How often something was done, by what the device calls it.
     pub actions: BTreeMap<ActionCategory, u32>,
+}
+
+/// What let somebody in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admitted {
+    /// The certificate of a visit, with what it says of the visit.
+    Visit {
+        /// The visit.
+        visit: [u8; 8],
+        /// Who came.
+        technician: OperatorName,
+        /// What for.
+        work_order: WorkOrder,
+    },
+    /// The code that answered the challenge of that key (section 7.1): the authority knows for which visit it gave it.
+    Code(ServiceKey),
+    /// The code for emergencies of that key (section 7.2).
+    Emergency(ServiceKey),
 }
 
 /// How a session ended.
@@ -76,13 +90,26 @@ impl VisitProtocol {
     /// The body of the action.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        out.put(&[VERSION, self.end.byte()]);
+        let form = if matches!(self.by, Admitted::Visit { .. }) { OF_VISIT } else { OF_CODE };
+        out.put(&[form, self.end.byte()]);
         put_device(&mut out, &self.device);
-        out.put(&self.visit);
-        out.put(&self.session);
-        for text in [self.technician.as_str(), self.work_order.as_str(), self.scope.as_str()] {
-            out.frame(text.as_bytes());
+        match &self.by {
+            Admitted::Visit { visit, .. } => out.put(visit),
+            Admitted::Code(key) => {
+                out.put(&[CODE]);
+                key.put(&mut out);
+            }
+            Admitted::Emergency(key) => {
+                out.put(&[EMERGENCY]);
+                key.put(&mut out);
+            }
         }
+        out.put(&self.session);
+        if let Admitted::Visit { technician, work_order, .. } = &self.by {
+            out.frame(technician.as_str().as_bytes());
+            out.frame(work_order.as_str().as_bytes());
+        }
+        out.frame(self.scope.as_str().as_bytes());
         out.u64(self.began);
         out.u64(self.ended);
         out.put(&[self.actions.len() as u8]);
@@ -96,18 +123,31 @@ impl VisitProtocol {
     /// The inverse of [`VisitProtocol::encode`].
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        let version = u64::from(reader.u8("version")?);
-        let known = u64::from(VERSION);
-        if version != known {
-            return Err(Problem::Range { value: version, min: known, max: known }.of("version"));
+        let form = reader.u8("form")?;
+        if form != OF_VISIT && form != OF_CODE {
+            let (min, max) = (OF_VISIT.into(), OF_CODE.into());
+            return Err(Problem::Range { value: form.into(), min, max }.of("form"));
         }
         let byte = reader.u8("end")?;
         let range = Problem::Range { value: byte.into(), min: 1, max: VisitEnd::ALL.len() as u64 };
         let end = VisitEnd::ALL.into_iter().find(|end| end.byte() == byte).ok_or_else(|| range.of("end"))?;
         let device = read_device(&mut reader)?;
-        let (visit, session) = (reader.array("visit")?, reader.array("session")?);
-        let technician = reader.name("technician")?;
-        let (work_order, scope) = (reader.name("work order")?, reader.name("scope")?);
+        let (by, session) = if form == OF_VISIT {
+            let (visit, session) = (reader.array("visit")?, reader.array("session")?);
+            let (technician, work_order) = (reader.name("technician")?, reader.name("work order")?);
+            (Admitted::Visit { visit, technician, work_order }, session)
+        } else {
+            let by = match reader.u8("kind of code")? {
+                CODE => Admitted::Code(ServiceKey::read(&mut reader)?),
+                EMERGENCY => Admitted::Emergency(ServiceKey::read(&mut reader)?),
+                value => {
+                    let (value, min, max) = (value.into(), CODE.into(), EMERGENCY.into());
+                    return Err(Problem::Range { value, min, max }.of("kind of code"));
+                }
+            };
+            (by, reader.array("session")?)
+        };
+        let scope = reader.name("scope")?;
         let (began, ended) = (reader.u64("began")?, reader.u64("ended")?);
         if ended < began {
             return Err(Problem::Range { value: ended, min: began, max: u64::MAX }.of("ended"));
@@ -125,25 +165,32 @@ impl VisitProtocol {
             actions.insert(category, times);
         }
         reader.finish("visit protocol")?;
-        Ok(Self { device, visit, session, technician, work_order, scope, began, ended, end, actions })
+        Ok(Self { device, by, session, scope, began, ended, end, actions })
     }
 }
 
-/// The version of the form.
-const VERSION: u8 = 1;
+/// The form of a session by a certificate, and that of one by a code.
+const OF_VISIT: u8 = 1;
+const OF_CODE: u8 = 2;
+
+/// The kinds of codes.
+const CODE: u8 = 1;
+const EMERGENCY: u8 = 2;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use alloc::vec;
 
-    fn protocol(end: VisitEnd) -> VisitProtocol {
+    pub(in crate::message) fn protocol(end: VisitEnd) -> VisitProtocol {
         VisitProtocol {
             device: DeviceName { tenant: "klinik".parse().unwrap(), device: "pump-1".parse().unwrap() },
-            visit: [7; 8],
+            by: Admitted::Visit {
+                visit: [7; 8],
+                technician: "eva".parse().unwrap(),
+                work_order: "WO-12".parse().unwrap(),
+            },
             session: [9; 16],
-            technician: "eva".parse().unwrap(),
-            work_order: "WO-12".parse().unwrap(),
             scope: "view".parse().unwrap(),
             began: 1_000,
             ended: 1_060,
@@ -162,7 +209,7 @@ mod tests {
             }
             assert!(VisitProtocol::decode(&[&bytes[..], &[0]].concat()).is_err());
         }
-        for (at, byte) in [(0, 2), (1, 0), (1, 5)] {
+        for (at, byte) in [(0, 0), (0, 2), (0, 3), (1, 0), (1, 5)] {
             let mut changed = protocol(VisitEnd::Left).encode();
             changed[at] = byte;
             assert!(VisitProtocol::decode(&changed).is_err(), "byte {at}");
@@ -182,5 +229,25 @@ mod tests {
         let swapped = [&bytes[..at], &bytes[at + one..], &bytes[at..at + one]].concat();
         assert!(VisitProtocol::decode(&swapped).is_err());
         assert_eq!(vec![swapped.len()], [bytes.len()]);
+    }
+
+    #[test]
+    fn a_session_by_a_code_names_its_key_in_the_place_of_a_visit() {
+        let key = ServiceKey { generation: 2, epoch: 3, number: 4 };
+        for by in [Admitted::Code(key), Admitted::Emergency(key)] {
+            let protocol = VisitProtocol { by, ..protocol(VisitEnd::Over) };
+            let bytes = protocol.encode();
+            assert_eq!(VisitProtocol::decode(&bytes).unwrap(), protocol);
+            for at in 0..bytes.len() {
+                assert!(VisitProtocol::decode(&bytes[..at]).is_err(), "{at} bytes");
+            }
+            // Behind form, end, tenant and device.
+            let at = 2 + 4 + 6 + 4 + 6;
+            for kind in [0, 3] {
+                let mut changed = bytes.clone();
+                changed[at] = kind;
+                assert!(VisitProtocol::decode(&changed).is_err(), "kind {kind}");
+            }
+        }
     }
 }

@@ -65,6 +65,8 @@ form! {
         #[serde(default)]
         emergency_codes: Vec<EmergencyCodeOf>,
         #[serde(default)]
+        carried_protocols: Vec<CarriedOf>,
+        #[serde(default)]
         refusals: Refusals,
     }
     Expand { secret: Hex, label: String, context: Hex, length: usize, out: Hex }
@@ -208,6 +210,17 @@ form! {
         challenge: String,
         units: u8,
         code: String,
+    }
+    CarriedOf {
+        name: String,
+        generation_root: Hex,
+        tenant: String,
+        device_id: String,
+        generation: u64,
+        epoch: u32,
+        number: u64,
+        body: Hex,
+        message: Hex,
     }
     EmergencyCodeOf { name: String, generation_root: Hex, epoch: u32, number: u64, code: String }
     Malformed { name: String, of: String, input: Hex, expect: String }

@@ -79,7 +79,7 @@ fn first() -> Value {
 }
 
 /// What was added: lists at the top, and those of the refusals.
-const ADDED: [&str; 9] = [
+const ADDED: [&str; 10] = [
     "messages",
     "bindings",
     "attribute_bodies",
@@ -88,6 +88,7 @@ const ADDED: [&str; 9] = [
     "made_keys",
     "service_codes",
     "emergency_codes",
+    "carried_protocols",
     "refusals",
 ];
 

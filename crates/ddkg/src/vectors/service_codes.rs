@@ -1,10 +1,11 @@
-//! Challenges for technicians, the codes that answer them, and codes for emergencies.
+//! Challenges for technicians, the codes that answer them, codes for emergencies, and protocols that go by a file.
 
 use super::added::device;
 use super::check::{Checked, epoch_secret, same, wrong};
-use super::form::{CodeOf, EmergencyCodeOf, File};
+use super::form::{CarriedOf, CodeOf, EmergencyCodeOf, File};
 use crate::code::{EmergencyCode, ServiceChallenge, ServiceCode};
 use crate::key::KeyName;
+use crate::message::{CarriedProtocol, VisitProtocol};
 use alloc::format;
 use alloc::string::ToString;
 use wardein_domain::{Purpose, ServiceScope};
@@ -16,6 +17,26 @@ pub(super) fn check(file: &File) -> Checked {
     for (i, entry) in file.emergency_codes.iter().enumerate() {
         emergency(entry).map_err(|error| format!("emergency_codes[{i}] ({}): {error}", entry.name))?;
     }
+    for (i, entry) in file.carried_protocols.iter().enumerate() {
+        carried(entry).map_err(|error| format!("carried_protocols[{i}] ({}): {error}", entry.name))?;
+    }
+    Ok(())
+}
+
+fn carried(given: &CarriedOf) -> Checked {
+    let owner = device(&given.tenant, &given.device_id)?;
+    let secret = epoch_secret("generation_root", &given.generation_root, Purpose::Service, given.epoch)?;
+    let (key, purpose) = (secret.key(given.number), Purpose::Service);
+    let &CarriedOf { generation, epoch, number, .. } = given;
+    let name = KeyName { owner: owner.clone(), generation, purpose, epoch, number };
+    let protocol = VisitProtocol::decode(&given.body.0).map_err(wrong("body"))?;
+    same("device of the body", &protocol.device, &owner)?;
+    same("body", &protocol.encode(), &given.body.0)?;
+    let carried = CarriedProtocol::new(&name, &key, protocol);
+    same("message", &carried.encode(), &given.message.0)?;
+    let read = CarriedProtocol::decode(&given.message.0).map_err(wrong("message"))?;
+    same("key of the message", &read.key_name(), &Some(name.clone()))?;
+    read.verify(&name, &key).map_err(|_| "message: its mac is wrong")?;
     Ok(())
 }
 

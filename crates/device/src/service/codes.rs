@@ -10,14 +10,17 @@ use crate::session::Session;
 use serde::{Deserialize, Serialize};
 use wardein_crypto::Entropy;
 use wardein_ddkg::device::DeviceError;
+use wardein_ddkg::message::Admitted;
 use wardein_ddkg::{ServiceChallenge, ServiceCode};
 use wardein_domain::ServiceScope;
 
 /// A technician who is let in by a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
-    /// The name of the challenge's key, as `g.e.n`: what distinguishes this session from every other.
+    /// The name of the code's key, as `g.e.n`: what distinguishes this session from every other.
     pub id: String,
+    /// By which code.
+    pub by: Admitted,
     /// What the technician may do.
     pub scope: ServiceScope,
     /// When it is over.
@@ -29,7 +32,7 @@ pub struct Admission {
 pub enum CodeRefused {
     /// There are no keys for it.
     #[error(
-        "the device has agreed on no keys for codes: add \"service\" to purposes in device.toml, and run: wardein-device rekey \
+        "the device has agreed on no keys for codes and protocols as files: add \"service\" to purposes in device.toml, and run: wardein-device rekey \
          (service-codes-not-agreed)"
     )]
     NotAgreed,
@@ -191,7 +194,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         }
         let name = challenge.key_name(state.device().clone());
         let id = format!("{}.{}.{}", name.generation, name.epoch, name.number);
-        Ok(Admission { id, scope, until })
+        Ok(Admission { id, by: Admitted::Code((&name).into()), scope, until })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::session::Session;
 use serde::{Deserialize, Serialize};
 use wardein_crypto::{Entropy, MacKey, Secret, Tag, hex};
 use wardein_ddkg::EmergencyCode;
-use wardein_ddkg::message::{EmergencyReport, ServiceKey};
+use wardein_ddkg::message::{Admitted, EmergencyReport, ServiceKey};
 use wardein_domain::{ErrorCode, Purpose, ServiceScope};
 
 /// A code that lets somebody in. A digest with a salt is enough of it: nobody tries 2⁷⁵ codes, however fast the function.
@@ -29,6 +29,12 @@ impl Held {
         let read = |text| hex::decode_array::<32>(text);
         let (Some(salt), Some(digest)) = (read(&self.salt), read(&self.digest)) else { return false };
         MacKey::new(Secret::copied_from(&salt)).verify(code.expose(), &Tag(digest)).is_ok()
+    }
+}
+
+impl From<ServiceKey> for Key {
+    fn from(ServiceKey { generation, epoch, number }: ServiceKey) -> Self {
+        Self { generation, epoch, number }
     }
 }
 
@@ -83,8 +89,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         let (name, code) = directory.save(config, state.emergency_code(clock)?)?;
         let salt: [u8; 32] = entropy.array().map_err(|_| Error::Fault("the source of randomness"))?;
         let digest = MacKey::new(Secret::copied_from(&salt)).tag(code.expose());
-        let ServiceKey { generation, epoch, number } = (&name).into();
-        let key = Key { generation, epoch, number };
+        let key = Key::from(ServiceKey::from(&name));
         let held = Held { key, salt: hex::encode(&salt), digest: hex::encode(&digest.0) };
         let mut codes = directory.files().codes()?;
         codes.emergency.push(held);
@@ -128,7 +133,8 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         directory.save_codes(&codes)?;
         let scope: ServiceScope = SCOPE.parse().map_err(|_| Error::Fault("naming a scope"))?;
         let Key { generation, epoch, number } = key;
-        Ok(Admission { id: format!("{generation}.{epoch}.{number}"), scope, until: now.after(LENGTH) })
+        let id = format!("{generation}.{epoch}.{number}");
+        Ok(Admission { id, by: Admitted::Emergency(key.into()), scope, until: now.after(LENGTH) })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Service access: what sshd is given, codes where there is no network, the session of a technician, and the protocol of it.
 
+mod carried;
 mod codes;
 mod emergency;
 mod moment;
@@ -7,6 +8,7 @@ mod protocol;
 mod sync;
 mod visit;
 
+pub use carried::{Carrier, carry_protocols};
 pub(crate) use codes::Codes;
 pub use codes::{Admission, CodeRefused};
 pub use moment::Moment;

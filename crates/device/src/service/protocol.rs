@@ -4,6 +4,7 @@
 //! A session runs under the technician's account, and the spool is that account's to write: what comes from there is read as from anybody. The
 //! authority compares it with what was released, and a visit without a protocol stays open there.
 
+use super::codes::Key;
 use super::visit::{SessionEnd, Visit};
 use crate::agent::Prover;
 use crate::error::Error;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use wardein_client::unix_now;
 use wardein_crypto::{Entropy, SystemEntropy, hex};
 use wardein_ddkg::DeviceName;
-use wardein_ddkg::message::{VisitEnd, VisitProtocol};
+use wardein_ddkg::message::{Admitted, VisitEnd, VisitProtocol};
 use wardein_domain::{ActionCategory, ErrorCode};
 
 /// What is being written of a session. While it is there, the session is under way.
@@ -34,11 +35,18 @@ pub(super) struct Recorder {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Begin {
+    /// Empty where a code let somebody in, with technician and work order.
     visit: String,
     technician: String,
     work_order: String,
     scope: String,
     began: u64,
+    /// The key of the code that answered a challenge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<Key>,
+    /// The key of the code for emergencies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    emergency: Option<Key>,
 }
 
 /// `end.json`.
@@ -51,17 +59,25 @@ struct End {
 
 impl Recorder {
     /// Begins the protocol of a session, durably.
-    pub(super) fn begin(spool: &Path, visit: &Visit) -> Result<Self, Error> {
+    pub(super) fn begin(spool: &Path, visit: &Visit, by: Option<&Admitted>) -> Result<Self, Error> {
         let session: [u8; 16] =
             SystemEntropy::default().array().map_err(|_| Error::Fault("the source of randomness"))?;
         let path = spool.join(hex::encode(&session));
         DirBuilder::new().mode(0o700).create(&path).map_err(Error::file("make", &path))?;
+        let (code, emergency) = match by {
+            Some(Admitted::Code(key)) => (Some((*key).into()), None),
+            Some(Admitted::Emergency(key)) => (None, Some((*key).into())),
+            Some(Admitted::Visit { .. }) | None => (None, None),
+        };
+        let is_of_code = code.is_some() || emergency.is_some();
         let begin = Begin {
-            visit: visit.id.clone(),
+            visit: if is_of_code { String::new() } else { visit.id.clone() },
             technician: visit.technician.clone(),
             work_order: visit.work_order.clone(),
             scope: visit.scope.clone(),
             began: unix_now(),
+            code,
+            emergency,
         };
         let file = path.join(BEGIN);
         write(&file, &begin)?;
@@ -133,6 +149,10 @@ pub async fn give_protocols(
                 std::fs::remove_dir_all(&path).map_err(Error::file("remove", &path))?;
                 given += 1;
             }
+            // What an earlier authority does not know, and what waits for the use of a code to be reported, is given another time.
+            Err(Error::Refused(refused)) if LATER.iter().any(|code| refused.is(*code)) => {
+                tracing::warn!(%refused, path = %path.display(), "the authority does not take a protocol yet; it is kept");
+            }
             Err(Error::Refused(refused)) if REFUSED.iter().any(|code| refused.is(*code)) => {
                 tracing::warn!(%refused, path = %path.display(), "the authority does not take a protocol; it is kept aside");
                 set_aside(&path)?;
@@ -144,7 +164,7 @@ pub async fn give_protocols(
 }
 
 /// The sessions of a spool, in order of their names; none where there is no spool.
-fn sessions(spool: &Path) -> Result<Vec<PathBuf>, Error> {
+pub(super) fn sessions(spool: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = match std::fs::read_dir(spool) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(Error::file("read", spool))?,
@@ -167,7 +187,7 @@ fn session_of(name: &str) -> Option<[u8; 16]> {
 }
 
 /// The protocol of a session; `None` while it is under way.
-fn read(path: &Path, device: &DeviceName) -> Result<Option<VisitProtocol>, Error> {
+pub(super) fn read(path: &Path, device: &DeviceName) -> Result<Option<VisitProtocol>, Error> {
     let damaged = |why: &str| {
         let (path, why) = (path.to_owned(), why.to_owned());
         Error::Damaged { path, why, next: "look at it, and remove it" }
@@ -194,14 +214,21 @@ fn read(path: &Path, device: &DeviceName) -> Result<Option<VisitProtocol>, Error
             (ended, end.ok_or_else(|| damaged("its end is damaged"))?)
         }
     };
-    let visit = hex::decode_array(&begin.visit).ok_or_else(|| damaged("it names no visit"))?;
     let wrong = |_| damaged("it names no technician, work order or scope");
+    let by = match (begin.code, begin.emergency) {
+        (Some(key), None) => Admitted::Code(key.into()),
+        (None, Some(key)) => Admitted::Emergency(key.into()),
+        (None, None) => Admitted::Visit {
+            visit: hex::decode_array(&begin.visit).ok_or_else(|| damaged("it names no visit"))?,
+            technician: begin.technician.parse().map_err(wrong)?,
+            work_order: begin.work_order.parse().map_err(wrong)?,
+        },
+        (Some(_), Some(_)) => return Err(damaged("it names two codes")),
+    };
     Ok(Some(VisitProtocol {
         device: device.clone(),
-        visit,
+        by,
         session,
-        technician: begin.technician.parse().map_err(wrong)?,
-        work_order: begin.work_order.parse().map_err(wrong)?,
         scope: begin.scope.parse().map_err(wrong)?,
         began: begin.began,
         ended: ended.max(begin.began),
@@ -266,6 +293,9 @@ const REFUSED: [ErrorCode; 6] = [
     ErrorCode::VisitUnknown,
     ErrorCode::VisitNotReleased,
 ];
+
+/// The refusals that another time may end.
+const LATER: [ErrorCode; 2] = [ErrorCode::Malformed, ErrorCode::EmergencyUseUnknown];
 
 /// A link is not followed, and a pipe is not waited for.
 const NO_TRICKS: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits() as i32;

@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 use wardein_client::unix_now;
+use wardein_ddkg::message::Admitted;
 
 /// A visit, as the certificate has it.
 #[derive(Debug, Clone)]
 pub struct Visit {
-    /// Its id, in hex.
+    /// Its id, in hex; where a code let somebody in, the name of the code's key.
     pub id: String,
     /// What it may do.
     pub scope: String,
@@ -51,12 +52,12 @@ pub fn attend(
     spool: &Path,
 ) -> Result<SessionEnd, Error> {
     let left = Duration::from_secs(visit.until.saturating_sub(unix_now()));
-    run(visit, asked, directory, Some(spool), Watch::begin(visit, left, directory))
+    run((visit, None), asked, (directory, spool), Watch::begin(visit, left, directory))
 }
 
-/// Runs a shell, or the program of the scope, for a technician who was let in by a code, until it ends or the code's time is over. It has no
-/// protocol: the device does not know which visit the code was given for.
-pub fn attend_admitted(admission: &Admission, directory: &Path) -> Result<SessionEnd, Error> {
+/// Runs a shell, or the program of the scope, for somebody who was let in by a code, until it ends or the code's time is over. Its
+/// protocol names the code's key: the authority knows which visit it answered for.
+pub fn attend_admitted(admission: &Admission, directory: &Path, spool: &Path) -> Result<SessionEnd, Error> {
     let visit = Visit {
         id: admission.id.clone(),
         scope: admission.scope.to_string(),
@@ -67,25 +68,22 @@ pub fn attend_admitted(admission: &Admission, directory: &Path) -> Result<Sessio
     };
     let watch =
         Watch { over: Some(admission.until.clone()), ..Watch::begin(&visit, Duration::MAX, directory) };
-    run(&visit, None, directory, None, watch)
+    run((&visit, Some(&admission.by)), None, (directory, spool), watch)
 }
 
 fn run(
-    visit: &Visit,
+    (visit, by): (&Visit, Option<&Admitted>),
     asked: Option<OsString>,
-    directory: &Path,
-    spool: Option<&Path>,
+    (directory, spool): (&Path, &Path),
     watch: Watch,
 ) -> Result<SessionEnd, Error> {
     if let Some(end) = watch.is_over() {
         return Ok(end);
     }
     let program = program(visit, directory)?;
-    let recorder = spool.map(|spool| Recorder::begin(spool, visit)).transpose();
-    if let Err(error) = &recorder {
-        tracing::warn!(%error, "this session has no protocol");
-    }
-    let recorder = recorder.ok().flatten();
+    let recorder = Recorder::begin(spool, visit, by);
+    let warn = |error: &Error| tracing::warn!(%error, "this session has no protocol");
+    let recorder = recorder.inspect_err(warn).ok();
     let is_command = asked.is_some();
     let mut command = match (&program, asked) {
         (Program::OfScope(path), asked) => {

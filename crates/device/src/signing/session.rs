@@ -58,6 +58,16 @@ impl<A: SigningAuthority, E: Entropy> SigningSession<A, E> {
         &self.config.device
     }
 
+    /// The id of its key (DDKG-1 §5.1).
+    pub(crate) fn key_id(&self) -> Digest {
+        Digest::of(&PublicKey::from(self.enrolled.key).spki())
+    }
+
+    /// Its signature of a transcript.
+    pub(crate) fn sign(&mut self, transcript: &Digest) -> Result<Vec<u8>, Error> {
+        self.signer.sign(transcript.as_ref())
+    }
+
     /// A session of the device that `directory` holds, whose key is `signer`'s.
     pub fn new(
         directory: Directory,
@@ -103,12 +113,12 @@ impl<A: SigningAuthority, E: Entropy> SigningSession<A, E> {
             device: self.config.device.clone(),
             challenge: offer.challenge,
             nonce: self.entropy.array().map_err(|_| Error::Fault("the source of randomness"))?,
-            key_id: Digest::of(&PublicKey::from(self.enrolled.key).spki()),
+            key_id: self.key_id(),
             action: action.parse().expect("the constant is an action"),
             body_digest: Digest::of(body),
         };
         let transcript = claim.transcript();
-        let signature = self.signer.sign(transcript.as_ref())?;
+        let signature = self.sign(&transcript)?;
         let selection = selection.filter(|_| action == "certificate");
         let quote = selection.map(|selection| self.signer.quote(&transcript.0, selection)).transpose()?;
         let request = SignedRequest { claim, signature, quote };

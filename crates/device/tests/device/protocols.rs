@@ -1,13 +1,16 @@
 //! Protocols of visits: begun before the technician is let to anything, kept over a power cut, given once, and read as from anybody.
 
 use crate::common::{Device, Fault, Shared};
+use crate::rekey::session_for;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use wardein_ddkg::message::{VisitEnd, VisitProtocol};
-use wardein_device::{Agent, Files, give_protocols};
+use wardein_ddkg::Purposes;
+use wardein_ddkg::message::{Admitted, CarriedProtocol, VisitEnd, VisitProtocol};
+use wardein_device::{Agent, Files, carry_protocols, give_protocols};
+use wardein_domain::Purpose;
 
 const VISIT: &str = "0102030405060708";
 
@@ -98,11 +101,12 @@ async fn a_session_is_told_with_what_was_done_and_goes_once_it_is_acknowledged()
     let expected = [("calibration", 2), ("command", 1), ("login", 1)];
     let expected = expected.map(|(word, times)| (word.parse().unwrap(), times));
     assert_eq!(done.actions, BTreeMap::from(expected));
-    assert_eq!((done.visit, done.end), ([1, 2, 3, 4, 5, 6, 7, 8], VisitEnd::Left));
-    assert_eq!(
-        (done.technician.as_str(), done.work_order.as_str(), done.scope.as_str()),
-        ("eva", "WO-12", "view")
-    );
+    let by = Admitted::Visit {
+        visit: [1, 2, 3, 4, 5, 6, 7, 8],
+        technician: "eva".parse().unwrap(),
+        work_order: "WO-12".parse().unwrap(),
+    };
+    assert_eq!((&done.by, done.end, done.scope.as_str()), (&by, VisitEnd::Left, "view"));
     assert!(before <= done.began && done.began <= done.ended && done.ended <= now());
 }
 
@@ -160,6 +164,62 @@ async fn what_a_technician_puts_in_the_spool_is_read_as_from_anybody() {
     assert_eq!(left.iter().filter(|name| name.starts_with("refused-")).count(), 5);
     assert_eq!(left.len(), 6);
     assert!(bench.home.path().exists());
+}
+
+#[tokio::test]
+async fn what_waits_is_written_to_a_file_and_kept_and_a_use_that_the_state_does_not_know_is_left_out() {
+    let bench = Bench::new().await;
+    session_for(&bench.device, Purposes::of(Purpose::ALL)).rekey().await.unwrap();
+    assert!(bench.session("true").wait().unwrap().success());
+    // The technician's account writes the spool: a session by a code, and an emergency that never was.
+    let begin = |number: u8, by: &str| {
+        let at = bench.spool().join(wardein_crypto::hex::encode(&[number; 16]));
+        fs::create_dir(&at).unwrap();
+        let text = format!(
+            "{{\"visit\":\"\",\"technician\":\"\",\"work_order\":\"\",\"scope\":\"view\",\"began\":7,{by}}}"
+        );
+        fs::write(at.join("begin.json"), text).unwrap();
+    };
+    let key = "{\"generation\":2,\"epoch\":0,\"number\":0}";
+    begin(1, &format!("\"code\":{key}"));
+    begin(2, &format!("\"emergency\":{key}"));
+    begin(3, &format!("\"code\":{key},\"emergency\":{key}"));
+    let write = || {
+        let mut session = session_for(&bench.device, Purposes::of(Purpose::ALL));
+        carry_protocols(&bench.spool(), &mut session).unwrap()
+    };
+    let (text, count) = write();
+    let messages = CarriedProtocol::messages_of_file(&text).unwrap();
+    assert_eq!((count, messages.len(), bench.left().len()), (2, 2, 4));
+    let world = bench.shared.0.borrow();
+    for message in &messages {
+        let carried = CarriedProtocol::decode(message).unwrap();
+        world.record.as_ref().unwrap().verify_protocol(&carried).unwrap();
+        assert!(!matches!(carried.protocol().by, Admitted::Emergency(_)));
+    }
+    drop(world);
+    // Each file takes keys of its own.
+    let again = CarriedProtocol::messages_of_file(&write().0).unwrap();
+    let names: std::collections::BTreeSet<_> = messages
+        .iter()
+        .chain(&again)
+        .map(|message| CarriedProtocol::decode(message).unwrap().key_name().unwrap().to_string())
+        .collect();
+    assert_eq!(names.len(), 4);
+}
+
+#[tokio::test]
+async fn a_protocol_that_the_authority_does_not_take_yet_keeps_no_other_back() {
+    let bench = Bench::new().await;
+    for _ in 0..2 {
+        assert!(bench.session("true").wait().unwrap().success());
+    }
+    for code in ["malformed", "emergency-use-unknown"] {
+        bench.shared.fault(&[Some(Fault::Refused(code))]);
+        assert_eq!(bench.give().await.unwrap(), usize::from(code == "malformed"));
+    }
+    assert!(bench.left().iter().all(|name| !name.starts_with("refused-")));
+    assert_eq!(bench.give().await.unwrap(), 1);
 }
 
 #[tokio::test]

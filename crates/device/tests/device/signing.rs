@@ -2,7 +2,11 @@
 
 use crate::common::signing::SoftKey;
 use crate::common::{Device, Fault, START, Shared, VALIDITY};
-use wardein_device::{Agent, CallError, Error, Prover, Round};
+use std::collections::BTreeMap;
+use wardein_crypto::Digest;
+use wardein_ddkg::message::{Admitted, CarriedProtocol, ServiceKey, VisitEnd, VisitProtocol};
+use wardein_device::{Agent, CallError, Carrier, Error, Prover, Round};
+use wardein_pki::PublicKey;
 
 fn code(error: &Error) -> &str {
     match error {
@@ -29,6 +33,37 @@ async fn it_is_certified_and_renews_by_itself() {
         ["challenge", "prove by signature"].repeat(8),
         "the last round authenticates, then renews; with each certificate come the pins and the roots"
     );
+}
+
+#[tokio::test]
+async fn it_signs_protocols_that_go_by_a_file_and_says_nothing_of_codes() {
+    let authority = Shared::new();
+    let device = Device::new(&authority);
+    let key = SoftKey::new();
+    device.enroll_key(&key);
+    let mut session = device.signing_session(key).unwrap();
+    let by = Admitted::Visit {
+        visit: [7; 8],
+        technician: "eva".parse().unwrap(),
+        work_order: "WO-1".parse().unwrap(),
+    };
+    let protocol = VisitProtocol {
+        device: session.name().clone(),
+        by,
+        session: [9; 16],
+        scope: "view".parse().unwrap(),
+        began: 1,
+        ended: 2,
+        end: VisitEnd::Left,
+        actions: BTreeMap::new(),
+    };
+    let carried = session.carry(protocol.clone()).unwrap().unwrap();
+    let known = authority.0.borrow().signs_with.unwrap();
+    let signed = CarriedProtocol::to_sign(&protocol, &Digest::of(&PublicKey::from(known).spki()));
+    assert!(known.verify(signed.as_ref(), carried.signature().unwrap()).is_ok());
+    let by = Admitted::Code(ServiceKey { generation: 1, epoch: 0, number: 0 });
+    assert!(session.carry(VisitProtocol { by, ..protocol }).unwrap().is_none());
+    assert_eq!(authority.calls(), Vec::<&str>::new(), "it asks nobody");
 }
 
 #[tokio::test]

@@ -77,6 +77,8 @@ events! {
     VisitReleased = "visit.release",
     /// The visit was ended before its window.
     VisitEnded = "visit.end",
+    /// A visit was closed without the protocol of a device; each such device has an entry.
+    VisitClosed = "visit.close",
     /// A technician got a certificate for a device.
     VisitCertified = "visit.certify",
     /// A reader of a profile's files was added.

@@ -84,6 +84,8 @@ codes! {
     VisitOverlaps = "visit-overlaps", Precondition, "Use the visit that the message names, or end it first (`wardein service end`).";
     /// The device has as many visits that are not over as it may.
     VisitQuota = "visit-quota", Precondition, "End visits that are not needed (`wardein service list`), or wait until some are over.";
+    /// No protocol of the visit is awaited: it goes on, or all have come, or it was closed.
+    ProtocolNotAwaited = "protocol-not-awaited", Precondition, "Nothing is to be done; `wardein service list --open` shows which visits wait for a protocol.";
     /// The protocol of a visit names another device than the one that sent it.
     ProtocolOtherDevice = "protocol-other-device", Invalid, "Have it sent by the device that it is of.";
     /// The protocol names another technician, work order or scope than the visit, or a device that is not one of it.
@@ -92,6 +94,12 @@ codes! {
     ProtocolWindow = "protocol-window", Invalid, "Compare the device's clock with the visit's window (`wardein service show`).";
     /// Another protocol of the same session is on record.
     ProtocolContradicts = "protocol-contradicts", Precondition, "What came first counts; find out who altered what the device keeps.";
+    /// The mac of a protocol that came as a file is not the device's: somebody wrote or altered it.
+    ProtocolForged = "protocol-forged", Invalid, "Have the device write the file again (`wardein-device service protocol`); find out who had it in between.";
+    /// The keys that a protocol in a file was authenticated with are gone: others were agreed on, or it was in contact.
+    ProtocolKeysGone = "protocol-keys-gone", Precondition, "Have the device write the file again (`wardein-device service protocol`), or give the protocol itself (`wardein-device service sync`).";
+    /// The device has not said that this code for emergencies was used.
+    EmergencyUseUnknown = "emergency-use-unknown", Precondition, "Run `wardein-device service sync` on the device: it says so, and gives the protocol after that.";
     /// The scope is not one of the tenant's list.
     ServiceScopeUnknown = "service-scope-unknown", Invalid, "`wardein service policy show` lists the scopes; a tenant administrator sets them.";
     /// The device has agreed on no keys for codes of technicians.

@@ -87,9 +87,9 @@ pub(crate) use revocation::{
     rule_key,
 };
 pub(crate) use service::{
-    ActionColumn, DeviceVisitsRow, EmergencyUseRow, EmergencyUsesRow, EndedRow, MAX_PROTOCOLS, OpenVisitRow,
-    ProtocolColumn, ReleasedRow, ServiceCaRow, ServicePolicyRow, VisitEndColumn, VisitRow, VisitTerms,
-    parse_visit_key, service_ca_place, visit_key,
+    ActionColumn, ClosedRow, DeviceVisitsRow, EmergencyUseRow, EmergencyUsesRow, EndedRow, MAX_PROTOCOLS,
+    OpenVisitRow, ProtocolColumn, ReleasedRow, ServiceCaRow, ServicePolicyRow, VisitEndColumn, VisitRow,
+    VisitTerms, parse_visit_key, service_ca_place, visit_key,
 };
 pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
 pub(crate) use site::{ChoiceColumn, SiteRow, WindowColumn};

@@ -48,11 +48,13 @@ pub(crate) struct VisitRow {
     pub(crate) restored_at: UnixSeconds,
     pub(crate) released: Option<ReleasedRow>,
     pub(crate) ended: Option<EndedRow>,
-    /// Those of its devices for which the technician was certified.
+    /// Those of its devices for which the technician was certified, or got a code.
     #[serde(with = "column::list")]
     pub(crate) certified: Vec<DeviceId>,
     /// What the devices gave of the technician's sessions, at most [`MAX_PROTOCOLS`].
     pub(crate) protocols: Vec<ProtocolColumn>,
+    /// That it was closed without protocols.
+    pub(crate) closed: Option<ClosedRow>,
 }
 
 /// The protocol of a session.
@@ -107,6 +109,15 @@ pub(crate) struct EndedRow {
     pub(crate) reason: Reason,
 }
 
+/// That a visit was closed without protocols.
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct ClosedRow {
+    pub(crate) end: EndedRow,
+    /// The devices of which none had come.
+    #[serde(with = "column::list")]
+    pub(crate) devices: Vec<DeviceId>,
+}
+
 #[derive(Serialize, Deserialize, Clone, Default)]
 pub(crate) struct DeviceVisitsRow {
     pub(crate) open: Vec<OpenVisitRow>,
@@ -145,6 +156,8 @@ pub(crate) struct EmergencyUseRow {
     pub(crate) reported: UnixSeconds,
     /// Who looked into it.
     pub(crate) closed: Option<EndedRow>,
+    /// What the device told of the session.
+    pub(crate) protocol: Option<ProtocolColumn>,
 }
 
 /// The CA that certifies a tenant's technicians.
@@ -215,6 +228,7 @@ impl VisitRow {
             ended: None,
             certified: Vec::new(),
             protocols: Vec::new(),
+            closed: None,
         }
     }
 
@@ -286,7 +300,7 @@ mod tests {
             needs_verification: true,
         };
         let mut row = VisitRow::new(terms, by.clone(), UnixSeconds::new(4), UnixSeconds::new(2));
-        stays(Table::Visit, &row, &format!("{VISIT}00000000"));
+        stays(Table::Visit, &row, &format!("{VISIT}0000000000"));
         row.released = Some(ReleasedRow { by: by.clone(), at: UnixSeconds::new(5) });
         let end_by = by.clone();
         row.ended = Some(EndedRow { by, at: UnixSeconds::new(6), reason: "no".parse().unwrap() });
@@ -300,8 +314,14 @@ mod tests {
             actions: vec![ActionColumn { category: "view".parse().unwrap(), times: 3 }],
             given: UnixSeconds::new(13),
         }];
-        let given = format!("010164010164{}0b0c03010476696577030d", "09".repeat(16));
-        stays(Table::Visit, &row, &format!("{VISIT}01{BY}0501{BY}06026e6f{given}"));
+        let told = format!("0164{}0b0c03010476696577030d", "09".repeat(16));
+        let given = format!("01016401{told}");
+        stays(Table::Visit, &row, &format!("{VISIT}01{BY}0501{BY}06026e6f{given}00"));
+        let end = EndedRow { by: end_by.clone(), at: UnixSeconds::new(7), reason: "no".parse().unwrap() };
+        row.closed = Some(ClosedRow { end, devices: vec!["d".parse().unwrap()] });
+        let closed = format!("01{BY}07026e6f010164");
+        stays(Table::Visit, &row, &format!("{VISIT}01{BY}0501{BY}06026e6f{given}{closed}"));
+        let told_of = row.protocols[0].clone();
         let open = OpenVisitRow::of([1; 8], &row);
         let row = DeviceVisitsRow { open: vec![open] };
         let public = P256VerifyingKey([4; 65]);
@@ -315,10 +335,16 @@ mod tests {
             number: 9,
             reported: UnixSeconds::new(5),
             closed: None,
+            protocol: None,
         };
-        let uses = vec![of_use.clone(), EmergencyUseRow { closed, ..of_use }];
+        let protocol = Some(told_of);
+        let uses = vec![of_use.clone(), EmergencyUseRow { closed, protocol, ..of_use }];
         let row = EmergencyUsesRow { uses };
-        stays(Table::EmergencyUses, &row, &format!("0202070309050007030905 01{BY}06026e6f").replace(' ', ""));
+        stays(
+            Table::EmergencyUses,
+            &row,
+            &format!("020207030905000007030905 01{BY}06026e6f01{told}").replace(' ', ""),
+        );
     }
 
     #[test]

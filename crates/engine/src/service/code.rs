@@ -5,7 +5,7 @@ use crate::derive::spent;
 use crate::kernel::record::{Recording, hex, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, SpentRow, VisitRow};
-use wardein_crypto::{Digest, SecretBytes};
+use wardein_crypto::SecretBytes;
 use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::{DeviceName, ServiceChallenge, ServiceCode};
 use wardein_domain::{DeviceId, ErrorCode, Event, FieldName, Outcome, TenantId, UnixSeconds};
@@ -45,7 +45,7 @@ impl Engine {
         id: &VisitId,
         challenge: &ServiceChallenge,
     ) -> Result<Decision<VisitCode>, Stop> {
-        let (version, row) = visible(tx, caller, &name.tenant, id)?;
+        let (version, mut row) = visible(tx, caller, &name.tenant, id)?;
         let device_version = self.require_visited(tx, name, id, &row)?;
         let Some(held) = self.open_keys(tx, name)? else { return Err(not_agreed(name).into()) };
         // Whoever asks for a key that is used up shows a challenge that the device made, or is told that it did not.
@@ -53,7 +53,7 @@ impl Engine {
         let asked = SpentRow {
             at: present.as_ref().map_or(self.time(), |present| present.at),
             by: caller.principal.serial,
-            idempotency: Digest::of(id).0,
+            idempotency: spent_for(id),
             message: None,
         };
         let units = units(&row, asked.at);
@@ -69,8 +69,14 @@ impl Engine {
         }
         let answer = VisitCode { code: SecretBytes::from_vec(code.to_text().into()), length: code.length() };
         let mut change = Change::default();
-        // One that is ended at the same time lets nobody in.
-        change.check(Table::Visit, rows::visit_key(&name.tenant, id), version);
+        // One that is ended at the same time lets nobody in. From now on a protocol of the device is awaited.
+        let key = rows::visit_key(&name.tenant, id);
+        if row.certified.contains(&name.device) {
+            change.check(Table::Visit, key, version);
+        } else {
+            row.certified.push(name.device.clone());
+            change.update(Table::Visit, key, version, rows::encode(&row)?);
+        }
         change.check(Table::Device, rows::device_key(name), device_version);
         if present.is_none() {
             spent::spend(&mut change, &spend.0, &asked)?;
@@ -116,6 +122,16 @@ impl Engine {
         };
         Err(Error::new(code, format_args!("visit {} {how}", hex(id))))
     }
+}
+
+/// What the row of a spent key says of the visit that it was spent for.
+fn spent_for(id: &VisitId) -> [u8; 32] {
+    std::array::from_fn(|at| id.get(at).copied().unwrap_or_default())
+}
+
+/// The inverse.
+pub(super) fn visit_of(spent: &SpentRow) -> Option<VisitId> {
+    spent.idempotency.first_chunk().copied()
 }
 
 /// How long the window is open from then on, in whole units.

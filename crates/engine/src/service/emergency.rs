@@ -1,13 +1,14 @@
 //! Codes for emergencies (DDKG-1 §7.2): each device has one, which is good once. Showing it and using it are on record, and a use waits for its
 //! review until somebody closes it.
 
+use super::protocols::{self, SessionProtocol};
 use super::visits::who;
 use crate::access::operators::Issuer;
 use crate::approve::Ask;
 use crate::derive::actions::{Done, Performing};
 use crate::kernel::record::{self, Recording, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Held, Kept, Page, Paged, Stop, Tx};
-use crate::rows::{self, Emergency, EmergencyUseRow, EmergencyUsesRow, EndedRow, PersonRow};
+use crate::rows::{self, Emergency, EmergencyUseRow, EmergencyUsesRow, EndedRow, PersonRow, ProtocolColumn};
 use wardein_crypto::SecretBytes;
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{EmergencyReport, ServiceKey};
@@ -44,6 +45,8 @@ pub struct EmergencyUse {
     pub reported_at: u64,
     /// Who closed its review, the Unix second, and why.
     pub closed: Option<(Issuer, u64, Reason)>,
+    /// What the device told of the session.
+    pub protocol: Option<SessionProtocol>,
 }
 
 impl Engine {
@@ -55,7 +58,11 @@ impl Engine {
         performing: Performing<'_>,
     ) -> Result<Done, Stop> {
         let Performing { name, now, now_ms, call, record, mut emergency, change, .. } = performing;
-        self.note_emergency_uses(tx, name, &report.used, now_ms, call, change)?;
+        let mut uses = self.emergency_uses(tx, name)?;
+        for used in &report.used {
+            uses.note(name, *used, now_ms, call, change)?;
+        }
+        uses.put(change)?;
         let key = report.current.name(name.clone()).to_string();
         let held = emergency.get().filter(|held| held.key == report.current);
         let (event, is_shown) = match held {
@@ -73,43 +80,12 @@ impl Engine {
         Ok(Done::new(event, fields, vec![1, is_shown.into()]))
     }
 
-    /// Puts the uses on record that are on none yet.
-    fn note_emergency_uses(
-        &self,
-        tx: &Tx<'_>,
-        name: &DeviceName,
-        used: &[ServiceKey],
-        now_ms: u64,
-        call: &Call,
-        change: &mut Change,
-    ) -> Result<(), Stop> {
+    /// The uses of a device's codes that are listed, to be added to.
+    pub(super) fn emergency_uses(&self, tx: &Tx<'_>, name: &DeviceName) -> Result<Uses, Stop> {
         let key = rows::device_key(name);
         let found: Option<(u64, EmergencyUsesRow)> = tx.row(Table::EmergencyUses, &key)?;
         let (version, row) = found.unzip();
-        let mut row = row.unwrap_or_default();
-        let mut is_news = false;
-        for used in used {
-            if row.uses.iter().any(|known| known.key() == *used) {
-                continue;
-            }
-            is_news = true;
-            // Those that were looked into make room; beyond that the audit log alone has them all.
-            while row.uses.len() >= MAX_USES {
-                let closed = row.uses.iter().position(|known| known.closed.is_some()).unwrap_or_default();
-                row.uses.remove(closed);
-            }
-            let ServiceKey { generation, epoch, number } = *used;
-            let reported = UnixSeconds::new(now_ms / 1000);
-            row.uses.push(EmergencyUseRow { generation, epoch, number, reported, closed: None });
-            let actor = Actor::Device(name.tenant.clone(), name.device.clone());
-            let entry =
-                record::entry(now_ms, actor, Event::EmergencyCodeUsed, target(name), Outcome::Done, call);
-            change.record(&entry.with(FieldName::Key, used.name(name.clone()).to_string()))?;
-        }
-        if is_news {
-            change.put(Table::EmergencyUses, key, version, rows::encode(&row)?);
-        }
-        Ok(())
+        Ok(Uses { key, version, row: row.unwrap_or_default(), is_changed: false })
     }
 
     /// The code of a device for emergencies. The device replaces it at its next contact.
@@ -219,6 +195,68 @@ impl Engine {
     }
 }
 
+/// The uses of one device's codes in a decision.
+pub(super) struct Uses {
+    key: Vec<u8>,
+    version: Option<u64>,
+    row: EmergencyUsesRow,
+    is_changed: bool,
+}
+
+impl Uses {
+    /// Puts a use on record, unless it is.
+    pub(super) fn note(
+        &mut self,
+        name: &DeviceName,
+        used: ServiceKey,
+        now_ms: u64,
+        call: &Call,
+        change: &mut Change,
+    ) -> Result<(), Error> {
+        let uses = &mut self.row.uses;
+        if uses.iter().any(|known| known.key() == used) {
+            return Ok(());
+        }
+        self.is_changed = true;
+        // Those that were looked into make room; beyond that the audit log alone has them all.
+        while uses.len() >= MAX_USES {
+            let closed = uses.iter().position(|known| known.closed.is_some()).unwrap_or_default();
+            uses.remove(closed);
+        }
+        let ServiceKey { generation, epoch, number } = used;
+        let reported = UnixSeconds::new(now_ms / 1000);
+        uses.push(EmergencyUseRow { generation, epoch, number, reported, closed: None, protocol: None });
+        let actor = Actor::Device(name.tenant.clone(), name.device.clone());
+        let entry = record::entry(now_ms, actor, Event::EmergencyCodeUsed, target(name), Outcome::Done, call);
+        change.record(&entry.with(FieldName::Key, used.name(name.clone()).to_string()))
+    }
+
+    /// Takes what the device told of the session of a use that is on record; whether that is news.
+    pub(super) fn tell(&mut self, used: ServiceKey, told: ProtocolColumn) -> Result<bool, Error> {
+        let found = self.row.uses.iter_mut().find(|known| known.key() == used);
+        let row = found.ok_or_else(|| {
+            let message = "the device has not said that this code for emergencies was used";
+            Error::new(ErrorCode::EmergencyUseUnknown, message)
+        })?;
+        let is_news = protocols::is_news(row.protocol.as_slice(), &told)?;
+        if is_news {
+            if row.protocol.is_some() {
+                let message = "the protocol of another session that this code opened is on record";
+                return Err(Error::new(ErrorCode::ProtocolContradicts, message));
+            }
+            (row.protocol, self.is_changed) = (Some(told), true);
+        }
+        Ok(is_news)
+    }
+
+    pub(super) fn put(self, change: &mut Change) -> Result<(), Error> {
+        if self.is_changed {
+            change.put(Table::EmergencyUses, self.key, self.version, rows::encode(&self.row)?);
+        }
+        Ok(())
+    }
+}
+
 impl EmergencyUseRow {
     fn key(&self) -> ServiceKey {
         let &Self { generation, epoch, number, .. } = self;
@@ -231,6 +269,7 @@ fn uses(device: DeviceName, row: &EmergencyUsesRow) -> EmergencyUses {
         key: of.key().name(device.clone()).to_string(),
         reported_at: of.reported.get(),
         closed: of.closed.as_ref().map(|end| (who(&end.by), end.at.get(), end.reason.clone())),
+        protocol: of.protocol.as_ref().map(protocols::protocol),
     };
     let uses = row.uses.iter().map(of).collect();
     EmergencyUses { device, uses }

@@ -4,6 +4,8 @@
 //! another person releases it, and each of them may end it at any time. The device gives a protocol of each session.
 
 pub(crate) mod ca;
+pub(crate) mod carried;
+mod close;
 pub(crate) mod code;
 pub(crate) mod counts;
 pub(crate) mod emergency;

@@ -4,7 +4,7 @@ use super::protocols::{self, SessionProtocol};
 use crate::access::operators::Issuer;
 use crate::kernel::record::{Recording, hex, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, Stop, Tx};
-use crate::rows::{self, DeviceVisitsRow, EndedRow, PersonRow, ReleasedRow, VisitRow};
+use crate::rows::{self, ClosedRow, DeviceVisitsRow, EndedRow, PersonRow, ReleasedRow, VisitRow};
 use wardein_crypto::P256SigningKey;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
@@ -52,8 +52,23 @@ pub struct Visit {
     pub state: VisitState,
     /// What its devices told of the technician's sessions.
     pub protocols: Vec<SessionProtocol>,
-    /// Those of its devices that let the technician in, and of which no protocol has come once it is over.
+    /// Those of its devices that let the technician in, and of which no protocol has come once it is over; none once it is closed.
     pub awaited: Vec<DeviceId>,
+    /// That it was closed without protocols.
+    pub closed: Option<VisitClosing>,
+}
+
+/// Who closed a visit of which protocols were awaited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisitClosing {
+    /// Who did.
+    pub by: Issuer,
+    /// Unix seconds at which that was.
+    pub at: u64,
+    /// Why.
+    pub reason: Reason,
+    /// The devices of which no protocol had come.
+    pub devices: Vec<DeviceId>,
 }
 
 /// Where a visit is.
@@ -227,6 +242,7 @@ impl Engine {
             state: self.state(row),
             protocols: row.protocols.iter().map(protocols::protocol).collect(),
             awaited: protocols::awaited(row, self.state(row)),
+            closed: row.closed.as_ref().map(closing),
         })
     }
 }
@@ -266,6 +282,11 @@ fn is_seen(caller: &Principal, row: &VisitRow) -> bool {
 fn closed(id: &VisitId, row: &VisitRow) -> Error {
     let how = if row.ended.is_some() { "was ended" } else { "is over" };
     Error::new(ErrorCode::VisitClosed, format_args!("visit {} {how}", hex(id)))
+}
+
+fn closing(row: &ClosedRow) -> VisitClosing {
+    let ClosedRow { end: EndedRow { by, at, reason }, devices } = row;
+    VisitClosing { by: who(by), at: at.get(), reason: reason.clone(), devices: devices.clone() }
 }
 
 pub(super) fn who(person: &PersonRow) -> Issuer {

@@ -1,5 +1,7 @@
 //! Codes for technicians at devices without network: for one challenge, one visit and its window.
 
+mod protocols;
+
 use crate::service::{Site, code};
 use crate::world::{TestDevice, World, facts, order};
 use wardein_crypto::SystemEntropy;

@@ -3,7 +3,7 @@
 use crate::world::{World, caller, facts, name, order};
 use std::collections::BTreeMap;
 use wardein_crypto::hex;
-use wardein_ddkg::message::{VisitEnd, VisitProtocol};
+use wardein_ddkg::message::{Admitted, VisitEnd, VisitProtocol};
 use wardein_domain::{
     ApprovalPolicy, DeviceState, Event, GuardedDeed, OperatorName, Reason, Role, Seconds, ServicePolicy,
 };
@@ -492,14 +492,20 @@ async fn the_ssh_ca_stays_where_the_root_key_is_changed() {
     assert_eq!(site.world.engine.get_service_ca(&site.eva, tenant).await.unwrap(), before);
 }
 
+fn named(visit: VisitId, technician: &str, work_order: &str) -> Admitted {
+    Admitted::Visit {
+        visit,
+        technician: technician.parse().unwrap(),
+        work_order: work_order.parse().unwrap(),
+    }
+}
+
 fn protocol(visit: &Visit, device: &crate::world::TestDevice, session: u8) -> VisitProtocol {
     let from = visit.window.from().get();
     VisitProtocol {
         device: device.name.clone(),
-        visit: visit.id,
+        by: named(visit.id, visit.technician.as_str(), visit.work_order.as_str()),
         session: [session; 16],
-        technician: visit.technician.clone(),
-        work_order: visit.work_order.clone(),
         scope: visit.scope.clone(),
         began: from + 10,
         ended: from + 70,
@@ -529,15 +535,13 @@ async fn a_device_gives_the_protocol_of_a_visit_and_a_missing_one_stays_open() {
     }
     assert_eq!(site.get(&site.eva, visit.id).await.unwrap().awaited, [], "it is under way");
     let (from, until) = (visit.window.from().get(), visit.window.until().get());
+    let by = |by: Admitted| VisitProtocol { by, ..good.clone() };
     let forged = [
         (VisitProtocol { device: other.name.clone(), ..good.clone() }, ErrorCode::ProtocolOtherDevice),
         (VisitProtocol { device: name("lab", "a"), ..good.clone() }, ErrorCode::ProtocolOtherDevice),
-        (VisitProtocol { visit: [7; 8], ..good.clone() }, ErrorCode::VisitUnknown),
-        (VisitProtocol { technician: "max".parse().unwrap(), ..good.clone() }, ErrorCode::ProtocolOtherVisit),
-        (
-            VisitProtocol { work_order: "WO-1".parse().unwrap(), ..good.clone() },
-            ErrorCode::ProtocolOtherVisit,
-        ),
+        (by(named([7; 8], "eva", "WO-00012")), ErrorCode::VisitUnknown),
+        (by(named(visit.id, "max", "WO-00012")), ErrorCode::ProtocolOtherVisit),
+        (by(named(visit.id, "eva", "WO-1")), ErrorCode::ProtocolOtherVisit),
         (VisitProtocol { scope: "view".parse().unwrap(), ..good.clone() }, ErrorCode::ProtocolOtherVisit),
         (VisitProtocol { began: from - 61, ..good.clone() }, ErrorCode::ProtocolWindow),
         (VisitProtocol { began: until, ended: until, ..good.clone() }, ErrorCode::ProtocolWindow),
@@ -577,11 +581,25 @@ async fn a_device_gives_the_protocol_of_a_visit_and_a_missing_one_stays_open() {
     assert_eq!(site.get(&site.site, visit.id).await.unwrap().awaited, ["b".parse().unwrap()]);
     let missing = async || engine.count_service().await.unwrap().without_protocol;
     assert_eq!(missing().await, 1);
+    // It is closed by who may, with a reason, and stays marked; what comes late is taken.
+    let close = async |by: &Caller| {
+        engine.close_visit(by, site.world.tenant(), visit.id, "the pump was scrapped".parse().unwrap()).await
+    };
+    let closed = close(&site.site).await.unwrap();
+    let closing = closed.closed.unwrap();
+    assert_eq!(
+        (closing.by.name.as_str(), closing.reason.as_str()),
+        ("site/klinik/sina", "the pump was scrapped")
+    );
+    assert_eq!((closing.devices, closed.awaited), (vec!["b".parse().unwrap()], vec![]));
+    assert_eq!((code(close(&site.site).await), missing().await), (ErrorCode::ProtocolNotAwaited, 0));
+    let entries = site.world.entries(Event::VisitClosed).await;
+    assert!(entries.len() == 1 && facts(&entries[0]).contains("reason=the pump was scrapped"));
     let mut late = other;
     let told = protocol(&visit, &late, 3);
     give(&mut late, &told).await.unwrap();
-    assert_eq!(site.get(&site.site, visit.id).await.unwrap().awaited, []);
-    assert_eq!(missing().await, 0);
+    let seen = site.get(&site.site, visit.id).await.unwrap();
+    assert_eq!((seen.protocols.len(), seen.awaited, seen.closed.is_some()), (3, vec![], true));
     // Of a visit that nobody was certified for nothing is awaited.
     let unused = site.invite(site.order()).await.unwrap();
     site.release(&site.site, unused.id).await.unwrap();

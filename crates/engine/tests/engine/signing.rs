@@ -3,7 +3,7 @@
 use crate::tpm::key_order;
 use crate::world::{World, csr, name};
 use wardein_crypto::{Digest, Entropy, P256SigningKey, P256VerifyingKey, SystemEntropy};
-use wardein_ddkg::message::{SignatureClaim, ack_transcript};
+use wardein_ddkg::message::{CarriedProtocol, SignatureClaim, VisitProtocol, ack_transcript};
 use wardein_domain::{Assurance, Call, DeviceState, Event, KeyKeeper};
 use wardein_engine::{AuditFilter, Error, ErrorKind, KeyPolicy, SignedReply, SignedRequest, Subject};
 use wardein_pki::{Csr, PublicKey};
@@ -29,6 +29,13 @@ impl Signer {
 
     pub(crate) fn csr(&self) -> Vec<u8> {
         Csr::create(&self.key).unwrap()
+    }
+
+    /// A protocol as it goes by a file.
+    pub(crate) fn carry(&self, protocol: VisitProtocol) -> CarriedProtocol {
+        let key_id = Digest::of(&PublicKey::from(*self.key.verifying_key()).spki());
+        let signature = self.key.sign(CarriedProtocol::to_sign(&protocol, &key_id).as_ref()).unwrap();
+        CarriedProtocol::signed(protocol, signature)
     }
 
     /// A request for a fresh challenge, and what is signed by it.

@@ -13236,11 +13236,33 @@ pub struct Visit {
     /// What its devices told of the technician's sessions, at most 256, in the order in which they came.
     #[prost(message, repeated, tag = "21")]
     pub protocols: ::prost::alloc::vec::Vec<VisitProtocol>,
-    /// Those of its devices for which the technician was certified and of which no protocol has come, once the visit is ended or over.
-    ///
-    /// Next unused field number: 23.
+    /// Those of its devices for which the technician was certified and of which no protocol has come, once the visit is ended or over; none
+    /// once it is closed.
     #[prost(string, repeated, tag = "22")]
     pub awaited_protocols: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// That it was closed without protocols; unset where it was not.
+    ///
+    /// Next unused field number: 24.
+    #[prost(message, optional, tag = "23")]
+    pub closing: ::core::option::Option<VisitClosing>,
+}
+/// Who closed a visit of which protocols were awaited.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VisitClosing {
+    /// Who did.
+    #[prost(string, tag = "1")]
+    pub closed_by: ::prost::alloc::string::String,
+    /// When that was.
+    #[prost(message, optional, tag = "2")]
+    pub closed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// The devices of which no protocol had come.
+    ///
+    /// Next unused field number: 5.
+    #[prost(string, repeated, tag = "4")]
+    pub device_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A technician's session, as its device told of it by a proof (`visit-protocol`).
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -13368,6 +13390,30 @@ pub struct EndVisitRequest {
 /// What EndVisit answers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EndVisitResponse {
+    /// The visit.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub visit: ::core::option::Option<Visit>,
+}
+/// What CloseVisit takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CloseVisitRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The visit's id.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What CloseVisit answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CloseVisitResponse {
     /// The visit.
     ///
     /// Next unused field number: 2.
@@ -13943,6 +13989,34 @@ pub mod service_access_service_client {
                 .insert(GrpcMethod::new("wardein.v1.ServiceAccessService", "EndVisit"));
             self.inner.unary(req, path, codec).await
         }
+        /// Puts on record that protocols which are awaited of a visit will not come. The visit is not open any more, and stays marked. A protocol
+        /// that comes all the same is taken. Callers: role `admin`, `tenant-admin` and `site`.
+        pub async fn close_visit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CloseVisitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseVisitResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/CloseVisit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.ServiceAccessService", "CloseVisit"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// The tenant's SSH CA, for `TrustedUserCAKeys`; devices get it by a proof (`service-access`). Callers: as with ListVisits.
         pub async fn get_service_ca(
             &mut self,
@@ -14197,6 +14271,15 @@ pub mod service_access_service_server {
             request: tonic::Request<super::EndVisitRequest>,
         ) -> std::result::Result<
             tonic::Response<super::EndVisitResponse>,
+            tonic::Status,
+        >;
+        /// Puts on record that protocols which are awaited of a visit will not come. The visit is not open any more, and stays marked. A protocol
+        /// that comes all the same is taken. Callers: role `admin`, `tenant-admin` and `site`.
+        async fn close_visit(
+            &self,
+            request: tonic::Request<super::CloseVisitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseVisitResponse>,
             tonic::Status,
         >;
         /// The tenant's SSH CA, for `TrustedUserCAKeys`; devices get it by a proof (`service-access`). Callers: as with ListVisits.
@@ -14649,6 +14732,52 @@ pub mod service_access_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = EndVisitSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/CloseVisit" => {
+                    #[allow(non_camel_case_types)]
+                    struct CloseVisitSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::CloseVisitRequest>
+                    for CloseVisitSvc<T> {
+                        type Response = super::CloseVisitResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CloseVisitRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::close_visit(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CloseVisitSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

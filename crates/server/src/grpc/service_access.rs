@@ -9,6 +9,7 @@ use std::str::FromStr;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_crypto::{SecretBytes, hex};
 use wardein_ddkg::DeviceName;
+use wardein_ddkg::message::CarriedProtocol;
 use wardein_domain::{ActionCategory, Seconds, ServicePolicy, TenantId};
 use wardein_engine::{
     Caller, EmergencyUse, EmergencyUses, Error, SessionProtocol, Visit, VisitId, VisitOrder,
@@ -124,6 +125,43 @@ impl v1::service_access_service_server::ServiceAccessService for Api {
             Ok(v1::EndVisitResponse { visit: Some(visit(ended)) })
         };
         reply(end.await)
+    }
+
+    async fn close_visit(
+        &self,
+        request: Request<v1::CloseVisitRequest>,
+    ) -> Result<Response<v1::CloseVisitResponse>, Status> {
+        let close = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let asked = request.get_ref();
+            let (tenant, id) = (tenant(caller, &asked.tenant)?, id(&asked.id)?);
+            let reason = parse("reason", &asked.reason)?;
+            let closed = self.shared.engine.close_visit(caller, tenant, id, reason).await?;
+            Ok(v1::CloseVisitResponse { visit: Some(visit(closed)) })
+        };
+        reply(close.await)
+    }
+
+    async fn import_visit_protocol(
+        &self,
+        request: Request<v1::ImportVisitProtocolRequest>,
+    ) -> Result<Response<v1::ImportVisitProtocolResponse>, Status> {
+        let import = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let carried = CarriedProtocol::decode(&request.get_ref().protocol)
+                .map_err(|error| wrong("protocol", format_args!("{error}; is the file whole?")))?;
+            let imported = self.shared.engine.import_protocol(caller, carried).await?;
+            Ok(v1::ImportVisitProtocolResponse {
+                tenant: imported.device.tenant.to_string(),
+                device_id: imported.device.device.to_string(),
+                visit_id: imported.visit.map(|id| hex::encode(&id)).unwrap_or_default(),
+                session: hex::encode(&imported.session),
+                is_repeated: imported.is_repeated,
+            })
+        };
+        reply(import.await)
     }
 
     async fn get_service_ca(
@@ -256,8 +294,15 @@ fn uses(of: EmergencyUses) -> v1::EmergencyUses {
             Some((by, at, reason)) => (by.name, time::at(at), reason.to_string()),
             None => Default::default(),
         };
-        let EmergencyUse { key: key_name, reported_at, .. } = of;
-        v1::EmergencyUse { key_name, reported_at: time::at(reported_at), closed_by, closed_at, close_reason }
+        let EmergencyUse { key: key_name, reported_at, protocol: told, .. } = of;
+        v1::EmergencyUse {
+            key_name,
+            reported_at: time::at(reported_at),
+            closed_by,
+            closed_at,
+            close_reason,
+            protocol: told.map(protocol),
+        }
     });
     v1::EmergencyUses {
         tenant: of.device.tenant.to_string(),
@@ -344,6 +389,12 @@ fn visit(visit: Visit) -> v1::Visit {
         end_reason,
         protocols: visit.protocols.into_iter().map(protocol).collect(),
         awaited_protocols: visit.awaited.iter().map(ToString::to_string).collect(),
+        closing: visit.closed.map(|closed| v1::VisitClosing {
+            closed_by: closed.by.name,
+            closed_at: time::at(closed.at),
+            reason: closed.reason.to_string(),
+            device_ids: closed.devices.iter().map(ToString::to_string).collect(),
+        }),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use wardein_client::{Connection, Identity, Settings, connect, number, time, v1};
 use wardein_crypto::{P256SigningKey, Secret};
-use wardein_ddkg::message::{VisitEnd, VisitProtocol};
+use wardein_ddkg::message::{Admitted, VisitEnd, VisitProtocol};
 use wardein_domain::Role;
 use wardein_engine::{Engine, Ports, found};
 use wardein_pki::{Csr, pem};
@@ -135,10 +135,12 @@ impl Place {
         let from = time::seconds(visit.starts_at);
         let protocol = VisitProtocol {
             device: self.device.name.clone(),
-            visit: wardein_crypto::hex::decode_array(&visit.id).unwrap(),
+            by: Admitted::Visit {
+                visit: wardein_crypto::hex::decode_array(&visit.id).unwrap(),
+                technician: visit.technician.parse().unwrap(),
+                work_order: visit.work_order.parse().unwrap(),
+            },
             session: [session; 16],
-            technician: visit.technician.parse().unwrap(),
-            work_order: visit.work_order.parse().unwrap(),
             scope: visit.scope.parse().unwrap(),
             began: from + 1,
             ended: from + 2,

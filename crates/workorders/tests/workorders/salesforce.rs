@@ -4,6 +4,8 @@ use crate::authority::{Place, now};
 use crate::stand_in::{AUDIENCE, CLIENT, StandIn, USER, other_key, salesforce_time};
 use serde_json::{Value, json};
 use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 use wardein_client::v1::VisitState;
 use wardein_workorders::{Config, Desk, Error};
 
@@ -34,7 +36,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let place = Place::new().await;
-        let stand_in = StandIn::start(&place).await;
+        let stand_in = StandIn::start(place.directory.path()).await;
         Self { place, stand_in }
     }
 
@@ -57,6 +59,32 @@ impl World {
         let mut record = self.record();
         change(&mut record["jobs"][0]);
         fs::write(path, record.to_string()).unwrap();
+    }
+}
+
+/// The stand-in for programs outside of the tests, as `deploy/service.sh` runs it. In the directory that `WARDEIN_STAND_IN` names,
+/// `port` says where it is, `order.json` is what somebody does to the order, and `report` and `written` are what was written to it,
+/// and how often.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stand_in_serves_programs_outside_of_the_tests() {
+    let Some(directory) = std::env::var_os("WARDEIN_STAND_IN").map(PathBuf::from) else { return };
+    let stand_in = StandIn::start(&directory).await;
+    let say = |name: &str, text: String| {
+        fs::write(directory.join("next"), text).unwrap();
+        fs::rename(directory.join("next"), directory.join(name)).unwrap();
+    };
+    say("port", stand_in.address.port().to_string());
+    while !directory.join("stop").exists() {
+        let order = directory.join("order.json");
+        if let Ok(text) = fs::read(&order) {
+            stand_in.put(ID, serde_json::from_slice(&text).unwrap());
+            fs::remove_file(order).unwrap();
+        }
+        if stand_in.written(ID) != 0 {
+            say("report", stand_in.report(ID));
+            say("written", stand_in.written(ID).to_string());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -1,10 +1,11 @@
 //! A stand-in of Salesforce's REST API: what the adapter calls, in the form that Salesforce documents. It keeps records of one
 //! object, reads as much of SOQL as the adapter writes, and refuses what Salesforce would.
 
-use crate::authority::{Place, now};
+use crate::authority::{now, write_private};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -40,9 +41,11 @@ pub(crate) struct Known {
 }
 
 impl StandIn {
-    pub(crate) async fn start(place: &Place) -> Self {
+    /// Its CA, and the key of an app that it knows, are written to `directory`.
+    pub(crate) async fn start(directory: &Path) -> Self {
         let document = SigningKey::generate_rsa_2048_pkcs8().unwrap();
-        place.write("salesforce.key", pem::encode_private_key(document.expose()).unwrap().expose());
+        let app = pem::encode_private_key(document.expose()).unwrap();
+        write_private(&directory.join("salesforce.key"), app.expose());
         let key = SigningKey::from_pkcs8(SignatureAlgorithm::RsaPkcs1Sha256, &document).unwrap();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let chain = vec![CertificateDer::from(made.cert.der().to_vec())];
@@ -90,7 +93,7 @@ impl StandIn {
             }
         });
         let stand_in = Self { address, ca_pem: made.cert.pem(), known };
-        place.write("ca.pem", stand_in.ca_pem.as_bytes());
+        write_private(&directory.join("ca.pem"), stand_in.ca_pem.as_bytes());
         stand_in
     }
 

@@ -198,6 +198,45 @@ async fn visits() {
         ("an auditor", &world.auditor, end(&visit.id, "x"), denied("EndVisit")),
     ];
     world.refuses(Method::EndVisit, rows).await;
+    let close = |id: &str, reason: &str| v1::CloseVisitRequest {
+        tenant: "t".into(),
+        id: id.into(),
+        reason: reason.into(),
+    };
+    let goes_on = (Code::FailedPrecondition, "protocol-not-awaited", "is awaited");
+    let rows = [
+        ("no id", &world.admin, close("", "x"), malformed("id")),
+        ("no reason", &world.admin, close(&visit.id, ""), malformed("reason")),
+        ("none", &world.admin, close(&"0".repeat(16), "x"), NO_VISIT),
+        ("another tenant's", &world.foreign, close(&visit.id, "x"), NO_TENANT),
+        ("the technician", &world.technician, close(&visit.id, "x"), denied("CloseVisit")),
+        ("who asked for it", &world.coordinator, close(&visit.id, "x"), denied("CloseVisit")),
+        ("it goes on", &world.site, close(&visit.id, "x"), goes_on),
+    ];
+    world.refuses(Method::CloseVisit, rows).await;
+    let import = |protocol: &[u8]| v1::ImportVisitProtocolRequest { protocol: protocol.to_vec() };
+    // By nobody's keys, of a session at a device of this tenant.
+    let body = [
+        &b"\x01\x01\0\0\0\x01t\0\0\0\x04pump"[..],
+        &[7; 8],
+        &[7; 16],
+        b"\0\0\0\x03eva\0\0\0\x04WO-1\0\0\0\x04view",
+        &[0; 17],
+    ];
+    let body = body.concat();
+    let key = [&[0, 0, 0, 0, 0, 0, 0, 1][..], &[0; 12]].concat();
+    let whole = [&[17][..], &key, &(body.len() as u32).to_be_bytes(), &body, &[7; 32]].concat();
+    let not_agreed = (Code::FailedPrecondition, "service-codes-not-agreed", "pump");
+    let rows = [
+        ("nothing", &world.admin, import(b""), malformed("protocol")),
+        ("cut", &world.admin, import(&whole[..whole.len() - 1]), malformed("protocol")),
+        ("longer", &world.admin, import(&[&whole[..], b"x"].concat()), malformed("protocol")),
+        ("too long", &world.admin, import(&[17; 9_000]), malformed("protocol")),
+        ("of a device without such keys", &world.coordinator, import(&whole), not_agreed),
+        ("another tenant's", &world.foreign, import(&whole), NO_TENANT),
+        ("a station", &world.station, import(&whole), denied("ImportVisitProtocol")),
+    ];
+    world.refuses(Method::ImportVisitProtocol, rows).await;
     world.technician.service_access().end_visit(end(&visit.id, "done")).await.unwrap();
     let second = world.operator(Role::Site, "two", 0).await;
     world.refuses(Method::ReleaseVisit, [("ended", &second, release(&visit.id), CLOSED)]).await;
