@@ -9,7 +9,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 	BEGIN {
 		# Lowest first.
 		floor("crypto proto domain durable", 0)
-		floor("port ddkg pki client tpm tuf", 1)
+		floor("port ddkg pki client tpm kms tuf", 1)
 		floor("attest files logs", 2)
 		floor("engine receive workorders", 3)
 		floor("store custody server device pkcs11 testkit", 4)
@@ -26,7 +26,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("prost prost-types prost-reflect", "proto")
 		only("tonic", "proto server client")
 		only("axum", "server")
-		only("base64ct", "ddkg client pki")
+		only("base64ct", "ddkg client pki kms")
 		only("rcgen x509-parser rustls-webpki miniz_oxide", "pki")
 		# Only the store knows which database there is.
 		only("rusqlite sled tokio-postgres deadpool-postgres tokio-postgres-rustls", "store")

@@ -18,6 +18,10 @@ readonly hclfmt_version=2.24.0 hcl2_version=8.1.4
 readonly hclfmt=$tools/hclfmt-$hclfmt_version/hclfmt hcl2=$tools/python-hcl2-$hcl2_version
 # cdktf's packages of the providers, made from the schemas of aws 6 and azurerm 4.
 declare -rA wheels=([aws]=cdktf-cdktf-provider-aws==21.22.1 [azure]=cdktf-cdktf-provider-azurerm==14.23.1)
+# What a program that has read its files asks for first, and what it says where that is not there; one without the feature aws-kms
+# says so.
+declare -rA asked=([aws]='KMS: AWS KMS: there are no credentials\|without its feature .aws-kms'
+	[azure]='the database: ^error: PostgreSQL database wardein at db.example.internal: ')
 house=
 
 at_exit() {
@@ -104,37 +108,49 @@ placed() {
 		[ "$1 $2 $3" = "secretsmanager get-secret-value --secret-id" ] && cat "/secrets/${4#wardein/}"
 	end
 	chmod +x "$house/$cloud-bin"/*
-	bwrap --unshare-all --uid 0 --gid 0 --clearenv --setenv PATH /opt/bin:/usr/bin --setenv CONFIG "$(base64 -w 0 "$house/wardein.toml")" \
-		--setenv CA "$(base64 -w 0 "$house/ca.pem")" --setenv PREFIX wardein --setenv SECRETS "custody.json root.key db.password" \
+	bwrap --unshare-all --uid 0 --gid 0 --clearenv --setenv PATH /opt/bin:/usr/bin --setenv CONFIG "$(base64 -w 0 "$house/plain-$cloud/wardein.toml")" \
+		--setenv CA "$(base64 -w 0 "$house/ca.pem")" --setenv PREFIX wardein --setenv SECRETS "custody.json db.password" \
 		--ro-bind /usr /usr --symlink usr/lib /lib --symlink usr/lib64 /lib64 --symlink usr/bin /bin --proc /proc --dev /dev \
 		--ro-bind "$house/$cloud-bin" /opt/bin --ro-bind "$house/secrets-$cloud" /secrets --bind "$house/$cloud-files" /run/wardein \
 		/bin/sh -c "$(<"$house/$cloud.sh")"
 	holds "$cloud: each file is for the service alone" test "$(stat -c %a "$house/$cloud-files"/* | sort -u)" = 600
-	holds "$cloud: what was put in came out" test "$(cd "$house/$cloud-files" && sha256sum ./* | sort)" = "$(cd "$house/plain" && sha256sum ./* | sort)"
-	holds "$cloud: the program reads all of it, and asks for the database" says '^error: PostgreSQL database wardein at db.example.internal: ' \
+	holds "$cloud: what was put in came out" test "$(cd "$house/$cloud-files" && sha256sum ./* | sort)" = "$(cd "$house/plain-$cloud" && sha256sum ./* | sort)"
+	# Without a network there is neither a role nor a database.
+	holds "$cloud: the program reads all of it, and asks for ${asked[$cloud]%%:*}" says "${asked[$cloud]#*: }" \
 		bwrap --unshare-all --clearenv --ro-bind /usr /usr --symlink usr/lib /lib --symlink usr/lib64 /lib64 --proc /proc --dev /dev \
 		--ro-bind "$WARDEIN_BINARY" /opt/wardein --ro-bind "$house/$cloud-files" /run/wardein --remount-ro / \
 		/opt/wardein serve --config /run/wardein/wardein.toml
 }
 
-scripts() {
-	local name
-	mkdir "$house/plain" "$house/secrets-aws" "$house/secrets-azure"
-	"$WARDEIN_BINARY" init --dir "$house/a" --trust-domain cloud.example --key-file "$house/plain/root.key" >"$house/said"
-	cp "$house/a/custody.json" "$house/plain/"
-	openssl rand -base64 24 >"$house/plain/db.password"
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca -keyout "$house/ca.key" -out "$house/ca.pem" 2>"$house/said"
-	cp "$house/ca.pem" "$house/plain/db-ca.pem"
-	# The template, as templatefile() fills it.
+# filled CLOUD CUSTODY: the template, as templatefile() fills it.
+filled() {
 	# shellcheck disable=SC2016
 	sed -e 's/\${grpc}/7443/g; s/\${http}/7480/g; s/\${database}/db.example.internal/; s/\${server_names\[0\]}/authority.example.org/' \
-		-e 's/\${jsonencode(.*)}/["authority.example.org","localhost"]/' deploy/terraform/wardein.toml.tftpl >"$house/wardein.toml"
-	holds "nothing of the template is left" not grep -qF "\${" "$house/wardein.toml"
-	cp "$house/wardein.toml" "$house/plain/"
-	for name in custody.json root.key db.password; do base64 "$house/plain/$name" >"$house/secrets-aws/$name"; done
-	cp "$house/secrets-aws/custody.json" "$house/secrets-azure/custody"
-	cp "$house/secrets-aws/root.key" "$house/secrets-azure/root-key"
-	cp "$house/secrets-aws/db.password" "$house/secrets-azure/database-password"
+		-e 's/\${jsonencode(.*)}/["authority.example.org","localhost"]/' -e "s|\${custody}|$2|" deploy/terraform/wardein.toml.tftpl >"$house/plain-$1/wardein.toml"
+	holds "$1: nothing of the template is left" not grep -qF "\${" "$house/plain-$1/wardein.toml"
+}
+
+scripts() {
+	local name cloud key=arn:aws:kms:eu-central-1:123456789012:key/1234abcd
+	mkdir "$house"/{plain,secrets}-{aws,azure}
+	"$WARDEIN_BINARY" init --dir "$house/a" --trust-domain cloud.example --key-file "$house/plain-azure/root.key" >"$house/said"
+	cp "$house/a/custody.json" "$house/plain-azure/"
+	# In the form of one under KMS, which nothing opens.
+	python3 -c 'import json, sys
+zeros = lambda count: "00" * count
+wrapped = {"kind": "aws-kms", "key": sys.argv[1], "authority": "cloud.example", "salt": zeros(16), "wrapped": zeros(184)}
+keys = [{"version": 1, "nonce": zeros(12), "wrapped": zeros(48)}]
+print(json.dumps({"version": 1, "protection": wrapped, "check": zeros(16), "keys": keys}))' "$key" >"$house/plain-aws/custody.json"
+	openssl rand -base64 24 >"$house/db.password"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca -keyout "$house/ca.key" -out "$house/ca.pem" 2>"$house/said"
+	for cloud in aws azure; do cp "$house/db.password" "$house/plain-$cloud/"; done
+	filled aws "aws_kms_key = \"$key\""
+	filled azure 'key_file = "root.key"'
+	for cloud in aws azure; do cp "$house/ca.pem" "$house/plain-$cloud/db-ca.pem"; done
+	for name in custody.json db.password; do base64 "$house/plain-aws/$name" >"$house/secrets-aws/$name"; done
+	for name in custody.json=custody root.key=root-key db.password=database-password; do
+		base64 "$house/plain-azure/${name%=*}" >"$house/secrets-azure/${name#*=}"
+	done
 	placed aws
 	placed azure
 }

@@ -186,8 +186,10 @@ if [[ -n $all ]]; then
 	step "audit sinks, and receivers of others" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/sinks.sh
 	step "visits of technicians, and sshd" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/service.sh
 	step "the roles of a database" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/postgresql.sh
+	step "PostgreSQL 16, 17 and 18" deploy/postgresql-versions.sh
 	step "an OCI image" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/oci.sh
 	step "the Helm chart" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/helm.sh
+	step "a root key under AWS KMS" deploy/kms.sh
 	step "the modules for AWS and Azure" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/terraform.sh
 	step "bills of materials" deploy/sbom.sh
 	if ((EUID == 0)); then

@@ -9,7 +9,9 @@ use wardein_cli::{
     PassphraseArgs, ProtectionKind, Record,
 };
 use wardein_crypto::{Secret, SystemEntropy};
-use wardein_custody::{Kind, Opened, Passphrase, Protection, TpmProtection, TpmTarget, open_by_tpm};
+use wardein_custody::{
+    Kind, KmsProtection, Opened, Passphrase, Protection, TpmProtection, TpmTarget, open_by_tpm,
+};
 use wardein_domain::with_causes;
 use wardein_port::{Custody, CustodyError, Pending, RootKey};
 
@@ -70,6 +72,12 @@ struct Shown {
     /// Whether the TPM gives it now: `yes`, or why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     tpm_opens: Option<String>,
+    /// The key of AWS KMS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kms_key: Option<String>,
+    /// Whether KMS gives it now: `yes`, or why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kms_opens: Option<String>,
     root_key_versions: Vec<u32>,
 }
 
@@ -88,6 +96,8 @@ impl Record for Shown {
         ("a guess costs", |shown| shown.argon2.clone().unwrap_or_default()),
         ("registers", |shown| shown.registers.clone().unwrap_or_default()),
         ("TPM gives it now", |shown| shown.tpm_opens.clone().unwrap_or_default()),
+        ("KMS key", |shown| shown.kms_key.clone().unwrap_or_default()),
+        ("KMS gives it now", |shown| shown.kms_opens.clone().unwrap_or_default()),
         ("versions", |shown| shown.versions()),
     ];
 }
@@ -109,14 +119,18 @@ fn show(home: &Home, out: Output) -> Result<(), Failure> {
     let argon2 = status.cost.map(|cost| {
         format!("Argon2id, {} MiB, {} passes, {} lanes", cost.memory_kib / 1024, cost.passes, cost.lanes)
     });
-    let opens = || match home.tpm().and_then(|tpm| open_by_tpm(&home.custody(), tpm).map_err(failed)) {
+    let told = |opened: Result<Opened, Failure>| match opened {
         Ok(_) => "yes".to_owned(),
         Err(error) => format!("no: {error}"),
     };
+    let by_tpm = || told(home.tpm().and_then(|tpm| open_by_tpm(&home.custody(), tpm).map_err(failed)));
+    let by_kms = || told(home.open_by_kms().map_err(failed));
     out.one(&Shown {
         protection: status.kind.to_string(),
         argon2,
-        tpm_opens: (status.kind == Kind::Tpm).then(opens),
+        tpm_opens: (status.kind == Kind::Tpm).then(by_tpm),
+        kms_key: status.kms_key,
+        kms_opens: (status.kind == Kind::AwsKms).then(by_kms),
         registers: status.registers,
         root_key_versions: status.versions,
     })
@@ -127,25 +141,23 @@ fn change(args: CustodyChangeArgs, out: Output) -> Result<(), Failure> {
     let to = match args.to {
         ProtectionKind::Passphrase => "a new passphrase".to_owned(),
         ProtectionKind::Tpm => TpmTarget::parse(home.tpm()?, &args.pcrs).map_err(failed)?.to_string(),
+        ProtectionKind::AwsKms => home.kms()?.to_string(),
         ProtectionKind::KeyFile => format!("key file {}", home.key_file()?.display()),
     };
     args.confirm.ask(&format!("put the root key under {to}"))?;
     let opened = home.open_custody(&args.passphrase)?;
-    let protection = match (args.to, home.key_file()) {
-        (ProtectionKind::KeyFile, Ok(path)) => Protection::KeyFile(path),
-        (to, _) => {
-            let new = PassphraseArgs {
-                passphrase_file: args.new_passphrase_file,
-                passphrase_fd: args.new_passphrase_fd,
-            };
-            let passphrase = home::source(&new).read_new().map_err(failed)?;
-            match to {
-                ProtectionKind::Tpm => {
-                    let target = TpmTarget::parse(home.tpm()?, &args.pcrs).map_err(failed)?;
-                    Protection::Tpm(TpmProtection { target, recovery: passphrase })
-                }
-                ProtectionKind::Passphrase | ProtectionKind::KeyFile => Protection::Passphrase(passphrase),
-            }
+    let new =
+        PassphraseArgs { passphrase_file: args.new_passphrase_file, passphrase_fd: args.new_passphrase_fd };
+    let new_passphrase = || home::source(&new).read_new().map_err(failed);
+    let protection = match args.to {
+        ProtectionKind::KeyFile => Protection::KeyFile(home.key_file()?),
+        ProtectionKind::Passphrase => Protection::Passphrase(new_passphrase()?),
+        ProtectionKind::Tpm => {
+            let target = TpmTarget::parse(home.tpm()?, &args.pcrs).map_err(failed)?;
+            Protection::Tpm(TpmProtection { target, recovery: new_passphrase()? })
+        }
+        ProtectionKind::AwsKms => {
+            Protection::AwsKms(KmsProtection { target: home.kms()?, recovery: home::recovery(&new)? })
         }
     };
     opened.change(&protection, &mut SystemEntropy::default()).map_err(failed)?;

@@ -135,6 +135,12 @@ fn custody(home: &Home) -> Finding {
                 "start with the recovery passphrase; if the machine is in a good state: wardein custody reseal",
             ),
         },
+        Ok(Kind::AwsKms) => match home.open_by_kms() {
+            Ok(_) => Finding::ok(CHECK, "under a key of AWS KMS, which gives it"),
+            Err(error) => {
+                Finding::bad(CHECK, error, "a service that runs goes on; put it right before the next start")
+            }
+        },
         Ok(Kind::Passphrase) => Finding::ok(CHECK, "under a passphrase"),
         Ok(Kind::KeyFile) => match home.key_file() {
             Ok(path) => key_file(CHECK, &path),

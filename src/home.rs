@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use wardein_cli::config::{Config, StoreKind};
 use wardein_cli::{Failure, PassphraseArgs};
-use wardein_custody::{Kind, Opened, PassphraseSource, Protection};
+use wardein_custody::{
+    CustodyError, Environment, Kind, KmsTarget, Opened, Passphrase, PassphraseSource, Protection,
+};
 use wardein_engine::Ports;
+use wardein_pki::{CaCertificate, Root, pem};
 use wardein_port::{Store, SystemClock};
 use wardein_store::moving::Place;
 use wardein_store::postgres::{self, PostgresStore, Sharing};
@@ -19,8 +22,11 @@ pub(crate) const MARKER: &str = "wardein-authority";
 /// Where a founding makes its files: a directory of this name in the authority's, or one whose name ends so beside it.
 pub(crate) const FOUNDING: &str = ".founding";
 
-/// Between two looks whether a database can be had.
+/// Between two looks whether a database can be had, and the first between two calls of AWS KMS.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest between two calls of AWS KMS.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A directory with its configuration.
 pub(crate) struct Home {
@@ -155,22 +161,80 @@ impl Home {
     }
 
     /// The root key, out of custody. A passphrase comes from where the arguments say, or the configuration, or a person.
-    /// Of a root key under a TPM, a passphrase that the arguments name is the recovery passphrase, and the TPM is not asked.
+    /// Of a root key under a TPM or AWS KMS, a passphrase that the arguments name is the recovery passphrase, and they are not
+    /// asked.
     pub(crate) fn open_custody(&self, passphrase: &PassphraseArgs) -> Result<Opened, Failure> {
         let custody = self.custody();
         let protection = match wardein_custody::kind(&custody).map_err(failed)? {
             Kind::KeyFile => Protection::KeyFile(self.key_file()?),
-            Kind::Tpm => match source(passphrase) {
-                PassphraseSource::Prompt => {
-                    return wardein_custody::open_by_tpm(&custody, self.tpm()?).map_err(failed);
-                }
-                recovery => Protection::Passphrase(recovery.read().map_err(failed)?),
+            Kind::Tpm => match recovery(passphrase)? {
+                None => return wardein_custody::open_by_tpm(&custody, self.tpm()?).map_err(failed),
+                Some(recovery) => Protection::Passphrase(recovery),
+            },
+            Kind::AwsKms => match recovery(passphrase)? {
+                None => return self.open_by_kms().map_err(failed),
+                Some(recovery) => Protection::Passphrase(recovery),
             },
             Kind::Passphrase => {
                 Protection::Passphrase(self.passphrase_source(passphrase).read().map_err(failed)?)
             }
         };
         wardein_custody::open(&custody, &protection).map_err(failed)
+    }
+
+    /// The same for a service. While AWS KMS does not answer, it waits, and tries again: after a second, and each time twice as
+    /// long up to half a minute. It says so each time by `waiting`. What does not pass by itself, such as a key that is disabled,
+    /// is an error.
+    pub(crate) fn take_custody(
+        &self,
+        passphrase: &PassphraseArgs,
+        waiting: impl Fn(&CustodyError, Duration),
+    ) -> Result<Opened, Failure> {
+        let is_by_kms = wardein_custody::kind(&self.custody()).map_err(failed)? == Kind::AwsKms;
+        if !is_by_kms || source(passphrase) != PassphraseSource::Prompt {
+            return self.open_custody(passphrase);
+        }
+        let mut pause = PAUSE;
+        loop {
+            match self.open_by_kms() {
+                Err(error) if error.is_passing() => {
+                    waiting(&error, pause);
+                    std::thread::sleep(pause);
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                }
+                done => return done.map_err(failed),
+            }
+        }
+    }
+
+    /// The root key, by AWS KMS.
+    pub(crate) fn open_by_kms(&self) -> Result<Opened, CustodyError> {
+        let replica = self.config.custody.aws_kms_key.as_str();
+        let replica = (!replica.is_empty()).then_some(replica);
+        wardein_custody::open_by_kms(&self.custody(), replica, &Environment::of_process())
+    }
+
+    /// The key of AWS KMS that is configured, for this authority.
+    pub(crate) fn kms(&self) -> Result<KmsTarget, Failure> {
+        let key = self.config.custody.aws_kms_key.as_str();
+        if key.is_empty() {
+            let words = "first set custody.aws_kms_key in wardein.toml to the ARN of the key";
+            return Err(Failure::Usage(words.to_owned()));
+        }
+        let known = wardein_custody::status(&self.custody()).map_err(failed)?.authority;
+        let authority = known.map_or_else(|| self.trust_domain(), Ok)?;
+        KmsTarget::parse(key, &authority, Environment::of_process()).map_err(failed)
+    }
+
+    /// The trust domain, as the root's certificate says it.
+    fn trust_domain(&self) -> Result<String, Failure> {
+        let path = self.file("root-ca.pem");
+        let text = std::fs::read(&path).map_err(|error| Failure::file("read", &path, error))?;
+        let told = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", path.display()));
+        let certificates = pem::read_certificates(&text).map_err(|error| told(&error))?;
+        let root = certificates.first().ok_or_else(|| told(&"has no certificate"))?;
+        let root = CaCertificate::<Root>::parse(root).map_err(|error| told(&error))?;
+        Ok(root.trust_domain().to_string())
     }
 
     /// The TPM that is configured.
@@ -221,6 +285,14 @@ pub(crate) fn source(args: &PassphraseArgs) -> PassphraseSource {
         (Some(path), _) => PassphraseSource::File(path.clone()),
         (None, Some(number)) => PassphraseSource::Descriptor(number),
         (None, None) => PassphraseSource::Prompt,
+    }
+}
+
+/// The recovery passphrase, if the arguments name one.
+pub(crate) fn recovery(args: &PassphraseArgs) -> Result<Option<Passphrase>, Failure> {
+    match source(args) {
+        PassphraseSource::Prompt => Ok(None),
+        named => named.read().map(Some).map_err(failed),
     }
 }
 

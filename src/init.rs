@@ -11,7 +11,7 @@ use wardein_cli::config::{Config, StoreKind};
 use wardein_cli::files::{PRIVATE, PUBLIC, write_new};
 use wardein_cli::{CaName, Failure, InitArgs, NewDatabaseArgs, Output, PlaceArgs, TokenArgs, identity};
 use wardein_crypto::{Entropy, P256VerifyingKey, SystemEntropy, VerifyingKey};
-use wardein_custody::{Protection, TpmProtection, TpmTarget};
+use wardein_custody::{Environment, KmsProtection, KmsTarget, Protection, TpmProtection, TpmTarget};
 use wardein_domain::{ErrorCode, TrustDomain};
 use wardein_engine::{CaKeySource, CaKeys, Founded, Ports};
 use wardein_pki::{ServerName, pem};
@@ -31,11 +31,12 @@ pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
     require_clock(SystemClock.wall_ms() / 1000)?;
     let mut config = configuration(&args.place, args.key_file.as_deref())?;
     config.custody.tpm = args.tpm.clone().unwrap_or_default();
+    config.custody.aws_kms_key = args.aws_kms_key.clone().unwrap_or_default();
     let founding = Founding::begin(&args.dir)?;
     let home = Home::new(founding.staging().to_owned(), config);
     // As with a TPM: whether it is there is known before a person is asked for anything.
     let signers = tokens::open_for_command(&home)?;
-    let protection = protection(&args)?;
+    let protection = protection(&args, &trust_domain)?;
     let (ca_keys, made) = ca_keys(&args, &*signers)?;
     let founded = found(&home, &protection, trust_domain.clone(), ca_keys)
         .inspect_err(|_| made.iter().for_each(|key| signers.discard(key)))?;
@@ -65,6 +66,7 @@ pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
             Protection::Passphrase(_) => "passphrase",
             Protection::KeyFile(_) => "key file",
             Protection::Tpm(_) => "TPM, or its recovery passphrase,",
+            Protection::AwsKms(_) => "key of AWS KMS",
         },
         store = home::embedded(&home.config).map_or("the database", |kind| kind.file_name()),
         file = Config::FILE,
@@ -147,9 +149,15 @@ pub(crate) fn configuration(place: &PlaceArgs, key_file: Option<&Path>) -> Resul
     Ok(config)
 }
 
-fn protection(args: &InitArgs) -> Result<Protection, Failure> {
+fn protection(args: &InitArgs, trust_domain: &TrustDomain) -> Result<Protection, Failure> {
     if let Some(path) = &args.key_file {
         return Ok(Protection::KeyFile(path.clone()));
+    }
+    if let Some(key) = &args.aws_kms_key {
+        let target =
+            KmsTarget::parse(key, &trust_domain.to_string(), Environment::of_process()).map_err(failed)?;
+        let recovery = home::recovery(&args.passphrase)?;
+        return Ok(Protection::AwsKms(KmsProtection { target, recovery }));
     }
     // Whether the TPM is available is checked before a person is asked for anything.
     let target =

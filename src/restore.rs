@@ -11,7 +11,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 use wardein_cli::config::Config;
 use wardein_cli::{Failure, Output, PassphraseArgs, RestoreArgs, time};
-use wardein_custody::{Kind, Opened, Protection};
+use wardein_custody::{Environment, Kind, Opened, PassphraseSource, Protection};
 use wardein_domain::CaId;
 use wardein_engine::{Engine, Restored, Restoring, restore_in_place};
 
@@ -125,8 +125,16 @@ fn in_token(home: &Home, cas: &[String]) -> String {
 
 fn open(custody: &Path, args: &RestoreArgs) -> Result<Opened, Failure> {
     let kind = wardein_custody::kind(custody).map_err(failed)?;
+    if is_by_kms(kind, args.key_file.as_deref(), &args.passphrase) {
+        return wardein_custody::open_by_kms(custody, None, &Environment::of_process()).map_err(failed);
+    }
     wardein_custody::open(custody, &protection(kind, args.key_file.as_deref(), &args.passphrase)?)
         .map_err(failed)
+}
+
+/// Whether the root key of a backup is had by AWS KMS, and not by a recovery passphrase.
+pub(crate) fn is_by_kms(kind: Kind, key_file: Option<&Path>, passphrase: &PassphraseArgs) -> bool {
+    kind == Kind::AwsKms && key_file.is_none() && home::source(passphrase) == PassphraseSource::Prompt
 }
 
 /// What the root key of a backup is under, as the caller gives it.
@@ -142,13 +150,16 @@ pub(crate) fn protection(
         }
         // From another machine's TPM only the recovery passphrase remains; `wardein custody reseal` puts the root key under this
         // one's.
-        (Kind::Passphrase | Kind::Tpm, None) => {
+        (Kind::Passphrase | Kind::Tpm | Kind::AwsKms, None) => {
             Protection::Passphrase(home::source(passphrase).read().map_err(failed)?)
         }
         (Kind::Passphrase | Kind::Tpm, Some(_)) => {
             return Err(usage(
                 "--key-file: the root key of this backup is under a passphrase, if only for recovery",
             ));
+        }
+        (Kind::AwsKms, Some(_)) => {
+            return Err(usage("--key-file: the root key of this backup is under a key of AWS KMS"));
         }
     })
 }

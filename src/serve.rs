@@ -35,7 +35,13 @@ pub(crate) fn serve(
     system::raise_open_files(server_config.limits.open_files())?;
     system::use_small_pages();
     let signers = tokens::open(&home, logged())?;
-    let custodian = Custodian::new(home.open_custody(passphrase)?);
+    let custodian = Custodian::new(home.take_custody(passphrase, |why, pause| {
+        supervisor::tell("STATUS=waiting for AWS KMS; the log says why");
+        tracing::error!(
+            "{why}; nothing is served until it gives the root key; the next try is in {} s",
+            pause.as_secs()
+        );
+    })?);
     let metrics = Arc::new(Metrics::new().map_err(failed)?);
     let counted = metrics.clone();
     logging.watch(move |lines| counted.log_lines_dropped(lines))?;

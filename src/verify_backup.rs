@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 use wardein_cli::{Column, Failure, Output, Record, VerifyBackupArgs, time};
+use wardein_custody::Environment;
 use wardein_engine::{Restoring, Verified};
 use wardein_port::RootKey;
 
@@ -39,8 +40,13 @@ pub(crate) fn run(args: VerifyBackupArgs, out: Output) -> Result<(), Failure> {
     let restoring = Restoring::begin(BufReader::new(file)).map_err(told)?;
     let copied = restoring.custody();
     let kind = wardein_custody::copied_kind(&from, copied).map_err(failed)?;
-    let protection = restore::protection(kind, key_file.as_deref(), &passphrase)?;
-    let keys = wardein_custody::copied_keys(&from, copied, &protection).map_err(failed)?;
+    let keys = if restore::is_by_kms(kind, key_file.as_deref(), &passphrase) {
+        wardein_custody::copied_keys_by_kms(&from, copied, &Environment::of_process())
+    } else {
+        let protection = restore::protection(kind, key_file.as_deref(), &passphrase)?;
+        wardein_custody::copied_keys(&from, copied, &protection)
+    };
+    let keys = keys.map_err(failed)?;
     let keys = keys.into_iter().map(|(version, secret)| RootKey { version, secret });
     let progress = wardein_cli::progress("{spinner} {pos} rows, {per_sec}; {msg}", None);
     let verified = restoring.verify(keys, |rows, entries| {

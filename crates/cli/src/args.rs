@@ -63,7 +63,7 @@ pub(crate) enum Command {
     /// Devices: enrolling a batch, looking, suspending, revoking
     #[command(subcommand)]
     Device(device::DeviceCommand),
-    /// How the root key is protected: by a passphrase, a key file or a TPM
+    /// How the root key is protected: by a passphrase, a key file, a TPM or AWS KMS
     #[command(subcommand)]
     Custody(custody::CustodyCommand),
     /// The PostgreSQL database of an authority, where its records live in one
@@ -163,6 +163,10 @@ pub struct InitArgs {
     /// The TPM gives the key while these registers are as they are now
     #[arg(long, value_name = "N,N", default_value = DEFAULT_PCRS, requires = "tpm")]
     pub pcrs: String,
+    /// Put the root key under a key of AWS KMS, for starts without a person, by the credentials that AWS's own tools would find. A
+    /// passphrase, if a file or descriptor gives one, opens it on the day on which KMS does not: lock it away
+    #[arg(long, value_name = "ARN", conflicts_with_all = ["key_file", "tpm"])]
+    pub aws_kms_key: Option<String>,
     /// The algorithm of the root's key; RSA takes seconds to make
     #[arg(long, value_enum, value_name = "ALGORITHM", default_value_t = Algorithm::P384)]
     root_algorithm: Algorithm,
@@ -267,8 +271,8 @@ pub struct ServeArgs {
     /// The configuration, in the authority's directory
     #[arg(long, value_name = "DIR/wardein.toml")]
     pub config: PathBuf,
-    /// Where the passphrase comes from, if the root key is under one. Of a root key under a TPM it is the recovery passphrase, and
-    /// the TPM is then not asked
+    /// Where the passphrase comes from, if the root key is under one. Of a root key under a TPM or AWS KMS it is the recovery
+    /// passphrase, and they are then not asked
     #[command(flatten)]
     pub passphrase: PassphraseArgs,
 }

@@ -81,6 +81,10 @@ section! {
         passphrase_file: PathBuf = PathBuf::new(),
         /// Where the TPM is, where the root key is under one, such as "device:/dev/tpmrm0". Empty: none.
         tpm: String = String::new(),
+        /// The key of AWS KMS, where the root key is under one, such as "arn:aws:kms:eu-central-1:123456789012:key/…". `wardein
+        /// custody change` puts it there. Empty: the one that custody.json names. At a start it counts where it is a replica of
+        /// that one in another region.
+        aws_kms_key: String = String::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub enum CustodyCommand {
     /// Tell what the root key is under
     Status(CustodyStatusArgs),
-    /// Put the root key under another passphrase, a key file, a TPM, or back; what lies below it stays as it is
+    /// Put the root key under another passphrase, a key file, a TPM, a key of AWS KMS, or back; what lies below it stays as it is
     ///
     /// It takes effect with the next start. A service that runs goes on, but can change the root key only after a restart. The old
     /// passphrase or key file still opens backups that were taken before.
@@ -53,13 +53,13 @@ pub struct CustodyChangeArgs {
     /// What it is to be under
     #[arg(long, value_enum)]
     pub to: ProtectionKind,
-    /// Where the passphrase of now comes from, if it is under one, or the recovery passphrase, if its TPM is not to be asked
+    /// Where the passphrase of now comes from, if it is under one, or the recovery passphrase, if its TPM or KMS is not to be asked
     #[command(flatten)]
     pub passphrase: PassphraseArgs,
     /// The TPM gives the key while these registers are as they are now
     #[arg(long, value_name = "N,N", default_value = DEFAULT_PCRS)]
     pub pcrs: String,
-    /// Read the new passphrase, or the recovery passphrase beside a TPM, from this file
+    /// Read the new passphrase, or the recovery passphrase beside a TPM or AWS KMS, from this file
     #[arg(long, value_name = "FILE", group = "new")]
     pub new_passphrase_file: Option<PathBuf>,
     /// Read the new passphrase from this open file descriptor
@@ -79,4 +79,7 @@ pub enum ProtectionKind {
     KeyFile,
     /// The TPM that `custody.tpm` in wardein.toml names, with a passphrase for when it does not give the key
     Tpm,
+    /// The key of AWS KMS that `custody.aws_kms_key` in wardein.toml names; with a passphrase for when KMS does not give it, if one
+    /// is read from a file or descriptor
+    AwsKms,
 }

@@ -124,6 +124,22 @@ pub enum CustodyError {
          --passphrase-file or --passphrase-fd"
     )]
     NoTpm,
+    /// KMS does not wrap or give the key.
+    #[error("AWS KMS: {reason}")]
+    Kms {
+        /// The code of the error.
+        code: ErrorCode,
+        /// Whether it may pass without anybody's doing.
+        is_passing: bool,
+        /// What happened, and what to do.
+        reason: String,
+    },
+    /// This build cannot speak to KMS.
+    #[error(
+        "this program was built without its feature `aws-kms`; a recovery passphrase, if the root key has one, opens what is under a key of KMS: \
+         give it with --passphrase-file or --passphrase-fd"
+    )]
+    NoKms,
     /// The text says not where a TPM is.
     #[error("{0:?} is no place of a TPM; write device:/dev/tpmrm0, or swtpm:host=HOST,port=PORT")]
     Tcti(String),
@@ -161,10 +177,17 @@ impl CustodyError {
             Self::Memory(_) => ErrorCode::CustodyMemory,
             Self::Tpm { code, .. } => *code,
             Self::NoTpm => ErrorCode::CustodyNoTpm,
+            Self::Kms { code, .. } => *code,
+            Self::NoKms => ErrorCode::CustodyNoKms,
             Self::Tcti(_) => ErrorCode::CustodyTcti,
             Self::Registers(_) => ErrorCode::CustodyRegisters,
             Self::Entropy => ErrorCode::CustodyEntropy,
         }
+    }
+
+    /// Whether the same may succeed later without anybody's doing, so that a start waits.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Kms { is_passing: true, .. })
     }
 
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {

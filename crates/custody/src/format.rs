@@ -1,7 +1,7 @@
 //! `custody.json`, version 1.
 
 use crate::CustodyError;
-use crate::wrap::{Argon2Cost, Kind};
+use crate::protection::{Argon2Cost, Kind};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use wardein_crypto::hex;
@@ -47,9 +47,18 @@ pub(crate) enum ProtectionRecord {
     /// HKDF-SHA-256, with this salt, of a random key: sealed by a TPM to the state of these registers, and beside it under a
     /// passphrase.
     Tpm { registers: String, salt: Hex<16>, sealed: HexText, recovery: Recovery },
+    /// The same of a random key that a key of AWS KMS wraps, in an encryption context of the authority's trust domain and the salt.
+    AwsKms {
+        key: String,
+        authority: String,
+        salt: Hex<16>,
+        wrapped: HexText,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recovery: Option<Recovery>,
+    },
 }
 
-/// The key that a TPM seals, under Argon2id of a passphrase.
+/// The key that a TPM seals or KMS wraps, under Argon2id of a passphrase.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recovery {
@@ -108,6 +117,7 @@ impl ProtectionRecord {
             Self::Passphrase { .. } => Kind::Passphrase,
             Self::KeyFile { .. } => Kind::KeyFile,
             Self::Tpm { .. } => Kind::Tpm,
+            Self::AwsKms { .. } => Kind::AwsKms,
         }
     }
 
@@ -118,31 +128,41 @@ impl ProtectionRecord {
             }
             Self::KeyFile { .. } => None,
             Self::Tpm { recovery, .. } => Some(recovery.cost()),
+            Self::AwsKms { recovery, .. } => recovery.as_ref().map(Recovery::cost),
         }
     }
 
     pub(crate) fn salt(&self) -> &[u8; 16] {
         match self {
-            Self::Passphrase { salt, .. } | Self::KeyFile { salt } | Self::Tpm { salt, .. } => &salt.0,
+            Self::Passphrase { salt, .. } | Self::KeyFile { salt } => &salt.0,
+            Self::Tpm { salt, .. } | Self::AwsKms { salt, .. } => &salt.0,
         }
     }
 
-    /// Versions, kind and parameters in one unambiguous row, the one field without a fixed width last: the additional data of the wrap. What a
-    /// TPM sealed is not in it: the TPM knows its own.
+    /// Versions, kind and parameters in one unambiguous row: the additional data of the wrap. Of fields without a fixed width one
+    /// is last, or each has its length before it. What a TPM sealed or KMS wrapped is not in it: they know their own.
     pub(crate) fn additional(&self, key_version: u32) -> Vec<u8> {
         let cost = self.cost().unwrap_or(Argon2Cost { memory_kib: 0, passes: 0, lanes: 0 });
         let kind = match self.kind() {
             Kind::Passphrase => 1u32,
             Kind::KeyFile => 2,
             Kind::Tpm => 3,
+            Kind::AwsKms => 4,
         };
         let mut row = b"wardein custody".to_vec();
         for number in [VERSION, key_version, kind, cost.memory_kib, cost.passes, cost.lanes] {
             row.extend(number.to_be_bytes());
         }
         row.extend(self.salt());
-        if let Self::Tpm { registers, .. } = self {
-            row.extend(registers.as_bytes());
+        match self {
+            Self::Passphrase { .. } | Self::KeyFile { .. } => (),
+            Self::Tpm { registers, .. } => row.extend(registers.as_bytes()),
+            Self::AwsKms { key, authority, .. } => {
+                for text in [key, authority] {
+                    row.extend((text.len() as u64).to_be_bytes());
+                    row.extend(text.as_bytes());
+                }
+            }
         }
         row
     }

@@ -1,11 +1,13 @@
-//! The passphrase beside a TPM: it opens the root key where the TPM does not, as after an update of the firmware, or on another machine.
+//! The passphrase beside a TPM or KMS: it opens the root key where they do not, as after an update of the firmware, on another
+//! machine, or without a network.
 
 use crate::format::{Hex, Recovery, VERSION};
-use crate::wrap::{Argon2Cost, key_encryption_key, stretch};
+use crate::protection::Argon2Cost;
+use crate::wrap::{key_encryption_key, stretch};
 use crate::{CustodyError, Passphrase};
 use wardein_crypto::{Entropy, Secret, SecretBytes, TAG_LEN};
 
-/// Wraps the key that the TPM seals under the passphrase as well, at today's cost.
+/// Wraps the key that the TPM seals, or KMS wraps, under the passphrase as well, at today's cost.
 pub(crate) fn wrap(
     passphrase: &Passphrase,
     key: &Secret<32>,

@@ -5,84 +5,14 @@
 //! the AEAD refuses). It gives an attacker nothing: who has the file can try passphrases by the AEAD's tag as well, at the same cost.
 
 use crate::format::{CustodyFile, Hex, HexText, MAX_KEYS, MAX_LEN, ProtectionRecord, VERSION, WrappedKey};
+use crate::kms::{Environment, KmsProtection, unwrap as unwrap_by_kms};
+use crate::protection::{Argon2Cost, Kind, Protection, Status};
 use crate::tpm::{TpmProtection, unseal};
 use crate::{CustodyError, Passphrase, file, key_file, recovery};
 use argon2::{Algorithm, Argon2, Params, Version};
-use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use wardein_crypto::{AeadKey, Entropy, MacKey, Prk, Secret};
-
-/// What the root key is, or is to be, under.
-pub enum Protection {
-    /// A passphrase.
-    Passphrase(Passphrase),
-    /// A key file, which [`create`] makes where there is none, and [`open`] reads.
-    KeyFile(PathBuf),
-    /// A TPM, with a passphrase for where it does not give the key.
-    Tpm(TpmProtection),
-}
-
-/// Which protection it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A passphrase.
-    Passphrase,
-    /// A key file.
-    KeyFile,
-    /// A TPM.
-    Tpm,
-}
-
-/// What a guess of the passphrase costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Argon2Cost {
-    /// Memory, in KiB.
-    pub memory_kib: u32,
-    /// Passes over it.
-    pub passes: u32,
-    /// Lanes.
-    pub lanes: u32,
-}
-
-impl Argon2Cost {
-    /// The second recommended option of RFC 9106 §4: 64 MiB, 3 passes, 4 lanes.
-    pub const RECOMMENDED: Self = Self { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
-
-    /// Whether it is neither too cheap for the attacker nor too dear for us: 19 MiB (the least that OWASP recommends) to 1 GiB, 2 to 16
-    /// passes, 1 to 16 lanes.
-    pub(crate) fn check(self) -> Result<(), CustodyError> {
-        let bounds = [
-            ("memory_kib", self.memory_kib, 19 * 1024, 1024 * 1024),
-            ("passes", self.passes, 2, 16),
-            ("lanes", self.lanes, 1, 16),
-        ];
-        bounds.into_iter().try_for_each(|(field, value, min, max)| {
-            (min..=max).contains(&value).then_some(()).ok_or(CustodyError::Bounds { field, value, min, max })
-        })
-    }
-}
-
-impl Protection {
-    /// Which it is.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Passphrase(_) => Kind::Passphrase,
-            Self::KeyFile(_) => Kind::KeyFile,
-            Self::Tpm(_) => Kind::Tpm,
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Passphrase => "passphrase",
-            Self::KeyFile => "key file",
-            Self::Tpm => "TPM",
-        })
-    }
-}
 
 /// Writes `path` with version 1 of the root key under `protection`, durably, for its owner alone, and never over another file. A key
 /// file is made first, where there is none; one that is there is used, so that after a crash in between the same call goes on with it.
@@ -100,29 +30,20 @@ pub fn create(
     file::write_new(path, &text(path, &custody)?)
 }
 
-/// What a custody file says to everybody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// What the root key is under.
-    pub kind: Kind,
-    /// What a guess of the passphrase costs, where one opens it.
-    pub cost: Option<Argon2Cost>,
-    /// The registers to whose state a TPM sealed it.
-    pub registers: Option<String>,
-    /// The versions of the root key; two while it is being changed.
-    pub versions: Vec<u32>,
-}
-
 /// What the custody file `path` says to everybody.
 pub fn status(path: &Path) -> Result<Status, CustodyError> {
     let custody = load(path)?;
     let versions = custody.keys.iter().map(|key| key.version).collect();
     let (kind, cost) = (custody.protection.kind(), custody.protection.cost());
-    let registers = match custody.protection {
-        ProtectionRecord::Tpm { registers, .. } => Some(registers),
-        ProtectionRecord::Passphrase { .. } | ProtectionRecord::KeyFile { .. } => None,
-    };
-    Ok(Status { kind, cost, registers, versions })
+    let mut status = Status { kind, cost, registers: None, kms_key: None, authority: None, versions };
+    match custody.protection {
+        ProtectionRecord::Passphrase { .. } | ProtectionRecord::KeyFile { .. } => (),
+        ProtectionRecord::Tpm { registers, .. } => status.registers = Some(registers),
+        ProtectionRecord::AwsKms { key, authority, .. } => {
+            (status.kms_key, status.authority) = (Some(key), Some(authority));
+        }
+    }
+    Ok(status)
 }
 
 /// What the root key in the custody file `path` is under, so that a human can be asked for it.
@@ -166,7 +87,44 @@ pub fn open_by_tpm(path: &Path, tcti: &str) -> Result<Opened, CustodyError> {
     opened(path, &custody, prk, CustodyError::Wrapped)
 }
 
-/// Opens the custody file `path`. What is under a TPM is opened by its recovery passphrase, given as a passphrase.
+/// Opens the custody file `path` by AWS KMS: by the key that the file names, or by `replica`, where that is the same multi-Region
+/// key.
+///
+/// # Errors
+///
+/// [`CustodyError::Kms`] where KMS does not give the key. A recovery passphrase, if there is one, then opens the file by [`open`].
+pub fn open_by_kms(
+    path: &Path,
+    replica: Option<&str>,
+    environment: &Environment,
+) -> Result<Opened, CustodyError> {
+    opened_by_kms(path, &load(path)?, replica, environment)
+}
+
+/// The same of a copy of a custody file: the versions of the root key, oldest first.
+pub fn copied_keys_by_kms(
+    from: &Path,
+    copied: &[u8],
+    environment: &Environment,
+) -> Result<Vec<(u32, Secret<32>)>, CustodyError> {
+    Ok(opened_by_kms(from, &parse_copied(from, copied)?, None, environment)?.keys)
+}
+
+fn opened_by_kms(
+    path: &Path,
+    custody: &CustodyFile,
+    replica: Option<&str>,
+    environment: &Environment,
+) -> Result<Opened, CustodyError> {
+    let ProtectionRecord::AwsKms { key, authority, salt, wrapped, .. } = &custody.protection else {
+        return Err(CustodyError::Kind { expected: custody.protection.kind(), given: Kind::AwsKms });
+    };
+    // What KMS gives is for this file by its context; if it does not fit, the rest of the file is another's.
+    let given = unwrap_by_kms(key, replica, environment, (authority.as_str(), salt), &wrapped.0)?;
+    opened(path, custody, Prk::extract(&salt.0, given.expose()), CustodyError::Wrapped)
+}
+
+/// Opens the custody file `path`. What is under a TPM or a key of KMS is opened by its recovery passphrase, given as a passphrase.
 pub fn open(path: &Path, protection: &Protection) -> Result<Opened, CustodyError> {
     opened_by(path, &load(path)?, protection)
 }
@@ -205,7 +163,11 @@ fn opened_by(path: &Path, custody: &CustodyFile, protection: &Protection) -> Res
             let key = key_file::read(key_path)?;
             (Prk::extract(&salt.0, key.expose()), CustodyError::WrongKeyFile)
         }
-        (ProtectionRecord::Tpm { salt, recovery, .. }, Protection::Passphrase(passphrase)) => {
+        (
+            ProtectionRecord::Tpm { salt, recovery, .. }
+            | ProtectionRecord::AwsKms { salt, recovery: Some(recovery), .. },
+            Protection::Passphrase(passphrase),
+        ) => {
             let key = recovery::unwrap(passphrase, recovery)?;
             (Prk::extract(&salt.0, key.expose()), CustodyError::Wrapped)
         }
@@ -348,6 +310,15 @@ fn protect<'a>(
             let recovery = recovery::wrap(passphrase, &key, entropy)?;
             let prk = Prk::extract(&salt.0, key.expose());
             (ProtectionRecord::Tpm { registers, salt, sealed, recovery }, prk)
+        }
+        Protection::AwsKms(KmsProtection { target, recovery: passphrase }) => {
+            let wrapped_key = entropy.secret()?;
+            let wrapped = HexText(target.wrap(&salt, &wrapped_key)?);
+            let recovery =
+                passphrase.as_ref().map(|words| recovery::wrap(words, &wrapped_key, entropy)).transpose()?;
+            let prk = Prk::extract(&salt.0, wrapped_key.expose());
+            let (key, authority) = (target.key(), target.authority().to_owned());
+            (ProtectionRecord::AwsKms { key, authority, salt, wrapped, recovery }, prk)
         }
     };
     under(record, &prk, keys, entropy)

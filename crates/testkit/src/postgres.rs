@@ -1,4 +1,5 @@
-//! A PostgreSQL server of the tests' own, as the machine's packages have it.
+//! A PostgreSQL server of the tests' own, as the machine's packages have it, or of the release in the directory that
+//! `WARDEIN_POSTGRES_BIN` names.
 
 use std::fs;
 use std::io::Write as _;
@@ -16,6 +17,8 @@ pub struct Postgres {
     /// A shell, which ends the server when its input ends.
     keeper: Child,
     bin: PathBuf,
+    /// Where `psql` and `pg_isready` are.
+    clients: PathBuf,
     folder: PathBuf,
     port: u16,
 }
@@ -25,9 +28,10 @@ impl Postgres {
     ///
     /// # Panics
     ///
-    /// If it does not start; and if it is not here although the environment says `WARDEIN_POSTGRES=required`.
+    /// If it does not start; and if it is not here although the environment says `WARDEIN_POSTGRES=required`, or names its
+    /// directory.
     pub fn start() -> Option<Self> {
-        let Some(bin) = binaries() else {
+        let Some((bin, clients)) = binaries() else {
             let is_required = std::env::var_os("WARDEIN_POSTGRES").is_some_and(|value| value == "required");
             assert!(!is_required, "PostgreSQL is not installed: apt-get install postgresql");
             eprintln!("SKIPPED: PostgreSQL is not installed");
@@ -43,7 +47,7 @@ impl Postgres {
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let keeper = keep(&bin, &folder, &[]);
-        let mut server = Self { keeper, bin, folder, port: PORT };
+        let mut server = Self { keeper, bin, clients, folder, port: PORT };
         assert!(server.is_up(), "PostgreSQL does not start: {}", server.log());
         Some(server)
     }
@@ -78,7 +82,7 @@ impl Postgres {
     ///
     /// If they fail.
     pub fn sql(&self, database: &str, statements: &str) -> String {
-        let mut psql = Command::new(self.bin.join("psql"));
+        let mut psql = Command::new(self.clients.join("psql"));
         psql.arg("-h").arg(&self.folder).arg("-p").arg(self.port.to_string()).args([
             "-U",
             "postgres",
@@ -228,7 +232,7 @@ impl Postgres {
     fn is_up(&mut self) -> bool {
         let patience = Instant::now() + Duration::from_secs(20);
         while Instant::now() < patience && self.keeper.try_wait().unwrap().is_none() {
-            let ready = Command::new(self.bin.join("pg_isready"))
+            let ready = Command::new(self.clients.join("pg_isready"))
                 .arg("-q")
                 .arg("-h")
                 .arg(&self.folder)
@@ -287,17 +291,35 @@ fn as_postgres(program: &Path) -> Command {
     command
 }
 
-/// Where the latest release has its programs, as Debian lays them out; else in the path.
-fn binaries() -> Option<PathBuf> {
+/// Where the server's programs are, and its clients': of the latest release, as Debian lays them out; else in the path. A directory
+/// that `WARDEIN_POSTGRES_BIN` names has the server's, and need not have the others.
+fn binaries() -> Option<(PathBuf, PathBuf)> {
+    let has = |bin: &Path, programs: &[&str]| programs.iter().all(|program| bin.join(program).exists());
+    let named = std::env::var_os("WARDEIN_POSTGRES_BIN").map(PathBuf::from);
+    if let Some(bin) = &named {
+        assert!(
+            has(bin, &SERVER),
+            "WARDEIN_POSTGRES_BIN is {}, where there is no initdb or postgres",
+            bin.display()
+        );
+    }
     let releases = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<_> = releases.map(|release| release.path().join("bin")).collect();
     found.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let all = found.into_iter().rev().chain(std::env::split_paths(&path));
-    all.into_iter().find(|bin| PROGRAMS.iter().all(|program| bin.join(program).exists()))
+    let all: Vec<_> = named.clone().into_iter().chain(all).collect();
+    let clients = all.iter().find(|bin| has(bin, &CLIENTS))?.clone();
+    let server = match named {
+        Some(bin) => bin,
+        None => all.iter().find(|bin| has(bin, &SERVER) && has(bin, &CLIENTS))?.clone(),
+    };
+    Some((server, clients))
 }
 
-const PROGRAMS: [&str; 4] = ["initdb", "postgres", "psql", "pg_isready"];
+const SERVER: [&str; 2] = ["initdb", "postgres"];
+
+const CLIENTS: [&str; 2] = ["psql", "pg_isready"];
 
 /// Where it is on its socket, unless it takes TLS.
 const PORT: u16 = 5432;

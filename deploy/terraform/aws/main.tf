@@ -10,10 +10,22 @@ locals {
   user = 65532
   tags = { Application = var.name }
   # Their values are put by hand, so that no state has them.
-  secrets = toset(["custody.json", "root.key", "db.password"])
+  secrets = toset(["custody.json", "db.password"])
 }
 
-# One key for the database, the secrets and the logs. It does not wrap the root key: custody does, by root.key.
+# It wraps the root key, in custody.json, and nothing else: it is not to be deleted with the rest. Who may use it is for IAM to say.
+resource "aws_kms_key" "root" {
+  description             = "${var.name}: root key"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+  tags                    = local.tags
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+# One key for the database, the secrets and the logs.
 resource "aws_kms_key" "main" {
   description             = "${var.name}: database, secrets, logs"
   enable_key_rotation     = true

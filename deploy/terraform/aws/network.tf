@@ -73,7 +73,7 @@ resource "aws_vpc_security_group_egress_rule" "database" {
 
 resource "aws_vpc_security_group_egress_rule" "services" {
   security_group_id = aws_security_group.tasks.id
-  description       = "Images, secrets and logs"
+  description       = "Images, secrets, keys and logs"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443

@@ -13,6 +13,11 @@ output "database_administrator_secret" {
   value       = aws_db_instance.main.master_user_secret[0].secret_arn
 }
 
+output "root_key" {
+  description = "The key of KMS that wraps the root key: wardein init --aws-kms-key."
+  value       = aws_kms_key.root.arn
+}
+
 output "secrets" {
   description = "Where the values go."
   value       = { for name, secret in aws_secretsmanager_secret.file : name => secret.arn }

@@ -37,6 +37,16 @@ data "aws_iam_policy_document" "secrets" {
     actions   = ["secretsmanager:GetSecretValue"]
     resources = [for secret in aws_secretsmanager_secret.file : secret.arn]
   }
+  # The root key of this authority, and of no other.
+  statement {
+    actions   = ["kms:Decrypt"]
+    resources = [aws_kms_key.root.arn]
+    condition {
+      test     = "StringEquals"
+      variable = "kms:EncryptionContext:wardein:trust-domain"
+      values   = [var.trust_domain]
+    }
+  }
   statement {
     actions   = ["kms:Decrypt"]
     resources = [aws_kms_key.main.arn]
@@ -78,6 +88,7 @@ locals {
     http         = local.http
     server_names = var.server_names
     database     = aws_db_instance.main.address
+    custody      = "aws_kms_key = \"${aws_kms_key.root.arn}\""
   })
   # Secrets become files for the service alone, and are in no variable of a container. What is in CONFIG and CA is public.
   place = <<-end

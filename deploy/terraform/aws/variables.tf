@@ -9,7 +9,7 @@ variable "name" {
 }
 
 variable "image" {
-  description = "The image of deploy/oci, by its digest."
+  description = "The image of deploy/oci, with the feature aws-kms, by its digest."
   type        = string
   validation {
     condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
@@ -32,7 +32,7 @@ variable "vpc_id" {
 }
 
 variable "private_subnet_ids" {
-  description = "Subnets of at least two zones, for tasks and database. Tasks reach ECR, Secrets Manager and CloudWatch from them, through a NAT gateway or endpoints."
+  description = "Subnets of at least two zones, for tasks and database. Tasks reach ECR, Secrets Manager, KMS and CloudWatch from them, through a NAT gateway or endpoints."
   type        = list(string)
   validation {
     condition     = length(var.private_subnet_ids) >= 2
@@ -60,6 +60,11 @@ variable "administrators" {
   description = "The addresses from which the database is administered and the authority founded, as CIDR blocks."
   type        = list(string)
   default     = []
+}
+
+variable "trust_domain" {
+  description = "The authority's trust domain, as wardein init is given it. The tasks may open the root key of that authority alone."
+  type        = string
 }
 
 variable "server_names" {

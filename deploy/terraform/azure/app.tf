@@ -20,6 +20,7 @@ locals {
     http         = local.http
     server_names = var.server_names
     database     = azurerm_postgresql_flexible_server.main.fqdn
+    custody      = "key_file = \"root.key\""
   })
   # Secrets become files for the service alone, and are in no variable of a container. What is in CONFIG and CA is public.
   place = <<-end

@@ -16,8 +16,8 @@ pub struct RecoverArgs {
     /// For how long it is valid, such as 30d; at most 366d
     #[arg(long, value_name = "TIME", value_parser = time::seconds, default_value = "366d")]
     pub validity: u64,
-    /// Where the passphrase comes from, if the root key is under one. Of a root key under a TPM it is the recovery passphrase, and
-    /// the TPM is then not asked
+    /// Where the passphrase comes from, if the root key is under one. Of a root key under a TPM or AWS KMS it is the recovery
+    /// passphrase, and they are then not asked
     #[command(flatten)]
     pub passphrase: PassphraseArgs,
 }

@@ -1,7 +1,7 @@
 use crate::MacMismatch;
 use ring::hmac::{self, HMAC_SHA256, Key};
 
-pub(crate) fn tag(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+pub(crate) fn tag(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(hmac::sign(&Key::new(HMAC_SHA256, key), message).as_ref());
     out

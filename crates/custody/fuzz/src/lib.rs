@@ -26,6 +26,7 @@ pub fn file(data: &[u8]) {
     };
     let again = status(&put_there).expect("it was written here");
     assert_eq!((shown.versions, shown.registers), (again.versions, again.registers));
+    assert_eq!((shown.kms_key, shown.authority), (again.kms_key, again.authority));
     let copied = copy(&put_there).expect("it was written here");
     assert_eq!(copied, fs::read(&put_there).expect("it was written here"));
 }

@@ -1,4 +1,4 @@
-//! Custody files from outside, and a TPM in software. One test binary, so that it links once.
+//! Custody files from outside, a TPM in software, and a stand-in of AWS KMS. One test binary, so that it links once.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,5 +7,7 @@
 )]
 
 mod corpus;
+#[cfg(feature = "aws-kms")]
+mod kms;
 #[cfg(feature = "tpm")]
 mod tpm;

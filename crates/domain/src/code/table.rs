@@ -606,12 +606,32 @@ codes! {
     CustodyMemory = "custody-memory", Unavailable, "Free the memory that the message names.";
     /// This build cannot use a TPM.
     CustodyNoTpm = "custody-no-tpm", Precondition, "Use a build with the feature `tpm`, or the recovery passphrase.";
+    /// This build cannot use AWS KMS.
+    CustodyNoKms = "custody-no-kms", Precondition, "Use a build with the feature `aws-kms`, or the recovery passphrase.";
     /// The text does not say where a TPM is.
     CustodyTcti = "custody-tcti", Invalid, "Write `device:/dev/tpmrm0`, or `swtpm:host=HOST,port=PORT`.";
     /// The text does not name PCRs.
     CustodyRegisters = "custody-registers", Invalid, "Write numbers from 0 to 23 such as `0,2,4,7`.";
     /// The operating system gave no random bytes.
     CustodyEntropy = "custody-entropy", Internal, "Look at the operating system.";
+
+    // AWS KMS, which wraps the root key.
+    /// The text is not the ARN of a key.
+    KmsKeyName = "kms-key-name", Invalid, "Write `arn:aws:kms:REGION:ACCOUNT:key/ID`; an alias can be moved to another key.";
+    /// A setting for AWS, or a file that one names, cannot be used.
+    KmsSettings = "kms-settings", Precondition, "Correct the variable or the file that the message names.";
+    /// AWS does not take the credentials, or there are none.
+    KmsCredentials = "kms-credentials", Precondition, "Give the machine a role or a file of credentials, and look at its clock.";
+    /// KMS does not answer, or cannot now.
+    KmsUnavailable = "kms-unavailable", Unavailable, "A start waits and tries again; look at the network, and at AWS's own state.";
+    /// The credentials may not use the key.
+    KmsDenied = "kms-denied", Precondition, "Allow `kms:Decrypt` on the key (`kms:Encrypt` for a change), in its policy or the role's.";
+    /// The key is disabled, to be deleted, not there, or of another kind.
+    KmsKeyUnusable = "kms-key-unusable", Precondition, "Enable the key or cancel its deletion, or give the recovery passphrase.";
+    /// Key or encryption context are others than those of the wrapping.
+    KmsMismatch = "kms-mismatch", Precondition, "Restore the custody file from its copy, or give the recovery passphrase.";
+    /// KMS refuses for another reason.
+    KmsRefused = "kms-refused", Internal, "The message has what KMS said.";
 
     // The machine's TPM.
     /// No TPM answers.
