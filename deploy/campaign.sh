@@ -2,7 +2,7 @@
 # Campaigns against the real thing: one command each, which prints what it did in numbers. The fast tier runs a short form of each.
 #
 # campaign.sh crash [KILLS]    kill -9 of the served authority in the middle of every deed, 1000 times on each store
-# campaign.sh power [STATES]   power cuts: 1000 states of each store with writes lost, torn and reordered
+# campaign.sh power [STATES]   power cuts: 1000 states of each store with writes lost, torn and reordered; and 200 of a device in an update
 # campaign.sh disk [ROUNDS]    a disk that is full, read-only or cannot sync: 20 rounds of each fault on each store
 # campaign.sh fuzz [HOURS]     every byte from outside: 10 processor-hours, shared by risk (deploy/fuzz.md)
 set -euo pipefail
@@ -40,6 +40,9 @@ power)
 	step "strace, which sees what is written" debian strace
 	step "$WARDEIN_POWER_STATES states of each store" numbers "${store[@]}" power::
 	step "$WARDEIN_KILL_ROUNDS cuts beneath a mounted file system" numbers "${store[@]}" cut::
+	export WARDEIN_UPDATE_CUTS=200
+	step "$WARDEIN_UPDATE_CUTS cuts of a download, an installation and a first start" \
+		numbers cargo test --locked --quiet --release -p wardein-device --test device update::cuts
 	;;
 disk)
 	export WARDEIN_DISK_ROUNDS=${2:-20}

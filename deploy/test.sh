@@ -193,6 +193,7 @@ if [[ -n $all ]]; then
 	step "the modules for AWS and Azure" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/terraform.sh
 	step "bills of materials" deploy/sbom.sh
 	if ((EUID == 0)); then
+		step "updates through RAUC and SWUpdate" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/updates.sh
 		step "Debian packages" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/deb.sh --try
 		step "a Debian machine" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/cloud-init.sh
 	fi

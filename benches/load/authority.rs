@@ -189,7 +189,7 @@ pub(crate) async fn operators(admin: &Connection, tenant: &TenantId) -> [Operato
     operators
 }
 
-async fn issue(admin: &Connection, tenant: &TenantId, role: Role) -> Operator {
+pub(crate) async fn issue(admin: &Connection, tenant: &TenantId, role: Role) -> Operator {
     let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
     let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
     let order = v1::IssueOperatorRequest {

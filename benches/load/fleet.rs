@@ -194,6 +194,11 @@ impl Asked {
         Self { action: "authenticate".parse().unwrap(), body: Vec::new() }
     }
 
+    /// The offer of an update.
+    pub(crate) fn offer() -> Self {
+        Self { action: "update-offer".parse().unwrap(), body: crate::offers::ask() }
+    }
+
     /// A certificate, by one request for all devices: the cost of their keys does not concern the authority. With the key.
     pub(crate) fn certificate() -> (Self, SecretBytes) {
         let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();

@@ -17,9 +17,10 @@ mod contended;
 mod echo;
 mod fleet;
 mod issuing;
+mod offers;
 mod report;
 
-use authority::{Authority, operators};
+use authority::{Authority, Operator, operators};
 use clients::{CONNECTIONS, Clients, cores, runtime};
 use echo::Echo;
 use fleet::{Asked, Fleet};
@@ -61,7 +62,14 @@ fn main() {
     let [platform, station] = ours.block_on(async {
         let mut settings = Settings::new(format!("https://{}", authority.addresses[0]), authority.roots());
         settings.identity = Some(authority.admin().identity());
-        operators(&connect(&settings).await.unwrap(), &tenant).await
+        let admin = connect(&settings).await.unwrap();
+        let operators = operators(&admin, &tenant).await;
+        let as_site = async |site: Operator| {
+            settings.identity = Some(site.identity());
+            connect(&settings).await.unwrap()
+        };
+        offers::release(&admin, &tenant, as_site).await;
+        operators
     });
     let stations = Clients::connect(&authority.addresses, &authority.roots(), &station);
     let platforms = Clients::connect(&authority.addresses, &authority.roots(), &platform);
@@ -75,6 +83,7 @@ fn main() {
 
     // The echo answers what the authority answers, so one of each is asked first.
     let (authenticate, (certificate, key)) = (Asked::authenticate(), Asked::certificate());
+    let offer = Asked::offer();
     let mut first = |asked, count| {
         let proofs = fleet.prepare(&platforms, 0, count, asked);
         let (replies, _) = platforms.prove(&proofs.requests, 1);
@@ -119,6 +128,11 @@ fn main() {
         if let Some((before, after)) = before.zip(authority.written_ahead()) {
             taken.wal.push((after - before) as f64 / PROOFS as f64);
         }
+        fleet.acknowledge(proofs, replies);
+        let proofs = fleet.prepare(&platforms, 0, PROOFS, &offer);
+        let (replies, rate) = platforms.prove(&proofs.requests, 1);
+        assert!(replies.iter().all(|(_, reply)| offers::is_offered(&reply.body)));
+        taken.offer.push(rate);
         fleet.acknowledge(proofs, replies);
         let proofs = fleet.prepare(&platforms, 0, CERTIFICATES, &certificate);
         taken.echo_certificate.push(echoes.prove(&proofs.requests, ECHO_PASSES).1);

@@ -15,6 +15,7 @@ pub(crate) struct Measured {
     pub(crate) echo_prove: Vec<f64>,
     pub(crate) prove: Vec<f64>,
     pub(crate) first_prove: Vec<f64>,
+    pub(crate) offer: Vec<f64>,
     pub(crate) echo_certificate: Vec<f64>,
     pub(crate) certificate: Vec<f64>,
     pub(crate) signatures: Vec<f64>,
@@ -40,6 +41,7 @@ impl Measured {
         rate("echo, as large as Prove", &self.echo_prove);
         rate("Prove `authenticate`, durable", &self.prove);
         rate("the same, each device's first one", &self.first_prove);
+        rate("Prove `update-offer`, durable", &self.offer);
         rate("echo, as large as a certificate", &self.echo_certificate);
         rate("Prove `certificate`, durable", &self.certificate);
         rate("verifying its CSR and signing alone", &self.signatures);
@@ -65,6 +67,10 @@ impl Measured {
         bar("CheckStream / echo", median(&ratios(&self.batches, &self.echo_batches)), 0.5);
         bar("verdicts a second on streams", median(&self.batches), 1_000_000.0);
         bar("Prove / echo", median(&ratios(&self.prove, &self.echo_prove)), 0.4);
+        let (beside_check, beside_prove) =
+            (ratios(&self.offer, &self.check), ratios(&self.offer, &self.prove));
+        let (beside_check, beside_prove) = (median(&beside_check), median(&beside_prove));
+        println!("     offers / Check: {beside_check:.2}, offers / Prove: {beside_prove:.2}, no bar");
         let certificates = median(&ratios(&self.certificate, &self.echo_certificate));
         println!("     certificate / echo: {certificates:.2}, no bar");
         bar("certificate / signatures alone", median(&ratios(&self.certificate, &self.signatures)), 0.55);

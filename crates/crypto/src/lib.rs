@@ -50,7 +50,7 @@ compile_error!(
 pub use aead::{AES_256_GCM_NONCE_LEN, AeadKey, OpenError, TAG_LEN};
 pub use agreement::{EphemeralKey, InvalidPoint, P256_POINT_LEN, P256_SHARED_LEN};
 #[cfg(feature = "ring")]
-pub use digest::danger_sha1_to_name;
+pub use digest::{DangerSha1, danger_sha1_to_name};
 pub use digest::{Digest, Sha256};
 #[cfg(feature = "ring")]
 pub use entropy::SystemEntropy;

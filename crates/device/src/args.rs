@@ -2,6 +2,8 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
+#[cfg(feature = "hawkbit")]
+use wardein_device::LoopbackAddress;
 use wardein_device::{Given, Nonce};
 use wardein_domain::{Audience, KeyKind, ServiceScope};
 
@@ -107,6 +109,22 @@ pub(crate) enum Update {
     Install {
         #[command(flatten)]
         release: ReleaseArgs,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Have SWUpdate, or another client of hawkBit's DDI, install a release that was downloaded, and hear from it how that went; then,
+    /// run once more, how the first start went. Refused as `install` is. The client polls http://ADDRESS as TENANT and DEVICE of
+    /// device.toml, with the token as its target token.
+    #[cfg(feature = "hawkbit")]
+    Hawkbit {
+        #[command(flatten)]
+        release: ReleaseArgs,
+        /// Where the client polls: a port of the loopback interface.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+        listen: LoopbackAddress,
+        /// The file with the client's token, which its owner alone may read: 16 to 128 characters.
+        #[arg(long, value_name = "FILE")]
+        token: PathBuf,
         #[command(flatten)]
         output: Json,
     },

@@ -72,6 +72,8 @@ pub use signing::{Signer, SigningKey, SigningSession, TpmActivation, TpmSettings
 pub use signing::{TpmSigner, enroll_tpm, open_tpm};
 pub use status::{Status, utc};
 pub use transport::{Link, Transport};
+#[cfg(feature = "hawkbit")]
+pub use update::{HawkbitEnd, HawkbitToken, HawkbitTokenError, Loopback, LoopbackAddress, NotLoopback};
 pub use update::{
     Installed, Listed, Offered, Phase, Pick, Place, Running, Standing, Told, UpdateError, UpdateSettings,
     Updater,

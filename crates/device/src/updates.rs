@@ -10,6 +10,8 @@ use wardein_crypto::hex;
 use wardein_device::{
     Error, Files, Installed, Listed, Offered, Phase, Pick, Running, Standing, Told, UpdateError, Updater, utc,
 };
+#[cfg(feature = "hawkbit")]
+use wardein_device::{HawkbitEnd, HawkbitToken, Loopback};
 use wardein_tuf::{MAX_ROOT_LEN, NotOffered, Offer};
 
 pub(crate) async fn update(path: &Path, order: Update) -> Result<(), Error> {
@@ -69,14 +71,35 @@ pub(crate) async fn update(path: &Path, order: Update) -> Result<(), Error> {
         }
         Update::Install { release, output } => {
             let updater = open(None).await?;
-            // What was installed already needs no other offer to be said so.
-            if !matches!(updater.standing()?.pending, Some((Phase::Installed, _))) {
-                require_offer(path, &updater, pick(&release)).await?;
-            }
+            require_offer_to_install(path, &updater, pick(&release)).await?;
             let installed = updater.install(pick(&release)).await?;
             print(output.json, &json!({ "installed": installed }), || {
                 format!("{} is installed and waits for its first start", label(&installed))
             });
+        }
+        #[cfg(feature = "hawkbit")]
+        Update::Hawkbit { release, listen, token, output } => {
+            let token = hawkbit_token(&token)?;
+            let updater = open(None).await?;
+            require_offer_to_install(path, &updater, pick(&release)).await?;
+            let listener = Loopback::bind(listen).await?;
+            tracing::info!(address = %listener.address(), "an updater may poll");
+            let end = updater.hawkbit(pick(&release), listener, &token).await?;
+            let (said, text, is_news) = match end {
+                HawkbitEnd::Installed(installed) => {
+                    let text = format!("{} is installed and waits for its first start", label(&installed));
+                    (json!({ "installed": installed }), text, false)
+                }
+                HawkbitEnd::Confirmed(installed) => {
+                    let text = format!("{} runs", label(&installed));
+                    (json!({ "running": installed }), text, true)
+                }
+                HawkbitEnd::RolledBack(standing) => {
+                    (json!({ "standing": standing }), text_of(&standing, &[]), true)
+                }
+            };
+            let told = if is_news { words(tell(path, &updater).await) } else { "" };
+            print(output.json, &said, || text + told);
         }
         Update::Confirm(output) => {
             let updater = open(None).await?;
@@ -115,6 +138,28 @@ pub(crate) async fn update(path: &Path, order: Update) -> Result<(), Error> {
 /// Asks the authority which release it offers.
 async fn ask(path: &Path, updater: &Updater, pick: Pick) -> Result<Result<Offer, NotOffered>, Error> {
     updater.ask_offer(&mut prover(path).await?, pick).await
+}
+
+/// Has the device hold an offer of that, where it needs one. What was installed already needs no other offer to be said so.
+async fn require_offer_to_install(path: &Path, updater: &Updater, pick: Pick) -> Result<(), Error> {
+    match updater.standing()?.pending {
+        Some((Phase::Installed, _)) => Ok(()),
+        _ => require_offer(path, updater, pick).await,
+    }
+}
+
+/// Reads the token of a client of hawkBit's.
+#[cfg(feature = "hawkbit")]
+fn hawkbit_token(file: &Path) -> Result<HawkbitToken, Error> {
+    let failed =
+        |why: String| Error::File { doing: "read", path: file.into(), source: std::io::Error::other(why) };
+    let facts =
+        std::fs::metadata(file).map_err(|source| Error::File { doing: "read", path: file.into(), source })?;
+    if !wardein_durable::is_private(&facts) {
+        return Err(failed(format!("it is open to others; run: chmod 600 {}", file.display())));
+    }
+    HawkbitToken::new(&read(file, HawkbitToken::MAX_FILE)?)
+        .map_err(|error| failed(format!("what is in it {error}")))
 }
 
 /// Has the device hold an offer of that, where it needs one.

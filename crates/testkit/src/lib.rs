@@ -16,6 +16,7 @@ mod held;
 mod memory;
 mod openssh;
 mod postgres;
+pub mod power;
 mod sealed;
 mod soft_hsm;
 mod soft_tpm;

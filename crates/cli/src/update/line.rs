@@ -1,8 +1,9 @@
 //! `wardein update line`.
 
+use super::repository::Repository;
 use super::{File, KeysArgs};
 use crate::connection::ConnectArgs;
-use crate::{Column, Failure, Output, Record, time};
+use crate::{Column, Confirm, Failure, Output, Record, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use wardein_client::v1;
@@ -13,6 +14,9 @@ pub(crate) enum LineCommand {
     Create(CreateArgs),
     /// List the product lines
     List(ListArgs),
+    /// Have other keys sign a line. It is served as the former keys signed it until enough of the next ones have, and of those that sign the
+    /// top-level targets
+    RotateKeys(RotateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -37,6 +41,23 @@ pub(crate) struct CreateArgs {
 pub(crate) struct ListArgs {
     /// The repository; all that you may see without it
     repository: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// The repository
+    repository: String,
+    /// The line
+    name: String,
+    #[command(flatten)]
+    keys: KeysArgs,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    confirm: Confirm,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -80,6 +101,14 @@ impl LineCommand {
                 let request = v1::CreateProductLineRequest { repository, name, paths, keys, managers };
                 let answer = session.operator().create_product_line(request).await?;
                 out.one(&Line::from(answer.line.unwrap_or_default()))
+            }
+            Self::RotateKeys(RotateArgs { repository, name: line, keys, reason, confirm, connect }) => {
+                confirm.ask(&format!("have other keys sign the line {line} of {repository}"))?;
+                let keys = Some(keys.read()?);
+                let session = connect.open().await?;
+                let request = v1::RotateUpdateRootRequest { repository, keys, reason, line };
+                let answer = session.operator().rotate_update_root(request).await?;
+                out.one(&Repository::from(answer.repository.unwrap_or_default()))
             }
             Self::List(ListArgs { repository, connect }) => {
                 let session = connect.open().await?;

@@ -72,7 +72,7 @@ pub(crate) struct ExportArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Repository {
+pub(super) struct Repository {
     name: String,
     made_at: u64,
     made_by: String,
@@ -133,7 +133,8 @@ impl RepositoryCommand {
                 confirm.ask(&format!("have other keys sign the root of {name}"))?;
                 let keys = Some(keys.read()?);
                 let session = connect.open().await?;
-                let request = v1::RotateUpdateRootRequest { repository: name, keys, reason };
+                let request =
+                    v1::RotateUpdateRootRequest { repository: name, keys, reason, line: String::new() };
                 let answer = session.operator().rotate_update_root(request).await?;
                 out.one(&Repository::from(answer.repository.unwrap_or_default()))
             }

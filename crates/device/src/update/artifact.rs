@@ -60,25 +60,25 @@ fn is_signed(path: &Path, listed: &Listed) -> Result<bool, Error> {
         Err(error) => return Err(Error::file("open", path)(error)),
         Ok(file) => drop(file),
     }
-    match verify(path, listed) {
+    match verify(path, listed, &mut |_| ()) {
         Ok(()) => Ok(true),
         Err(Error::Update(error)) if error.is_distrust() => remove(path).map(|()| false),
         Err(error) => Err(error),
     }
 }
 
-/// Judges the file at `path` as the artifact of `listed`.
-pub(super) fn verify(path: &Path, listed: &Listed) -> Result<(), Error> {
+/// Judges the file at `path` as the artifact of `listed`; `each` gets every piece of it.
+pub(super) fn verify(path: &Path, listed: &Listed, each: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
     let mut file = File::open(path).map_err(Error::file("open", path))?;
     let mut check = TargetCheck::new(&listed.path, &listed.file);
-    read_all(&mut file, path, &mut check)?;
+    read_all(&mut file, path, &mut check, each)?;
     Ok(check.finish().map_err(UpdateError::from)?)
 }
 
 /// The check of a part that is there, and how many bytes it has.
 fn resume(file: &mut File, part: &Path, listed: &Listed) -> Result<(TargetCheck, u64), Error> {
     let mut check = TargetCheck::new(&listed.path, &listed.file);
-    match read_all(file, part, &mut check) {
+    match read_all(file, part, &mut check, &mut |_| ()) {
         Ok(length) => Ok((check, length)),
         Err(Error::Update(error)) if error.is_distrust() => {
             truncate(file, part)?;
@@ -88,13 +88,20 @@ fn resume(file: &mut File, part: &Path, listed: &Listed) -> Result<(TargetCheck,
     }
 }
 
-fn read_all(file: &mut File, path: &Path, check: &mut TargetCheck) -> Result<u64, Error> {
+fn read_all(
+    file: &mut File,
+    path: &Path,
+    check: &mut TargetCheck,
+    each: &mut dyn FnMut(&[u8]),
+) -> Result<u64, Error> {
     let (mut buffer, mut length) = (vec![0; 256 << 10], 0);
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(length),
             Ok(count) => {
-                check.update(buffer.split_at(count).0).map_err(UpdateError::from)?;
+                let piece = buffer.split_at(count).0;
+                check.update(piece).map_err(UpdateError::from)?;
+                each(piece);
                 length += count as u64;
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -91,6 +91,14 @@ pub enum UpdateError {
         /// How.
         how: String,
     },
+    /// No client of hawkBit's asks for the installation.
+    #[error(
+        "nobody has asked at {address} for a while; start SWUpdate with this address and the token, and run it again"
+    )]
+    NobodyInstalls {
+        /// Where it was served.
+        address: std::net::SocketAddr,
+    },
     /// Nothing was installed that could be confirmed or was rolled back.
     #[error("no installation waits for its first start; nothing is changed")]
     NothingPending,
@@ -152,6 +160,7 @@ impl UpdateError {
             Self::Offer(_) => "offer-refused",
             Self::InUse { .. } => "update-in-use",
             Self::Install { .. } => "update-install-failed",
+            Self::NobodyInstalls { .. } => "update-nobody-asks",
             Self::NothingPending => "update-nothing-pending",
             Self::Pending { .. } => "update-pending",
             Self::NothingRuns => "update-nothing-runs",

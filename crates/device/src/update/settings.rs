@@ -26,7 +26,8 @@ pub struct UpdateSettings {
     pub offers: Option<bool>,
     /// The certificates that the servers of both must lead to, PEM; those of `trust_roots` where none is given.
     pub roots: Option<String>,
-    /// The command that installs, with its first arguments; the file and the version are added.
+    /// The command that installs, with its first arguments; the file and the version are added. None where another program installs
+    /// (`wardein-device update hawkbit`).
     pub install: Vec<String>,
     /// The command that ends with 0 where the device is not in use; none where it may be installed at any time.
     pub idle: Vec<String>,
@@ -55,6 +56,7 @@ pub(crate) struct UpdateFields {
     offers: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     roots: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     install: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     idle: Vec<String>,
@@ -72,7 +74,7 @@ impl UpdateSettings {
             pem::read_certificates(roots.as_bytes()).map_err(|error| wrong("update.roots", error))?;
         }
         let is_command = |command: &[String]| command.first().is_some_and(|program| program.starts_with('/'));
-        if !is_command(install) {
+        if !install.is_empty() && !is_command(install) {
             return Err(wrong("update.install", "is not a command with an absolute path"));
         }
         if !idle.is_empty() && !is_command(idle) {

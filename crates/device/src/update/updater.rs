@@ -13,7 +13,6 @@ use crate::directory::Files;
 use crate::error::Error;
 use crate::transport;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use wardein_client::{Settings, unix_now};
 use wardein_crypto::hex;
 use wardein_domain::UnixSeconds;
@@ -96,44 +95,8 @@ impl Updater {
     /// Judges a file as the artifact of a release, by the metadata that was kept.
     pub async fn verify(&self, pick: Pick, file: &Path) -> Result<Listed, Error> {
         let listed = self.picked(self.kept().await?, pick)?;
-        artifact::verify(file, &listed)?;
+        artifact::verify(file, &listed, &mut |_| ())?;
         Ok(listed)
-    }
-
-    /// Has the maker's command install a release that was downloaded. It is judged once more, by the metadata that was kept and that must
-    /// not have expired, and by the authority's offer where one is needed. What is on record is *installing* before the command runs, and
-    /// *installed* after it has ended well; where the power is cut in between, it is run again.
-    pub async fn install(&self, pick: Pick) -> Result<Installed, Error> {
-        let standing = self.standing()?;
-        let listed = self.picked(self.kept().await?, pick)?;
-        let installed = Installed::of(&listed);
-        match &standing.pending {
-            Some((Phase::Installed, other)) if *other == installed => return Ok(installed),
-            Some((Phase::Installed, other)) => {
-                return Err(UpdateError::Pending { version: other.version }.into());
-            }
-            Some((Phase::Installing, _)) | None => {}
-        }
-        self.require_other(pick, &listed)?;
-        let path = self.files.artifact_path(&listed.file.sha256);
-        artifact::verify(&path, &listed)?;
-        let offered = self.offered(&listed, standing.last_offer)?;
-        self.require_idle()?;
-        let pending = |phase, last_offer| Standing {
-            pending: Some((phase, installed.clone())),
-            last_offer,
-            ..standing.clone()
-        };
-        // An installation that was begun may be begun again by the same offer.
-        pending(Phase::Installing, standing.last_offer).keep(&self.files)?;
-        let version = installed.version.to_string();
-        if let Err(how) = run(&self.settings.install, &[path.as_os_str(), version.as_ref()]) {
-            standing.clone().rolled_back().unwrap_or_else(|_| standing.clone()).keep(&self.files)?;
-            let command = self.settings.install.join(" ");
-            return Err(UpdateError::Install { command, how }.into());
-        }
-        pending(Phase::Installed, offered.unwrap_or(standing.last_offer)).keep(&self.files)?;
-        Ok(installed)
     }
 
     /// Says that what was installed has started well: it runs from now on, and its floor holds. The receipt is kept before that is.
@@ -168,7 +131,7 @@ impl Updater {
         Ok(running)
     }
 
-    async fn kept(&self) -> Result<Vec<Offered>, Error> {
+    pub(super) async fn kept(&self) -> Result<Vec<Offered>, Error> {
         self.judged(catalog::releases(&self.files, None, &self.settings, self.now).await?)
     }
 
@@ -181,7 +144,7 @@ impl Updater {
         Ok(listed.into_iter().map(judge).collect())
     }
 
-    fn picked(&self, offered: Vec<Offered>, pick: Pick) -> Result<Listed, Error> {
+    pub(super) fn picked(&self, offered: Vec<Offered>, pick: Pick) -> Result<Listed, Error> {
         let version = match pick {
             Pick::Latest => "that this device may install".to_owned(),
             Pick::Version(version) => version.to_string(),
@@ -206,7 +169,7 @@ impl Updater {
     }
 
     /// Refuses what runs already, where the latest was asked for; who names a version has it again.
-    fn require_other(&self, pick: Pick, listed: &Listed) -> Result<(), Error> {
+    pub(super) fn require_other(&self, pick: Pick, listed: &Listed) -> Result<(), Error> {
         let version = listed.release.version;
         let is_it = |of: Installed| of.version == version && of.sha256 == hex::encode(&listed.file.sha256.0);
         match pick == Pick::Latest && self.standing()?.running.is_some_and(is_it) {
@@ -232,27 +195,5 @@ impl Updater {
             None => settings,
             Some(roots) => Settings { roots: roots.as_bytes().to_vec(), ..settings },
         }
-    }
-
-    /// Asks the device's own command whether it may be updated now: one on which a patient depends may not.
-    fn require_idle(&self) -> Result<(), Error> {
-        if self.settings.idle.is_empty() {
-            return Ok(());
-        }
-        let in_use = |_| UpdateError::InUse { command: self.settings.idle.join(" ") }.into();
-        run(&self.settings.idle, &[]).map_err(in_use)
-    }
-}
-
-/// Runs a command to its end. It prints on standard error, so that what this prints can be read by a program.
-fn run(command: &[String], more: &[&std::ffi::OsStr]) -> Result<(), String> {
-    let (program, first) = command.split_first().ok_or("there is no command")?;
-    let stderr = || Stdio::from(std::io::stderr());
-    let mut run = Command::new(program);
-    run.args(first).args(more).stdin(Stdio::null()).stdout(stderr()).stderr(stderr());
-    match run.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(status.to_string()),
-        Err(error) => Err(error.to_string()),
     }
 }

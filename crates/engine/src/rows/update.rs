@@ -31,6 +31,15 @@ pub(crate) struct RepositoryRow {
     pub(crate) timestamp_file: FileColumn,
     /// In order of their names.
     pub(crate) lines: Vec<LineColumn>,
+    /// Custody's own keys from then on, when `next` signs.
+    pub(crate) next_online: Option<OnlineColumn>,
+}
+
+/// Custody's own keys of a repository.
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct OnlineColumn {
+    pub(crate) snapshot: KeyColumn,
+    pub(crate) timestamp: KeyColumn,
 }
 
 /// What of a line is in the repository's own metadata.
@@ -45,6 +54,8 @@ pub(crate) struct LineColumn {
     #[serde(with = "column::list")]
     pub(crate) managers: Vec<OperatorName>,
     pub(crate) file: FileColumn,
+    /// Who signs it once its draft and that of the top-level targets are complete.
+    pub(crate) next: Option<KeySetColumn>,
 }
 
 /// Who signs, and how many of them must.
@@ -219,7 +230,9 @@ mod tests {
                 keys: set(5),
                 managers: vec!["eva".parse().unwrap()],
                 file: FileColumn::default(),
+                next: None,
             }],
+            next_online: Some(OnlineColumn { snapshot: key(6, &[6]), timestamp: key(7, &[7]) }),
         };
         golden(Table::UpdateRepository, &row, REPOSITORY);
         let release = ReleaseColumn {
@@ -258,7 +271,10 @@ mod tests {
          02020202020202020202020202020202000101020101ac02090909090909090909090909090909090909090909090909\
          0909090909090909900301027b7d000000000000010570756d70730103702f2a01410505050505050505050505050505\
          050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505\
-         050505000101036576610000";
+         050505000101036576610000000141060606060606060606060606060606060606060606060606060606060606060606\
+         060606060606060606060606060606060606060606060606060606060606060601064107070707070707070707070707\
+         070707070707070707070707070707070707070707070707070707070707070707070707070707070707070707070707\
+         070707070107";
     const LINE: &str = "02010703312e32010670756d702d3303702f61ac02080808080808080808080808080808080808080808080808080808\
          0808080808050105666978657301086669726d7761726503312e3201010702060601090501066b6c696e696b010369637503ac02470707070707070707070707\
          070707070b61646d696e2f61646d696e";

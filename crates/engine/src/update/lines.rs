@@ -1,13 +1,17 @@
 //! Product lines: each a role of its own in its maker's repository, with its paths, its keys, and the release managers who see it.
 
 use super::metadata::Work;
+use super::releases::releases_of;
 use super::repositories::{UpdateKeys, fresh, repository};
-use super::views::{self, ProductLine};
-use super::{MAX_LINES, UpdateRole, no_repository, sees};
+use super::views::{self, ProductLine, UpdateRepository};
+use super::{MAX_LINES, UpdateRole, no_line, no_repository, sees};
+use crate::approve::Ask;
 use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error};
 use crate::rows::{self, FileColumn, LineColumn, LineRow, update_key};
-use wardein_domain::{ErrorCode, Event, FieldName, LineName, OperatorName, Outcome, RepositoryName, Target};
+use wardein_domain::{
+    ErrorCode, Event, FieldName, GuardedDeed, LineName, OperatorName, Outcome, Reason, RepositoryName, Target,
+};
 use wardein_port::Table;
 use wardein_tuf::{PathPattern, RoleName};
 
@@ -50,7 +54,7 @@ impl Engine {
             match found {
                 Ok(at) => {
                     let known = &mut row.lines[at];
-                    if known.paths != paths || !keys.are(&known.keys) {
+                    if known.paths != paths || !keys.are(known.next.as_ref().unwrap_or(&known.keys)) {
                         let message = format_args!("line {line} of {name} exists, with other keys or paths");
                         return Err(Error::new(ErrorCode::LineExists, message).into());
                     }
@@ -72,6 +76,7 @@ impl Engine {
                         keys,
                         managers: managers.clone(),
                         file: FileColumn::default(),
+                        next: None,
                     };
                     row.lines.insert(at, column);
                 }
@@ -89,6 +94,39 @@ impl Engine {
             let made = row.lines.iter().find(|other| other.name == *line);
             let made = made.ok_or_else(|| Error::internal("a line that was just made is missing"))?;
             Ok(Decision::new(change, views::line(name, &row, made)?))
+        })
+        .await
+    }
+
+    /// Drafts the metadata of a line for other keys to sign from then on, and the top-level targets, which name them. The two are served
+    /// together once enough have signed. Until then the line is served as the former keys signed it.
+    pub async fn rotate_line_keys(
+        &self,
+        caller: &Caller,
+        name: RepositoryName,
+        line: LineName,
+        keys: UpdateKeys,
+        reason: Reason,
+    ) -> Result<UpdateRepository, Error> {
+        let made = fresh()?;
+        let ask = Ask::new(GuardedDeed::RotateUpdateRoot, None).with("repository", &name).with("line", &line);
+        let ask = keys.said_in(ask).with("reason", &reason);
+        self.transact_by(caller, |tx| {
+            let (version, row) = repository(tx, &name)?.ok_or_else(|| no_repository(&name))?;
+            let mut work = Work::new(self, tx, &name, row);
+            self.rest_on_authority(tx, &mut work.change)?;
+            let next = self.key_set(tx, &keys, &made)?;
+            let found = work.row.lines.iter_mut().find(|other| other.name == line);
+            found.ok_or_else(|| no_line(&name, &line))?.next = Some(next);
+            let releases = releases_of(tx, &name, &line)?.1;
+            work.draft_line(&UpdateRole::Line(line.clone()), &releases.releases)?;
+            work.draft_targets()?;
+            let entry = self.entry(caller, Event::UpdateRootRotated, Target::Authority, Outcome::Done);
+            let entry = entry.with(FieldName::Repository, name.as_str()).with(FieldName::Line, line.as_str());
+            work.change.record(&entry.with(FieldName::Reason, &reason))?;
+            let (change, row) = work.finish(Some(version))?;
+            let decision = Decision::new(change, views::repository(&name, &row)?);
+            self.approved(caller, tx, &ask, decision)
         })
         .await
     }

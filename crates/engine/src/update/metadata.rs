@@ -2,8 +2,8 @@
 
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows::{
-    self, FileColumn, KeyColumn, KeySetColumn, ReleaseColumn, ReleaseStateColumn, RepositoryRow,
-    ServedColumn, UpdateFileRow, update_key, update_place,
+    self, FileColumn, KeyColumn, KeySetColumn, OnlineColumn, ReleaseColumn, ReleaseStateColumn,
+    RepositoryRow, ServedColumn, UpdateFileRow, update_key, update_place,
 };
 use crate::update::UpdateRole;
 use std::collections::BTreeMap;
@@ -80,8 +80,10 @@ impl<'a, 'b> Work<'a, 'b> {
     pub(super) fn draft_root(&mut self, next: KeySetColumn) -> Result<(), Stop> {
         let former = self.row.root_file.served.as_ref().map_or(0, |served| served.version);
         let maker = Signers::from(&next);
-        let (snapshot, timestamp) =
-            (Signers::of(&self.row.snapshot_key), Signers::of(&self.row.timestamp_key));
+        let (snapshot, timestamp) = match &self.row.next_online {
+            Some(next) => (Signers::of(&next.snapshot), Signers::of(&next.timestamp)),
+            None => (Signers::of(&self.row.snapshot_key), Signers::of(&self.row.timestamp_key)),
+        };
         let keys = [&maker, &snapshot, &timestamp];
         let document = Root {
             version: version(former + 1)?,
@@ -103,7 +105,7 @@ impl<'a, 'b> Work<'a, 'b> {
     pub(super) fn draft_targets(&mut self) -> Result<(), Stop> {
         let mut delegations = Delegations::default();
         for line in &self.row.lines {
-            let signers = Signers::from(&line.keys);
+            let signers = Signers::from(line.next.as_ref().unwrap_or(&line.keys));
             delegations.keys.extend(signers.keys);
             let paths = line.paths.iter().map(|path| PathPattern::new(path)).collect::<Result<_, _>>();
             delegations.roles.push(Delegation {
@@ -154,25 +156,43 @@ impl<'a, 'b> Work<'a, 'b> {
         self.settle(role, envelope)
     }
 
-    /// Publishes a file that enough have signed; one that too few have is kept. Where other keys are to sign root and targets, the two are
-    /// published together: with one alone no client would come further.
+    /// Publishes a file that enough have signed; one that too few have is kept. Where other keys are to sign, what names them and what they sign
+    /// are published together: with one alone no client would come further.
     pub(super) fn settle(&mut self, role: &UpdateRole, envelope: Envelope) -> Result<(), Stop> {
         self.file_mut(role)?.draft = Some(envelope.to_bytes());
-        if self.row.next.is_none() || matches!(role, UpdateRole::Line(_)) {
-            if let Some(envelope) = self.complete(role)? {
-                self.publish(role, &envelope)?;
-            }
-            return Ok(());
+        let together = self.together(role);
+        let complete =
+            together.iter().map(|role| self.complete(role)).collect::<Result<Option<Vec<_>>, _>>()?;
+        let Some(complete) = complete else { return Ok(()) };
+        for (role, envelope) in together.iter().zip(complete) {
+            self.publish(role, &envelope)?;
         }
-        let (root, targets) = (self.complete(&UpdateRole::Root)?, self.complete(&UpdateRole::Targets)?);
-        if let (Some(root), Some(targets)) = (root, targets) {
-            self.publish(&UpdateRole::Root, &root)?;
-            self.publish(&UpdateRole::Targets, &targets)?;
+        if together.contains(&UpdateRole::Root) {
             if let Some(next) = self.row.next.take() {
                 self.row.maker = next;
             }
+            if let Some(OnlineColumn { snapshot, timestamp }) = self.row.next_online.take() {
+                (self.row.snapshot_key, self.row.timestamp_key) = (snapshot, timestamp);
+            }
+        }
+        for line in &mut self.row.lines {
+            if together.contains(&UpdateRole::Line(line.name.clone()))
+                && let Some(next) = line.next.take()
+            {
+                line.keys = next;
+            }
         }
         Ok(())
+    }
+
+    /// The files that are published with that of `role`: it alone, unless it says or shows who signs from then on.
+    fn together(&self, role: &UpdateRole) -> Vec<UpdateRole> {
+        let moving = self.row.lines.iter().filter(|line| line.next.is_some());
+        let moving: Vec<_> = moving.map(|line| UpdateRole::Line(line.name.clone())).collect();
+        let root = self.row.next.is_some().then_some(UpdateRole::Root);
+        let others = [UpdateRole::Targets].into_iter().chain(moving);
+        let all: Vec<_> = root.into_iter().chain(others).collect();
+        if all.contains(role) { all } else { vec![role.clone()] }
     }
 
     /// A draft that enough have signed.
@@ -383,7 +403,8 @@ pub(super) fn signers_of<'a>(row: &'a RepositoryRow, role: &UpdateRole) -> Vec<&
         }
         UpdateRole::Targets => vec![row.next.as_ref().unwrap_or(&row.maker)],
         UpdateRole::Line(line) => {
-            row.lines.iter().filter(|other| other.name == *line).map(|line| &line.keys).collect()
+            let of = row.lines.iter().filter(|other| other.name == *line);
+            of.map(|line| line.next.as_ref().unwrap_or(&line.keys)).collect()
         }
     }
 }

@@ -7,7 +7,8 @@ use crate::approve::Ask;
 use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{
-    self, FileColumn, IssuerRow, KeyColumn, KeySetColumn, RepositoryRow, UpdateFileRow, update_key,
+    self, FileColumn, IssuerRow, KeyColumn, KeySetColumn, OnlineColumn, RepositoryRow, UpdateFileRow,
+    update_key,
 };
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, SecretBytes};
 use wardein_domain::{ErrorCode, Event, FieldName, GuardedDeed, Outcome, Reason, RepositoryName, Target};
@@ -46,6 +47,16 @@ impl UpdateKeys {
             return Err(Error::wrong("threshold", why));
         }
         Ok(Self::Offline { keys, threshold })
+    }
+
+    /// What the other person sees of them.
+    pub(super) fn said_in(&self, ask: Ask) -> Ask {
+        match self {
+            Self::InCustody => ask.with("keys", "in custody"),
+            Self::Offline { keys, threshold } => ask
+                .with_each("key_sha256", keys.iter().map(|key| Key::p256(key).id()))
+                .with("threshold", threshold),
+        }
     }
 
     /// Whether what is on record was made of this order.
@@ -97,6 +108,7 @@ impl Engine {
                 snapshot_file: FileColumn::default(),
                 timestamp_file: FileColumn::default(),
                 lines: Vec::new(),
+                next_online: None,
             };
             let mut work = Work::new(self, tx, &name, row);
             self.rest_on_authority(tx, &mut work.change)?;
@@ -117,8 +129,8 @@ impl Engine {
         self.each_repository().await?.iter().map(|(name, row)| views::repository(name, row)).collect()
     }
 
-    /// Drafts the next root, which other keys sign from then on, and the top-level targets with it. What waited for the former ones is
-    /// drafted again.
+    /// Drafts the next root, which other keys sign from then on, and the top-level targets with it. Custody's own keys for the snapshot and
+    /// the timestamp are replaced with it. What waited for the former ones is drafted again.
     pub async fn rotate_update_root(
         &self,
         caller: &Caller,
@@ -126,20 +138,16 @@ impl Engine {
         keys: UpdateKeys,
         reason: Reason,
     ) -> Result<UpdateRepository, Error> {
-        let made = fresh()?;
+        let [made, snapshot, timestamp] = [fresh()?, fresh()?, fresh()?];
         let ask = Ask::new(GuardedDeed::RotateUpdateRoot, None).with("repository", &name);
-        let ask = match &keys {
-            UpdateKeys::InCustody => ask.with("keys", "in custody"),
-            UpdateKeys::Offline { keys, threshold } => ask
-                .with_each("key_sha256", keys.iter().map(|key| Key::p256(key).id()))
-                .with("threshold", threshold),
-        };
-        let ask = ask.with("reason", &reason);
+        let ask = keys.said_in(ask).with("reason", &reason);
         self.transact_by(caller, |tx| {
             let (version, row) = repository(tx, &name)?.ok_or_else(|| no_repository(&name))?;
             let mut work = Work::new(self, tx, &name, row);
             self.rest_on_authority(tx, &mut work.change)?;
             let next = self.key_set(tx, &keys, &made)?;
+            let (snapshot, timestamp) = (self.update_key(tx, &snapshot)?, self.update_key(tx, &timestamp)?);
+            work.row.next_online = Some(OnlineColumn { snapshot, timestamp });
             work.draft_root(next)?;
             let entry = self.entry(caller, Event::UpdateRootRotated, Target::Authority, Outcome::Done);
             let entry = entry.with(FieldName::Repository, name.as_str()).with(FieldName::Reason, &reason);
@@ -284,9 +292,11 @@ impl Engine {
 
 /// All keys of a repository.
 fn keys_of(row: &mut RepositoryRow) -> impl Iterator<Item = &mut KeyColumn> {
-    let lines = row.lines.iter_mut().flat_map(|line| &mut line.keys.keys);
+    let sets = row.lines.iter_mut().flat_map(|line| [&mut line.keys].into_iter().chain(&mut line.next));
+    let lines = sets.flat_map(|set| &mut set.keys);
     let maker = row.maker.keys.iter_mut().chain(row.next.iter_mut().flat_map(|next| &mut next.keys));
-    maker.chain([&mut row.snapshot_key, &mut row.timestamp_key]).chain(lines)
+    let next = row.next_online.iter_mut().flat_map(|next| [&mut next.snapshot, &mut next.timestamp]);
+    maker.chain([&mut row.snapshot_key, &mut row.timestamp_key]).chain(next).chain(lines)
 }
 
 pub(super) fn repository(tx: &Tx<'_>, name: &RepositoryName) -> Result<Option<(u64, RepositoryRow)>, Stop> {

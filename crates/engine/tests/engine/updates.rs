@@ -8,7 +8,9 @@ use wardein_engine::{
     UpdateKeys, UpdateRole,
 };
 use wardein_port::{Store, Table};
-use wardein_tuf::{Envelope, Kept, PathPattern, Role as Tuf, Sought, TargetFile, TargetPath, TrustedSet};
+use wardein_tuf::{
+    Envelope, Kept, PathPattern, Role as Tuf, Root, Sought, TargetFile, TargetPath, Targets, TrustedSet,
+};
 
 const DAY: u64 = 86_400;
 const PATH: &str = "pumps/2.img";
@@ -245,6 +247,11 @@ async fn what_offline_keys_sign_waits_for_them() {
     assert_eq!(device.update(&world, PATH).await, Ok(None), "not signed");
     assert_eq!(sign(&world, &pumps, &line_key[0]).await.unwrap().draft, None);
     assert!(device.update(&world, PATH).await.unwrap().is_some());
+    let online = async |version: u64| {
+        let bytes = fetched(&world, &format!("{version}.root.json")).await.unwrap();
+        let root: Root = Envelope::parse(&bytes, wardein_tuf::MAX_ROOT_LEN).unwrap().read().unwrap();
+        [root.snapshot.keys, root.timestamp.keys].map(|keys| keys.into_iter().collect::<Vec<_>>())
+    };
     for rotated in 2..=4 {
         let next = [key(), key(), key()];
         let reason = "a key holder left".parse().unwrap();
@@ -260,17 +267,90 @@ async fn what_offline_keys_sign_waits_for_them() {
             None,
             "the targets are not signed"
         );
+        assert!(device.update(&world, PATH).await.unwrap().is_some(), "by the former keys until then");
         assert_eq!(code(&UpdateRole::Targets, &keys[1]).await, ErrorCode::SignatureRefused, "a former one's");
         for key in &next[1..] {
             sign(&world, &UpdateRole::Targets, key).await.unwrap();
         }
         assert!(fetched(&world, &format!("{rotated}.root.json")).await.is_some());
+        // Custody's own keys are others, too, and there is one for each role still.
+        let (before, now) = (online(rotated - 1).await.concat(), online(rotated).await.concat());
+        assert!(now.len() == 2 && now.iter().all(|key| !before.contains(key)), "{before:?} {now:?}");
         keys = next;
         assert!(device.update(&world, PATH).await.unwrap().is_some());
     }
     let mut late = Device::new(&world).await;
     assert!(late.update(&world, PATH).await.unwrap().is_some(), "over three roots at one time");
     assert_eq!(late.root, device.root);
+}
+
+#[tokio::test]
+async fn the_keys_of_a_line_are_replaced_and_devices_follow() {
+    let world = founded().await;
+    let engine = &world.engine;
+    engine.add_release(&world.admin, release(2, PATH)).await.unwrap();
+    set(&world, &world.admin, 2, ReleaseDeed::Release).await.unwrap();
+    let mut device = Device::new(&world).await;
+    let rotate = async |line: &str, keys: UpdateKeys| {
+        let (name, line) = ("maker".parse().unwrap(), line.parse().unwrap());
+        engine.rotate_line_keys(&world.admin, name, line, keys, "a key holder left".parse().unwrap()).await
+    };
+    assert_eq!(rotate("none", UpdateKeys::InCustody).await.unwrap_err().code, ErrorCode::LineUnknown);
+    let pumps = UpdateRole::Line("pumps".parse().unwrap());
+    let signers = async || {
+        let delegations = top_level(&world).await.delegations.unwrap();
+        assert_eq!(delegations.roles.len(), 1);
+        delegations.roles[0].holders.keys.iter().copied().collect::<Vec<_>>()
+    };
+    let first = signers().await;
+    // From custody to custody: at once.
+    assert!(
+        rotate("pumps", UpdateKeys::InCustody).await.unwrap().files.iter().all(|file| file.draft.is_none())
+    );
+    let second = signers().await;
+    assert!(first.len() == 1 && second.len() == 1 && first != second);
+    assert!(device.update(&world, PATH).await.unwrap().is_some());
+    // To keys that are offline: once they have signed, and by the former ones until then.
+    let (own, other) = ([key(), key()], key());
+    rotate("pumps", offline(&own, 2)).await.unwrap();
+    assert_eq!(signers().await, second);
+    assert!(device.update(&world, PATH).await.unwrap().is_some());
+    sign(&world, &pumps, &own[0]).await.unwrap();
+    let refused = sign(&world, &pumps, &other).await.unwrap_err().code;
+    assert_eq!(refused, ErrorCode::SignatureRefused);
+    assert_eq!(signers().await, second, "one of two");
+    assert_eq!(sign(&world, &pumps, &own[1]).await.unwrap().draft, None);
+    assert_eq!(signers().await.len(), 2);
+    assert!(device.update(&world, PATH).await.unwrap().is_some());
+    // The former keys sign nothing more.
+    engine.add_release(&world.admin, release(3, "pumps/3.img")).await.unwrap();
+    set(&world, &world.admin, 3, ReleaseDeed::Release).await.unwrap();
+    assert_eq!(device.update(&world, "pumps/3.img").await, Ok(None), "it waits for the line's own keys");
+    // With another root at the same time, what waits is served together.
+    let (next, root) = ([key()], [key()]);
+    rotate("pumps", offline(&next, 1)).await.unwrap();
+    let reason = "a key holder left".parse().unwrap();
+    engine
+        .rotate_update_root(&world.admin, "maker".parse().unwrap(), offline(&root, 1), reason)
+        .await
+        .unwrap();
+    sign(&world, &UpdateRole::Root, &root[0]).await.unwrap();
+    sign(&world, &UpdateRole::Targets, &root[0]).await.unwrap();
+    assert!(fetched(&world, "2.root.json").await.is_none(), "the line is not signed");
+    assert!(device.update(&world, PATH).await.unwrap().is_some());
+    assert_eq!(sign(&world, &pumps, &next[0]).await.unwrap().draft, None);
+    assert!(fetched(&world, "2.root.json").await.is_some());
+    assert!(device.update(&world, "pumps/3.img").await.unwrap().is_some());
+    assert!(Device::new(&world).await.update(&world, "pumps/3.img").await.unwrap().is_some());
+}
+
+/// The top-level targets that are served.
+async fn top_level(world: &World) -> Targets {
+    let names = world.engine.list_update_metadata(&"maker".parse().unwrap()).await.unwrap();
+    let of = |name: &&String| name.ends_with(".targets.json");
+    let latest = names.iter().filter(of).max_by_key(|name| (name.len(), name.to_string())).unwrap();
+    let bytes = fetched(world, latest).await.unwrap();
+    Envelope::parse(&bytes, wardein_tuf::MAX_TARGETS_LEN).unwrap().read().unwrap()
 }
 
 #[tokio::test]

@@ -15420,14 +15420,17 @@ pub struct RotateUpdateRootRequest {
     /// The repository.
     #[prost(string, tag = "1")]
     pub repository: ::prost::alloc::string::String,
-    /// Who signs root and the top-level targets from then on.
+    /// Who signs from then on.
     #[prost(message, optional, tag = "2")]
     pub keys: ::core::option::Option<UpdateKeys>,
     /// Why, 1 to 256 bytes.
-    ///
-    /// Next unused field number: 4.
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
+    /// The line that they sign; empty for root and the top-level targets.
+    ///
+    /// Next unused field number: 5.
+    #[prost(string, tag = "4")]
+    pub line: ::prost::alloc::string::String,
 }
 /// What RotateUpdateRoot answers.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -15881,8 +15884,9 @@ pub mod update_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Drafts the next root and the top-level targets with it, for other keys to sign from then on. The two are served together once enough of
-        /// the former and of the next keys have signed. Callers: `admin`.
+        /// Drafts the next root and the top-level targets with it, for other keys to sign from then on; the authority's own keys for snapshot and
+        /// timestamp are replaced with them. Or drafts a line, for other keys to sign from then on, and the top-level targets. What was drafted is
+        /// served together once enough of the former and of the next keys have signed. Callers: `admin`.
         pub async fn rotate_update_root(
             &mut self,
             request: impl tonic::IntoRequest<super::RotateUpdateRootRequest>,
@@ -16175,8 +16179,9 @@ pub mod update_service_server {
             tonic::Response<super::ListUpdateRepositoriesResponse>,
             tonic::Status,
         >;
-        /// Drafts the next root and the top-level targets with it, for other keys to sign from then on. The two are served together once enough of
-        /// the former and of the next keys have signed. Callers: `admin`.
+        /// Drafts the next root and the top-level targets with it, for other keys to sign from then on; the authority's own keys for snapshot and
+        /// timestamp are replaced with them. Or drafts a line, for other keys to sign from then on, and the top-level targets. What was drafted is
+        /// served together once enough of the former and of the next keys have signed. Callers: `admin`.
         async fn rotate_update_root(
             &self,
             request: tonic::Request<super::RotateUpdateRootRequest>,

@@ -53,8 +53,11 @@ impl v1::update_service_server::UpdateService for Api {
             let asked = request.get_ref();
             let (name, keys) = (parse("repository", &asked.repository)?, keys(asked.keys.as_ref())?);
             let reason = parse("reason", &asked.reason)?;
-            let drafted =
-                self.shared.engine.rotate_update_root(context.caller()?, name, keys, reason).await?;
+            let (engine, caller) = (&self.shared.engine, context.caller()?);
+            let drafted = match asked.line.as_str() {
+                "" => engine.rotate_update_root(caller, name, keys, reason).await?,
+                line => engine.rotate_line_keys(caller, name, parse("line", line)?, keys, reason).await?,
+            };
             Ok(v1::RotateUpdateRootResponse { repository: Some(repository(drafted)) })
         };
         reply(rotate.await)

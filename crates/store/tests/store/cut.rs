@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::kill::{rounds, run_and_end};
 use super::verify::{Acknowledged, verify};
-use super::victim::Random;
+use super::victim::seeded;
 use wardein_store::Kind;
 
 #[test]
@@ -29,7 +29,7 @@ fn cut_repeatedly(kind: Kind) {
         eprintln!("SKIPPED: cutting the power needs to mount a loop device, which is refused here");
         return;
     };
-    let mut random = Random::seeded(kind);
+    let mut random = seeded(kind);
     let (mut acknowledged, mut total) = (Acknowledged::default(), 0);
     for round in 0..rounds {
         let mounted = disk.mount().unwrap();

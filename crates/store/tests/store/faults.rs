@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use super::opening::Disk;
-use super::power::trace::Trace;
-use super::power::{Victims, record};
+use super::power::{Victims, acks, record};
 use super::verify::{Acknowledged, verify};
-use super::victim::{Random, TASKS, options};
+use super::victim::{TASKS, options, seeded};
 use wardein_store::Kind;
+use wardein_testkit::power::Trace;
 
 #[test]
 fn sqlite_survives_a_failing_disk() {
@@ -61,7 +61,7 @@ const FAULTS: [(&str, &str, &str, u64); 6] = [
 
 fn fail_repeatedly(kind: Kind) {
     let rounds = std::env::var("WARDEIN_DISK_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
-    let mut random = Random::seeded(kind);
+    let mut random = seeded(kind);
     let mut summary = BTreeMap::<&str, (usize, usize)>::new();
     for _ in 0..rounds {
         for (what, call, from_then_on, among) in FAULTS {
@@ -75,11 +75,11 @@ fn fail_repeatedly(kind: Kind) {
                 return;
             };
             let mut acknowledged = Acknowledged::by_disk(true);
-            acknowledged.count(trace.acknowledged.iter().map(|(_, ack)| *ack).collect());
+            acknowledged.count(acks(&trace).into_iter().map(|(_, ack)| ack).collect());
             no_sync_is_repeated_as_if_it_had_succeeded(kind, &trace);
             verify(kind, &place.path().join(kind.file_name()), &mut acknowledged);
             let (runs, changes) = summary.entry(what).or_default();
-            (*runs, *changes) = (*runs + 1, *changes + trace.acknowledged.len());
+            (*runs, *changes) = (*runs + 1, *changes + acks(&trace).len());
         }
     }
     for (what, (runs, changes)) in summary {
@@ -95,8 +95,8 @@ fn no_sync_is_repeated_as_if_it_had_succeeded(kind: Kind, trace: &Trace) {
             trace.opened.iter().find(|(at, opened)| at > failed && opened == path).map(|(at, _)| *at);
         // sled is not opened again in the same process.
         let until = if kind == Kind::Sled { None } else { reopened };
-        let after = trace.acknowledged.iter().map(|(at, _)| at).filter(|at| *at > failed);
-        let after = after.filter(|at| until.is_none_or(|until| **at < until)).count();
+        let after = acks(trace).into_iter().map(|(at, _)| at).filter(|at| at > failed);
+        let after = after.filter(|at| until.is_none_or(|until| *at < until)).count();
         assert!(
             after <= usize::from(TASKS),
             "{}: {after} acknowledged after a sync had failed",

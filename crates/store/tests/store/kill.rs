@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::verify::{Acknowledged, verify};
-use super::victim::{Ack, Random, ack, as_victim};
+use super::victim::{Ack, ack, as_victim, seeded};
 use wardein_store::Kind;
 
 #[test]
@@ -30,7 +30,7 @@ pub(crate) fn rounds(usual: usize) -> usize {
 fn kill_repeatedly(kind: Kind) {
     let rounds = rounds(30);
     let mut place = tempfile::tempdir().unwrap();
-    let mut random = Random::seeded(kind);
+    let mut random = seeded(kind);
     let mut acknowledged = Acknowledged::default();
     let mut total = 0;
     for round in 0..rounds {

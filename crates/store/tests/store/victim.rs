@@ -10,6 +10,7 @@ use std::time::Duration;
 use std::io::Write as _;
 use wardein_port::{Change, Clock as _, Store, SystemClock, Table};
 use wardein_store::{Kind, Options};
+use wardein_testkit::power::Random;
 use wardein_testkit::{commit, get};
 
 /// Not a test: the victim. Without its variables it does nothing.
@@ -115,23 +116,11 @@ pub(crate) fn options() -> Options {
     Options { cache: 1 << 20, log: 1 << 20, ..Options::default() }
 }
 
-/// xorshift64: moments need no better randomness.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    /// It says its seed.
-    pub(crate) fn seeded(kind: Kind) -> Self {
-        let random = Self(SystemClock.boot_ms().wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        println!("{kind:?}: seed {:#x}", random.0);
-        random
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
+/// It says its seed.
+pub(crate) fn seeded(kind: Kind) -> Random {
+    let random = Random(SystemClock.boot_ms().wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    println!("{kind:?}: seed {:#x}", random.0);
+    random
 }
 
 pub(crate) const TASKS: u8 = 8;

@@ -116,8 +116,13 @@ async fn rotate_update_root() {
         repository: repository.into(),
         keys,
         reason: reason.into(),
+        line: String::new(),
     };
+    let line = |line: &str| v1::RotateUpdateRootRequest { line: line.into(), ..of("maker", custody(), "x") };
     let rows = [
+        ("a line that is not one", admin, line("Pumps/"), malformed("line")),
+        ("a line that is not there", admin, line("none"), NO_LINE),
+        ("a release manager, its line", &world.release_manager, line("pumps"), denied("RotateUpdateRoot")),
         ("nothing", admin, v1::RotateUpdateRootRequest::default(), malformed("repository")),
         ("no keys", admin, of("maker", None, "x"), malformed("keys")),
         ("no reason", admin, of("maker", custody(), ""), malformed("reason")),

@@ -1,21 +1,17 @@
 //! Power cuts simulated from what a process really asked of its files: everything acknowledged is there, whichever of the writes
 //! since the last sync are lost, torn or reordered.
 //!
-//! strace records the victim's calls with its acknowledgements, in their order; `state` lays out what a disk may hold after a cut
-//! at any of these moments, and the store is opened on that. `WARDEIN_POWER_STATES` asks for more states of each store than the
+//! The victim's calls are recorded with its acknowledgements; a state that a disk may hold after a cut at any of these moments is laid out
+//! (`wardein_testkit::power`), and the store is opened on that. `WARDEIN_POWER_STATES` asks for more states of each store than the
 //! usual ones.
 
-mod state;
-pub(crate) mod trace;
-
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::verify::{Acknowledged, verify};
-use super::victim::{CHANGES, PATIENCE, Random, as_victim};
-use state::Kept;
-use trace::{CALLS, Trace};
+use super::victim::{Ack, CHANGES, PATIENCE, ack, as_victim, seeded};
 use wardein_store::Kind;
+use wardein_testkit::power::{Kept, Random, Trace};
 
 #[test]
 fn sqlite_keeps_what_it_acknowledged() {
@@ -35,7 +31,7 @@ fn sqlite_keeps_what_it_acknowledged_after_a_sync_failed() {
 
 fn cut(kind: Kind, fault: Option<&str>) {
     let states = std::env::var("WARDEIN_POWER_STATES").map_or(40, |states| states.parse().unwrap());
-    let mut random = Random::seeded(kind);
+    let mut random = seeded(kind);
     let mut counted = [0; Kept::ALL.len()];
     let mut place = tempfile::tempdir().unwrap();
     let mut acknowledged = Acknowledged::default();
@@ -52,18 +48,19 @@ fn cut(kind: Kind, fault: Option<&str>) {
             eprintln!("SKIPPED: simulating power cuts needs strace, which is missing or refused here");
             return;
         };
-        assert!(!trace.acknowledged.is_empty(), "nothing was acknowledged");
+        let acks = acks(&trace);
+        assert!(!acks.is_empty(), "nothing was acknowledged");
         failed_syncs += trace.failed_syncs.len();
         recordings += 1;
         for _ in
             0..states.div_ceil(if states < 100 { 2 } else { 20 }).min(states - counted.iter().sum::<usize>())
         {
             let style = random.below(Kept::ALL.len() as u64) as usize;
-            let moment = moment(&trace, &mut random);
+            let moment = moment(&trace, &acks, &mut random);
             let after = tempfile::tempdir().unwrap();
             trace.lay_out(moment, Kept::ALL[style], &mut random, after.path());
             let mut acknowledged = acknowledged.clone();
-            let by_then = trace.acknowledged.iter().filter(|(at, _)| *at < moment);
+            let by_then = acks.iter().filter(|(at, _)| *at < moment);
             acknowledged.count(by_then.map(|(_, ack)| *ack).collect());
             proven += acknowledged.count_all();
             println!(
@@ -74,7 +71,7 @@ fn cut(kind: Kind, fault: Option<&str>) {
             verify(kind, &after.path().join(kind.file_name()), &mut acknowledged);
             counted[style] += 1;
         }
-        acknowledged.count(trace.acknowledged.into_iter().map(|(_, ack)| ack).collect());
+        acknowledged.count(acks.into_iter().map(|(_, ack)| ack).collect());
         verify(kind, &place.path().join(kind.file_name()), &mut acknowledged);
     }
     println!(
@@ -91,14 +88,19 @@ fn cut(kind: Kind, fault: Option<&str>) {
     assert_eq!(failed_syncs > 0, fault.is_some(), "{failed_syncs} syncs failed");
 }
 
+/// What it acknowledged, each with its moment.
+pub(crate) fn acks(trace: &Trace) -> Vec<(usize, Ack)> {
+    trace.lines.iter().filter_map(|(at, line)| Some((*at, ack(line)?))).collect()
+}
+
 /// By each task in a recording.
 const CHANGES_EACH: u64 = 16;
 
 /// Half of the moments are right after an acknowledgement, when the least may be lost.
-fn moment(trace: &Trace, random: &mut Random) -> usize {
+fn moment(trace: &Trace, acks: &[(usize, Ack)], random: &mut Random) -> usize {
     match random.below(2) {
         0 => random.below(trace.moments as u64) as usize + 1,
-        _ => trace.acknowledged[random.below(trace.acknowledged.len() as u64) as usize].0 + 1,
+        _ => acks[random.below(acks.len() as u64) as usize].0 + 1,
     }
 }
 
@@ -120,25 +122,18 @@ pub(crate) fn record(
     victims: Victims,
 ) -> Option<Trace> {
     let place = place.canonicalize().unwrap();
-    Trace::of(&place, || {
-        let output = tempfile::NamedTempFile::new().unwrap();
-        let mut command = Command::new("strace");
-        command.args(["-f", "-y", "-xx", "-qq", "-s", "16777216", "-e", "signal=none", "-e"]);
-        command.arg(format!("trace={CALLS}")).args(fault.into_iter().flat_map(|fault| ["-e", fault]));
-        command.arg("-o").arg(output.path());
-        if victims == Victims::TheNextAfterAFailure {
-            // The second is too short to come to the fault.
-            command.args([
-                "sh",
-                "-c",
-                &format!("{PATIENCE}=0 \"$0\" \"$@\"; {CHANGES}=2 exec \"$0\" \"$@\""),
-            ]);
+    let own = std::env::current_exe().unwrap();
+    let mut victim = match victims {
+        Victims::One => Command::new(own),
+        // The second is too short to come to the fault.
+        Victims::TheNextAfterAFailure => {
+            let script = format!("{PATIENCE}=0 \"$0\" \"$@\"; {CHANGES}=2 exec \"$0\" \"$@\"");
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &script]).arg(own);
+            shell
         }
-        command.arg(std::env::current_exe().unwrap());
-        as_victim(&mut command, kind, &place.join(kind.file_name())).env(CHANGES, changes.to_string());
-        // It fails where a fault was too much for the victim.
-        command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
-        let text = std::fs::read_to_string(output.path()).unwrap();
-        (!text.is_empty()).then_some(text)
-    })
+    };
+    as_victim(&mut victim, kind, &place.join(kind.file_name())).env(CHANGES, changes.to_string());
+    let faults: Vec<_> = fault.into_iter().flat_map(|fault| ["-e", fault]).collect();
+    Trace::of(&place, &faults, &victim)
 }

@@ -1,50 +1,49 @@
-//! What strace saw the victim do to its files, in order: writes, changes of size, names, syncs, and what it acknowledged.
+//! What strace saw a process do to its files, in order: writes, changes of size, names, syncs, and the lines that it printed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-
-use crate::victim::{Ack, ack};
+use std::process::{Command, Stdio};
 
 /// A file or a directory, by a number of its own, whatever its name is just then.
-pub(crate) type Inode = usize;
+pub(super) type Inode = usize;
 
 /// What a process did, with the contents from which it began.
 #[derive(Default)]
-pub(crate) struct Trace {
+pub struct Trace {
     /// What was there before; all of it is on the disk.
-    pub(crate) before: BTreeMap<Inode, Node>,
-    pub(crate) done: Vec<Done>,
+    pub(super) before: BTreeMap<Inode, Node>,
+    pub(super) done: Vec<Done>,
     /// Those that were made.
-    pub(crate) directories: HashSet<Inode>,
-    /// Each with the moment at which it was out.
-    pub(crate) acknowledged: Vec<(usize, Ack)>,
+    pub(super) directories: HashSet<Inode>,
+    /// The lines on standard output, each with the moment at which it was out.
+    pub lines: Vec<(usize, String)>,
     /// Syncs that failed, with the file's path and the moment.
-    pub(crate) failed_syncs: Vec<(usize, PathBuf)>,
+    pub failed_syncs: Vec<(usize, PathBuf)>,
     /// Files that were opened, each with the moment.
-    pub(crate) opened: Vec<(usize, PathBuf)>,
+    pub opened: Vec<(usize, PathBuf)>,
     /// Moments are numbered from zero to this.
-    pub(crate) moments: usize,
+    pub moments: usize,
 }
 
-pub(crate) enum Node {
+pub(super) enum Node {
     File(Vec<u8>),
     Directory(BTreeMap<String, Inode>),
 }
 
 /// Something that a call did, if it was allowed to.
-pub(crate) struct Done {
-    pub(crate) inode: Inode,
+pub(super) struct Done {
+    pub(super) inode: Inode,
     /// The moment at which the call began.
-    pub(crate) begin: usize,
-    pub(crate) end: usize,
+    pub(super) begin: usize,
+    pub(super) end: usize,
     /// The thread that called.
     thread: String,
-    pub(crate) what: What,
+    pub(super) what: What,
     /// From which moment on it is on the disk for certain: the end of the next sync, if that did not fail.
-    pub(crate) settled: Option<usize>,
+    pub(super) settled: Option<usize>,
 }
 
-pub(crate) enum What {
+pub(super) enum What {
     Write {
         at: usize,
         bytes: Vec<u8>,
@@ -57,22 +56,38 @@ pub(crate) enum What {
 }
 
 /// The root of the place, which is always there.
-pub(crate) const ROOT: Inode = 0;
+pub(super) const ROOT: Inode = 0;
 
 impl Trace {
-    /// Takes in what is at `place`; then what `run` does to it, whose trace it gives.
-    pub(crate) fn of(place: &Path, run: impl FnOnce() -> Option<String>) -> Option<Self> {
+    /// Runs a program, and all that it starts, whose files are at `place`, an absolute path without links. `more` are further
+    /// arguments for strace, such as faults. `None` where strace is missing or refused.
+    pub fn of(place: &Path, more: &[&str], program: &Command) -> Option<Self> {
         let mut reader = Reader { place: place.to_owned(), ..Reader::default() };
         reader.take_in(place);
-        for line in run()?.lines() {
-            reader.line(line);
+        let output = tempfile::NamedTempFile::new().unwrap();
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-y", "-xx", "-qq", "-s", "16777216", "-e", "signal=none", "-e"]);
+        strace.arg(format!("trace={CALLS}")).args(more).arg("-o").arg(output.path());
+        strace.arg(program.get_program()).args(program.get_args());
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => strace.env(name, value),
+                None => strace.env_remove(name),
+            };
         }
+        // The program may fail where a fault was too much for it.
+        strace.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
+        let text = std::fs::read_to_string(output.path()).unwrap();
+        if text.is_empty() {
+            return None;
+        }
+        text.lines().for_each(|line| reader.line(line));
         Some(reader.trace)
     }
 }
 
 /// The calls to be traced: all that alter a file, or the position at which one is written.
-pub(crate) const CALLS: &str = "openat,write,pwrite64,writev,pwritev,pwritev2,ftruncate,truncate,fallocate,lseek,fsync,fdatasync,\
+const CALLS: &str = "openat,write,pwrite64,writev,pwritev,pwritev2,ftruncate,truncate,fallocate,lseek,fsync,fdatasync,\
     rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,link,linkat,copy_file_range,sendfile";
 
 #[derive(Default)]
@@ -85,6 +100,9 @@ struct Reader {
     thread: String,
     /// Where the next `write` of a descriptor goes.
     positions: HashMap<String, usize>,
+    /// Descriptors whose writes go to the end.
+    appending: HashSet<String>,
+    sizes: HashMap<PathBuf, usize>,
     /// The lines of calls that were not over when another thread's came, by thread.
     unfinished: HashMap<String, (usize, String)>,
 }
@@ -98,7 +116,9 @@ impl Reader {
             let names: Vec<_> = names.collect();
             Node::Directory(names.into_iter().map(|(name, path)| (name, self.take_in(&path))).collect())
         } else {
-            Node::File(std::fs::read(path).unwrap())
+            let bytes = std::fs::read(path).unwrap();
+            self.sizes.insert(path.to_owned(), bytes.len());
+            Node::File(bytes)
         };
         self.trace.before.insert(inode, node);
         inode
@@ -156,8 +176,12 @@ impl Reader {
                 bytes.truncate(result);
                 if number == "1" {
                     let lines = String::from_utf8_lossy(&bytes).into_owned();
-                    self.trace.acknowledged.extend(lines.lines().filter_map(ack).map(|ack| (end, ack)));
+                    self.trace.lines.extend(lines.lines().map(|line| (end, line.to_owned())));
                     return;
+                }
+                if self.appending.contains(&number) {
+                    let size = self.sizes.get(&path).copied().unwrap_or(0);
+                    self.positions.insert(number.clone(), size);
                 }
                 let at = self.positions.entry(number).or_default();
                 *at += result;
@@ -179,6 +203,8 @@ impl Reader {
                     What::Resize(arguments[1].parse().unwrap()),
                 );
             }
+            // Room beyond the end, which no content is in.
+            "fallocate" if arguments[1].contains("KEEP_SIZE") => {}
             // Of a mode that makes a file longer: the spare of the reserve.
             "fallocate" => self.alter(
                 begin,
@@ -219,6 +245,7 @@ impl Reader {
 
     fn open(&mut self, begin: usize, end: usize, path: &Path, flags: &str, number: usize) {
         self.positions.insert(number.to_string(), 0);
+        self.appending.remove(&number.to_string());
         if !path.starts_with(&self.place) {
             return;
         }
@@ -228,13 +255,22 @@ impl Reader {
         } else if flags.contains("O_TRUNC") {
             self.alter(begin, end, path, What::Resize(0));
         }
-        assert!(!flags.contains("O_APPEND"), "{}: appending is not simulated", path.display());
+        if flags.contains("O_APPEND") {
+            self.appending.insert(number.to_string());
+        }
     }
 
     fn alter(&mut self, begin: usize, end: usize, path: &Path, what: What) {
-        // SQLite's index of its log is memory that processes share; after a crash it is made from the log (sqlite.org/walformat.html).
+        // SQLite's index of its log is memory that processes share; after a crash it is made from the log
+        // (sqlite.org/walformat.html).
         let is_index = path.to_str().is_some_and(|path| path.ends_with("-shm"));
         if let (false, Some(&inode)) = (is_index, self.names.get(path)) {
+            let size = self.sizes.entry(path.to_owned()).or_default();
+            match &what {
+                What::Write { at, bytes } => *size = (*size).max(at + bytes.len()),
+                What::Resize(to) => *size = *to,
+                What::Link(..) | What::Unlink(_) | What::Rename(..) => {}
+            }
             let thread = self.thread.clone();
             self.trace.done.push(Done { inode, begin, end, thread, what, settled: None });
         }
@@ -250,6 +286,7 @@ impl Reader {
     fn unlink(&mut self, begin: usize, end: usize, path: &Path) {
         if let Some((directory, name)) = self.split(path) {
             self.names.remove(path);
+            self.sizes.remove(path);
             self.alter(begin, end, &directory, What::Unlink(name));
         }
     }
@@ -265,7 +302,12 @@ impl Reader {
         for path in moved {
             let inode = self.names.remove(&path).unwrap();
             let rest = path.strip_prefix(from).unwrap();
-            self.names.insert(if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) }, inode);
+            let is_itself = rest.as_os_str().is_empty();
+            let moved_to = if is_itself { to.to_owned() } else { to.join(rest) };
+            if let Some(size) = self.sizes.remove(&path) {
+                self.sizes.insert(moved_to.clone(), size);
+            }
+            self.names.insert(moved_to, inode);
         }
         self.alter(begin, end, &directory, What::Rename(from_name, to_name));
     }

@@ -7,13 +7,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::Random;
 use super::trace::{Done, Inode, Node, ROOT, Trace, What};
-use crate::victim::Random;
 
 /// How much of what was not synced is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub enum Kept {
+    /// None of it.
     Nothing,
+    /// All of it.
     Everything,
     /// Any page in any of its contents.
     Pages,
@@ -22,12 +24,13 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
-    pub(crate) const ALL: [Self; 4] = [Self::Nothing, Self::Everything, Self::Pages, Self::Sectors];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Nothing, Self::Everything, Self::Pages, Self::Sectors];
 }
 
 impl Trace {
     /// Lays out at `place` what may be there after a cut at `moment`.
-    pub(crate) fn lay_out(&self, moment: usize, kept: Kept, random: &mut Random, place: &Path) {
+    pub fn lay_out(&self, moment: usize, kept: Kept, random: &mut Random, place: &Path) {
         self.lay_out_directory(ROOT, moment, kept, random, place);
     }
 
