@@ -31,7 +31,7 @@ export PATH=$tools/bin:$PATH
 risk() {
 	case $1 in
 	server/calls | ddkg/decode | ddkg/record | pki/request | pki/est | pki/certificate | pki/ocsp) echo 4 ;;
-	attest/* | ddkg/both_ends) echo 2 ;;
+	attest/* | ddkg/both_ends | logs/batch | logs/frames) echo 2 ;;
 	*) echo 1 ;;
 	esac
 }

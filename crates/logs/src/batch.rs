@@ -5,6 +5,7 @@
 //! believes no length that a frame states.
 
 use crate::name::{AudienceName, SourceName};
+use crate::observed::Observed;
 use crate::polled::{Gap, Outgoing};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
@@ -34,6 +35,10 @@ pub struct Header {
     pub gaps: Vec<Gap>,
     /// Entries since the batch before that a rule kept from this audience.
     pub withheld: u64,
+    /// The sources that are logs of other devices, at most [`Header::MAX_OBSERVED`], each once. All others are the log of the device
+    /// that sealed the batch. A reader who does not know the mark refuses the batch, and takes nothing for that device's own.
+    #[serde(rename = "sealed-by-collector", default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<Observed>,
 }
 
 impl Header {
@@ -42,6 +47,14 @@ impl Header {
 
     /// The most gaps: one for each source and reason is enough.
     pub const MAX_GAPS: usize = 512;
+
+    /// The most observed devices' sources: as many as a configuration has.
+    pub const MAX_OBSERVED: usize = 32;
+
+    /// What marks records and gaps of a source; none where it is the log of the device that sealed the batch.
+    pub fn observed(&self, source: &SourceName) -> Option<&Observed> {
+        self.observed.iter().find(|observed| observed.source == *source)
+    }
 }
 
 /// The version of a filter: the SHA-256 of logs.toml.
@@ -126,8 +139,12 @@ pub enum BatchError {
 /// What every record says.
 #[derive(Deserialize)]
 struct Sourced {
-    #[serde(rename = "source")]
-    _source: SourceName,
+    source: SourceName,
+}
+
+/// The source of a record; none where it is not one.
+pub fn source_of(record: &str) -> Option<SourceName> {
+    serde_json::from_str::<Sourced>(record).ok().map(|record| record.source)
 }
 
 /// Writes a batch. What it makes, [`read`] takes.
@@ -193,11 +210,25 @@ fn judge(header: &Header, records: u64) -> Result<(), BatchError> {
         Header { gaps, .. } if gaps.len() > Header::MAX_GAPS => {
             wrong(format!("it has more than {} gaps", Header::MAX_GAPS))
         }
+        Header { observed, .. } if observed.len() > Header::MAX_OBSERVED || is_any_twice(observed) => {
+            wrong(format!(
+                "sealed-by-collector has more than {} sources, or one of them twice",
+                Header::MAX_OBSERVED
+            ))
+        }
         header if header.records != records => {
             Err(BatchError::Count { found: records, stated: header.records })
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a source is there twice, and so the log of two devices.
+fn is_any_twice(observed: &[Observed]) -> bool {
+    observed
+        .iter()
+        .enumerate()
+        .any(|(index, one)| observed.iter().skip(index + 1).any(|other| other.source == one.source))
 }
 
 fn judge_record(line: u64, record: &str) -> Result<(), BatchError> {

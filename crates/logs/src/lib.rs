@@ -6,6 +6,9 @@
 //! `wardein-device` seals and connects. What it does not do: it holds no key of the device and opens no batch.
 //!
 //! Nothing leaves by default: a source leaves for an audience only by a rule that lists what it keeps.
+//!
+//! A source may be the log of another device, whose software may not be touched: the agent is then a collector. It seals under its own
+//! identity, and marks what is not its own ([`Observed`]).
 
 pub mod agent;
 pub mod approval;
@@ -14,6 +17,7 @@ pub mod config;
 pub mod deliver;
 mod filter;
 mod name;
+mod observed;
 mod polled;
 mod source;
 pub mod spool;
@@ -21,7 +25,8 @@ mod trial;
 
 pub use config::{ConfigError, LogsConfig};
 pub use filter::{Condition, How, Judged, Keep, KeyError, NotParsed, Outcome, Rule, Verdict, Why};
-pub use name::{AudienceName, NameError, SourceName};
+pub use name::{AudienceName, NameError, ObservedName, ObservedNameError, SourceName};
+pub use observed::{KnownBy, Observed};
 pub use polled::{Counts, Gap, GapReason, Outgoing, Polled, Warning, WarningKind};
-pub use source::{Encoding, Positions, SourceError, Sources};
+pub use source::{CollectorError, Encoding, Frame, FrameError, Frames, Positions, SourceError, Sources};
 pub use trial::{Part, Trial, TrialError, Tried};

@@ -71,6 +71,8 @@ pub enum GapReason {
     ReplacedByLink,
     /// The spool had no room.
     SpoolFull,
+    /// A connection over which messages came ended within one or without saying so, or was not of its form.
+    ConnectionBroken,
 }
 
 impl GapReason {
@@ -84,6 +86,7 @@ impl GapReason {
             Self::SocketOverrun => "socket-overrun",
             Self::ReplacedByLink => "replaced-by-link",
             Self::SpoolFull => "spool-full",
+            Self::ConnectionBroken => "connection-broken",
         }
     }
 }

@@ -162,6 +162,6 @@ fn reads(source: &Source, path: &Path) -> bool {
     match &source.input {
         Input::File(file) => file == path,
         Input::Directory { path: directory, .. } => path.parent() == Some(directory),
-        Input::SyslogUnix(_) | Input::SyslogUdp(_) => false,
+        Input::SyslogUnix(_) | Input::SyslogUdp(_) | Input::SyslogTls(_) => false,
     }
 }

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use wardein_crypto::Digest;
 use wardein_domain::DeviceId;
 use wardein_files::{SignedStatement, Statement};
-use wardein_logs::batch::Batch;
-use wardein_logs::{AudienceName, Gap};
+use wardein_logs::batch::{Batch, source_of};
+use wardein_logs::{AudienceName, Gap, Observed};
 
 /// The records of a segment.
 pub const RECORDS: &str = "records.ndjson";
@@ -72,6 +72,8 @@ struct RecordLine<'a> {
     number: u64,
     batch: u64,
     audience: &'a str,
+    #[serde(rename = "sealed-by-collector", skip_serializing_if = "Option::is_none")]
+    observed: Option<&'a Observed>,
     record: &'a RawValue,
 }
 
@@ -82,6 +84,8 @@ struct GapLine<'a> {
     number: u64,
     batch: u64,
     audience: &'a str,
+    #[serde(rename = "sealed-by-collector", skip_serializing_if = "Option::is_none")]
+    observed: Option<&'a Observed>,
     #[serde(flatten)]
     missing: Missing<'a>,
 }
@@ -228,12 +232,14 @@ impl Last {
 
 impl Content<'_> {
     fn write_records(&self, out: &mut impl Write) -> io::Result<()> {
-        for record in &self.batch.records {
+        let Self { device, name, signed, batch } = self;
+        for record in &batch.records {
+            // The mark is beside `device`, which is who sealed it, and in its place never.
+            let observed = source_of(record).and_then(|source| batch.header.observed(&source));
             let record: &RawValue = serde_json::from_str(record)?;
-            let Self { device, name, signed, .. } = self;
             let (device, number) = (device.as_str(), signed.statement().number);
-            let line =
-                RecordLine { device, number, batch: name.batch, audience: name.audience.as_str(), record };
+            let (batch, audience) = (name.batch, name.audience.as_str());
+            let line = RecordLine { device, number, batch, audience, observed, record };
             write_line(out, &line)?;
         }
         Ok(())
@@ -266,10 +272,12 @@ impl Content<'_> {
         }
         for missing in missing {
             let (device, number) = (device.as_str(), statement.number);
-            write_line(
-                out,
-                &GapLine { device, number, batch: name.batch, audience: name.audience.as_str(), missing },
-            )?;
+            let observed = match &missing {
+                Missing::Lines(gap) => batch.header.observed(&gap.source),
+                Missing::Numbers { .. } | Missing::Order { .. } => None,
+            };
+            let (batch, audience) = (name.batch, name.audience.as_str());
+            write_line(out, &GapLine { device, number, batch, audience, observed, missing })?;
         }
         Ok(())
     }
@@ -329,6 +337,7 @@ mod tests {
             records: 1,
             gaps: Vec::new(),
             withheld: 0,
+            observed: Vec::new(),
         };
         Batch { header, records: vec![r#"{"source":"app"}"#.to_owned()] }
     }

@@ -7,6 +7,7 @@ use std::io::{BufWriter, ErrorKind, Write, stdout};
 use std::path::Path;
 use wardein_device::Error;
 use wardein_logs::batch::FilterVersion;
+use wardein_logs::config::Source;
 use wardein_logs::{Counts, LogsConfig, Outcome, Part, SourceName, Trial, Tried, Verdict};
 
 /// Shows what would leave of a file.
@@ -30,7 +31,7 @@ pub(super) fn test(
         true => writeln!(out, "{}", to_json(&tried)),
         false => out.write_all(to_text(&tried).as_bytes()),
     });
-    let source = trial.source().name.as_str();
+    let source = trial.source();
     let written = counts.and_then(|counts| {
         let version = FilterVersion::of(&text);
         match as_json {
@@ -38,7 +39,8 @@ pub(super) fn test(
                 out,
                 "{}",
                 json!({
-                    "source": source,
+                    "source": source.name,
+                    "observed": source.device,
                     "filter": version.to_string(),
                     "approved": approval.is_ok(),
                     "counts": counts,
@@ -111,8 +113,16 @@ fn to_text(tried: &Tried) -> String {
     shown
 }
 
-fn summary(counts: &Counts, source: &str, version: FilterVersion, approval: &Result<(), String>) -> String {
-    let mut shown = format!("source {source}: {} entries, {} for nobody\n", counts.read, counts.for_nobody);
+fn summary(
+    counts: &Counts,
+    source: &Source,
+    version: FilterVersion,
+    approval: &Result<(), String>,
+) -> String {
+    let whose = source.device.as_ref().map(|device| format!(" of {device}, sealed-by-collector"));
+    let (name, whose) = (&source.name, whose.unwrap_or_default());
+    let mut shown =
+        format!("source {name}{whose}: {} entries, {} for nobody\n", counts.read, counts.for_nobody);
     let names =
         counts.left.keys().chain(counts.withheld.keys().filter(|name| !counts.left.contains_key(*name)));
     for name in names {

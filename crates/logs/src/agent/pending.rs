@@ -4,6 +4,7 @@ use super::Now;
 use crate::batch::{FilterVersion, Header};
 use crate::config::LogsConfig;
 use crate::name::{AudienceName, SourceName};
+use crate::observed::Observed;
 use crate::polled::{Gap, Outgoing, Polled};
 use crate::spool::Progress;
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub(super) struct Pending {
     /// Who has a part in each source, and is to hear of its gaps.
     parts: BTreeMap<SourceName, Vec<AudienceName>>,
+    /// The sources of other devices in which each audience has a part.
+    observed: BTreeMap<AudienceName, Vec<Observed>>,
     progress: Progress,
     shares: BTreeMap<AudienceName, Share>,
     bytes: usize,
@@ -45,8 +48,14 @@ impl Pending {
             audiences.dedup();
             (source.name.clone(), audiences)
         };
-        let parts = config.sources.iter().map(part).collect();
-        Self { parts, progress, shares: BTreeMap::new(), bytes: 0, begun: None, ended: 0 }
+        let parts: BTreeMap<_, _> = config.sources.iter().map(part).collect();
+        let mut observed: BTreeMap<AudienceName, Vec<Observed>> = BTreeMap::new();
+        for mark in config.sources.iter().filter_map(crate::config::Source::observed) {
+            for audience in parts.get(&mark.source).into_iter().flatten() {
+                observed.entry(audience.clone()).or_default().push(mark.clone());
+            }
+        }
+        Self { parts, observed, progress, shares: BTreeMap::new(), bytes: 0, begun: None, ended: 0 }
     }
 
     /// The bytes of all records.
@@ -108,6 +117,7 @@ impl Pending {
             let batch = self.progress.last(&audience) + 1;
             let withheld = self.progress.withheld.remove(&audience).unwrap_or_default();
             self.progress.sealed.insert(audience.clone(), batch);
+            let observed = self.observed.get(&audience).cloned().unwrap_or_default();
             let header = Header {
                 format: Header::FORMAT.to_owned(),
                 audience,
@@ -118,6 +128,7 @@ impl Pending {
                 records: records.len() as u64,
                 gaps,
                 withheld,
+                observed,
             };
             batches.push((header, records));
         }
@@ -171,5 +182,44 @@ mod tests {
         note(&mut gaps, &last);
         note(&mut gaps, &last);
         assert_eq!(gaps.last().unwrap().bytes, u64::MAX);
+    }
+
+    #[test]
+    fn a_batch_is_marked_with_the_sources_of_other_devices_that_its_audience_has_a_part_in() {
+        let audience = |name: &str| format!("[audience.{name}]\nto = \"/x\"\n");
+        let source = |name: &str, more: &str, audience: &str| {
+            let rule = format!("[[source.for]]\naudience = \"{audience}\"\nkeep = [\"line\"]\n");
+            format!("[[source]]\nname = \"{name}\"\n{more}\n{rule}")
+        };
+        let text = [
+            audience("maker"),
+            audience("hospital"),
+            "[spool]\ndirectory = \"/s\"\n".to_owned(),
+            "[collector]\nlisten = \"192.0.2.1:6514\"\ncertificate = \"/c\"\nkey = \"/k\"\n".to_owned(),
+            source("own", "file = \"/own\"", "maker"),
+            source("ct", "device = \"CT-2\"\ndirectory = \"/ct\"\nmatch = \"*\"", "maker"),
+            source("pump", "device = \"Infusomat_7\"\nsyslog = \"tls:192.0.2.7\"", "hospital"),
+        ];
+        let mut pending = Pending::new(&LogsConfig::parse(&text.concat()).unwrap(), Progress::default());
+        let polled = Polled {
+            outgoing: ["maker", "hospital"]
+                .map(|name| Outgoing { audience: name.parse().unwrap(), record: "{}".to_owned() })
+                .into(),
+            positions: Default::default(),
+            gaps: Vec::new(),
+            counts: Default::default(),
+            warnings: Vec::new(),
+            more: false,
+        };
+        pending.take(polled, Now { counted: Duration::ZERO, wall: 7 });
+        let closed = pending.close(FilterVersion::of(b"7"));
+        let marks =
+            |header: &Header| (header.audience.to_string(), serde_json::to_string(&header.observed).unwrap());
+        let expected = [
+            ("hospital", r#"[{"source":"pump","observed":"Infusomat_7","known-by":"address"}]"#),
+            ("maker", r#"[{"source":"ct","observed":"CT-2","known-by":"path"}]"#),
+        ];
+        let expected = expected.map(|(audience, marks)| (audience.to_owned(), marks.to_owned()));
+        assert_eq!(closed.batches.iter().map(|(header, _)| marks(header)).collect::<Vec<_>>(), expected);
     }
 }

@@ -1,17 +1,19 @@
 //! logs.toml, judged: what a technician can read, and nothing else is done.
 
+mod collector;
 mod parse;
 mod raw;
 mod value;
 
 use crate::filter::Rule;
-use crate::name::{AudienceName, SourceName};
+use crate::name::{AudienceName, ObservedName, SourceName};
 use crate::source::Encoding;
 use regex::Regex;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use wardein_crypto::Digest;
 
 pub use parse::ConfigError;
 
@@ -24,6 +26,8 @@ pub struct LogsConfig {
     pub spool: Spool,
     /// The file with the key of pseudonyms, where a rule makes some.
     pub pseudonym_key: Option<PathBuf>,
+    /// Where other devices send their messages, where a source takes some.
+    pub collector: Option<Collector>,
     /// What is read.
     pub sources: Vec<Source>,
 }
@@ -74,6 +78,26 @@ pub struct Spool {
     pub batch_age: Duration,
 }
 
+/// Where other devices send messages of syslog, over TLS (RFC 5425).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collector {
+    /// The address and port.
+    pub listen: SocketAddr,
+    /// The file with the certificate that they are shown, and those between it and its root, PEM.
+    pub certificate: PathBuf,
+    /// The file with its key, PKCS#8 in PEM, which others than its owner can neither read nor write.
+    pub key: PathBuf,
+}
+
+/// Who sends messages over TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Client {
+    /// Who shows the certificate (DER) with this SHA-256, and has its key.
+    Certificate(Digest),
+    /// Who shows no certificate, and comes from this address.
+    Address(IpAddr),
+}
+
 /// One source.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -81,6 +105,8 @@ pub struct Source {
     pub name: SourceName,
     /// Where it is read.
     pub input: Input,
+    /// Whose log it is, where it is another device's.
+    pub device: Option<ObservedName>,
     /// The encoding of its bytes.
     pub encoding: Encoding,
     /// The most bytes of an entry.
@@ -109,6 +135,8 @@ pub enum Input {
     SyslogUnix(PathBuf),
     /// A UDP socket on the loopback interface.
     SyslogUdp(SocketAddr),
+    /// Another device's messages, by way of [`LogsConfig::collector`].
+    SyslogTls(Client),
 }
 
 /// How an entry becomes fields.

@@ -75,12 +75,13 @@ impl LogsConfig {
             }
             sources.push(source);
         }
-        Ok(Self { audiences, spool, pseudonym_key, sources })
+        let collector = place.collector(file.collector.as_ref(), &sources)?;
+        Ok(Self { audiences, spool, pseudonym_key, collector, sources })
     }
 }
 
 /// The text, to find lines in.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     text: &'a str,
 }
 
@@ -90,15 +91,15 @@ impl Place<'_> {
         1 + before.iter().filter(|byte| **byte == b'\n').count()
     }
 
-    fn wrong<T>(&self, key: &str, at: &Spanned<T>, why: impl Into<String>) -> ConfigError {
+    pub(super) fn wrong<T>(&self, key: &str, at: &Spanned<T>, why: impl Into<String>) -> ConfigError {
         ConfigError { line: Some(self.line(at.span().start)), key: key.to_owned(), why: why.into() }
     }
 
-    fn whole(&self, key: &str, why: impl Into<String>) -> ConfigError {
+    pub(super) fn whole(&self, key: &str, why: impl Into<String>) -> ConfigError {
         ConfigError { line: None, key: key.to_owned(), why: why.into() }
     }
 
-    fn of<T>(
+    pub(super) fn of<T>(
         &self,
         key: &str,
         text: &Text,
@@ -107,7 +108,7 @@ impl Place<'_> {
         judge(text.get_ref()).map_err(|why| self.wrong(key, text, why))
     }
 
-    fn named<T: FromStr>(&self, key: &str, text: &Text) -> Result<T, ConfigError>
+    pub(super) fn named<T: FromStr>(&self, key: &str, text: &Text) -> Result<T, ConfigError>
     where
         T::Err: fmt::Display,
     {
@@ -207,7 +208,8 @@ impl Place<'_> {
         let input = self.input(at)?;
         let max_entry =
             self.size("source.max-line", raw.max_line.as_ref(), MAX_ENTRY, 256, MAX_ENTRY)? as usize;
-        let is_socket = matches!(input, Input::SyslogUnix(_) | Input::SyslogUdp(_));
+        let device = self.device(at, &input)?;
+        let is_socket = matches!(input, Input::SyslogUnix(_) | Input::SyslogUdp(_) | Input::SyslogTls(_));
         let start = match &raw.start {
             Some(start) if is_socket => {
                 return Err(self.wrong(
@@ -235,7 +237,8 @@ impl Place<'_> {
             }
             rules.push(rule);
         }
-        Ok(Source { name, input, encoding: encoding.unwrap_or_default(), max_entry, start, parse, rules })
+        let encoding = encoding.unwrap_or_default();
+        Ok(Source { name, input, device, encoding, max_entry, start, parse, rules })
     }
 
     fn input(&self, at: &Spanned<raw::Source>) -> Result<Input, ConfigError> {

@@ -13,6 +13,7 @@ pub(super) struct File {
     pub(super) audience: BTreeMap<Text, Spanned<Audience>>,
     pub(super) spool: Spanned<Spool>,
     pub(super) pseudonym: Option<Pseudonym>,
+    pub(super) collector: Option<Spanned<Collector>>,
     #[serde(default)]
     pub(super) source: Vec<Spanned<Source>>,
 }
@@ -57,9 +58,18 @@ pub(super) struct Pseudonym {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Collector {
+    pub(super) listen: Text,
+    pub(super) certificate: Text,
+    pub(super) key: Text,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Source {
     pub(super) name: Text,
+    pub(super) device: Option<Text>,
     pub(super) file: Option<Text>,
     pub(super) directory: Option<Text>,
     pub(super) r#match: Option<Text>,

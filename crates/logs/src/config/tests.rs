@@ -91,6 +91,62 @@ fn a_fault_is_named_with_its_line_and_key() {
 }
 
 #[test]
+fn a_collectors_sources_say_whose_they_are_and_who_sends() {
+    let top = "[audience.a]\nto = \"/x\"\n[spool]\ndirectory = \"/s\"\n";
+    let collector = "[collector]\nlisten = \"[::]:6514\"\ncertificate = \"/c\"\nkey = \"/k\"\n";
+    let pin = format!("AB:{}", "cd".repeat(31));
+    let sources = format!(
+        "[[source]]\nname = \"pump\"\ndevice = \"Infusomat_7\"\nsyslog = \"tls:sha256:{pin}\"\n\
+         [[source]]\nname = \"old\"\ndevice = \"ct-2\"\nsyslog = \"tls:::ffff:192.0.2.7\"\n\
+         [[source]]\nname = \"export\"\ndevice = \"ct-2\"\ndirectory = \"/srv/ct-2\"\nmatch = \"*.log\"\n"
+    );
+    let text = format!("{top}{collector}{sources}");
+    let config = LogsConfig::parse(&text).unwrap();
+    let listen = config.collector.unwrap().listen;
+    assert_eq!(listen, "[::]:6514".parse().unwrap());
+    let mut digest = [0xcd; 32];
+    digest[0] = 0xab;
+    let inputs: Vec<_> = config.sources.iter().map(|source| source.input.clone()).collect();
+    assert_eq!(inputs[0], Input::SyslogTls(Client::Certificate(Digest(digest))));
+    assert_eq!(inputs[1], Input::SyslogTls(Client::Address(IpAddr::from([192, 0, 2, 7]))));
+    let devices: Vec<_> = config.sources.iter().filter_map(|source| source.device.as_ref()).collect();
+    assert_eq!(
+        devices.iter().map(|device| device.as_str()).collect::<Vec<_>>(),
+        ["Infusomat_7", "ct-2", "ct-2"]
+    );
+
+    for (from, to, key, why) in [
+        (collector, "", "collector", "is missing"),
+        ("tls:sha256:AB:", "unix:/x", "source.device", "does not go with"),
+        ("device = \"Infusomat_7\"\n", "", "source.device", "whose messages"),
+        ("Infusomat_7", "../7", "source.device", "letters"),
+        ("[::]:6514", "[::]:0", "collector.listen", "ADDRESS:PORT"),
+        ("[::]:6514", "localhost:6514", "collector.listen", "ADDRESS:PORT"),
+        ("\"/c\"", "\"c\"", "collector.certificate", "absolute"),
+        ("\"/k\"", "\"k\"", "collector.key", "absolute"),
+        ("key = \"/k\"", "password = \"k\"", "", "unknown field"),
+        ("sha256:AB:cd", "sha256:AB:", "source.syslog", "fingerprint"),
+        ("tls:::ffff:192.0.2.7", "tls:pump.example", "source.syslog", "ADDRESS"),
+        ("tls:::ffff:192.0.2.7", "tls:0.0.0.0", "source.syslog", "one device"),
+        ("tls:::ffff:192.0.2.7", "tls:224.0.0.1", "source.syslog", "one device"),
+        ("tls:::ffff:192.0.2.7", "tls:", "source.syslog", "ADDRESS"),
+    ] {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        // What is behind the name of a socket is a path, too.
+        let error = LogsConfig::parse(&changed).expect_err(to);
+        assert!(error.key == key && error.why.contains(why), "{from} to {to}: {error}");
+    }
+    let alone = format!("{top}{collector}[[source]]\nname = \"n\"\nfile = \"/f\"\n");
+    assert!(LogsConfig::parse(&alone).unwrap_err().why.contains("goes with a source"));
+    let again = format!("{text}[[source]]\nname = \"more\"\ndevice = \"x\"\nsyslog = \"tls:192.0.2.7\"\n");
+    assert!(
+        LogsConfig::parse(&again).unwrap_err().why.contains("another source"),
+        "one client is one device"
+    );
+}
+
+#[test]
 fn what_is_not_written_is_safe() {
     let text =
         "[audience.a]\nto = \"/x\"\n[spool]\ndirectory = \"/s\"\n[[source]]\nname = \"n\"\nfile = \"/f\"\n";

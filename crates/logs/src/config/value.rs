@@ -87,7 +87,7 @@ pub(super) fn destination(text: &str) -> Result<Destination, Wrong> {
     Ok(Destination::Https(text.trim_end_matches('/').to_owned()))
 }
 
-/// `unix:/PATH` or `udp:ADDRESS:PORT` on the loopback interface.
+/// `unix:/PATH`, `udp:ADDRESS:PORT` on the loopback interface, or `tls:` and who sends.
 pub(super) fn syslog(text: &str) -> Result<super::Input, Wrong> {
     match text.split_once(':') {
         // The longest name of a socket (unix(7)), with the zero at its end.
@@ -100,7 +100,10 @@ pub(super) fn syslog(text: &str) -> Result<super::Input, Wrong> {
             }
             Err(_) => Err("is not udp:ADDRESS:PORT, such as udp:127.0.0.1:5514".to_owned()),
         },
-        _ => Err("takes unix:/PATH or udp:127.0.0.1:PORT".to_owned()),
+        Some(("tls", client)) => super::collector::client(client).map(super::Input::SyslogTls),
+        _ => Err(
+            "takes unix:/PATH, udp:127.0.0.1:PORT, or of another device tls:sha256:FINGERPRINT or tls:ADDRESS".to_owned()
+        ),
     }
 }
 

@@ -1,12 +1,15 @@
-//! The sources: files that rotate, directories, and sockets of syslog.
+//! The sources: files that rotate, directories, and sockets of syslog, for this device and, over TLS, for others.
 
+mod collector;
 mod directory;
 mod encoding;
 mod file;
+mod frames;
 mod join;
 mod opened;
 mod poll;
 mod position;
+mod queue;
 mod siblings;
 mod syslog;
 mod tracked;
@@ -15,12 +18,16 @@ use crate::config::{Input, LogsConfig, Source};
 use crate::filter::{Filter, How, KeyError, PseudonymKey};
 use crate::name::SourceName;
 use crate::polled::Polled;
+pub use collector::CollectorError;
+use collector::{Collector, Senders};
 use directory::DirectorySource;
 pub use encoding::Encoding;
 use file::FileSource;
+pub use frames::{Frame, FrameError, Frames};
 pub(crate) use join::{Behind, Joiner, Step};
 use poll::Poll;
 pub use position::Positions;
+use queue::Queue;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +60,9 @@ pub enum SourceError {
         /// Why.
         why: io::Error,
     },
+    /// Other devices cannot connect.
+    #[error("the collector: {0}")]
+    Collector(#[from] CollectorError),
 }
 
 /// All sources of a configuration, open.
@@ -62,6 +72,8 @@ pub struct Sources {
     window: Vec<u8>,
     /// The source that is polled first, each time another, so that none has to wait for a busy one for ever.
     first: usize,
+    /// Fills the queues of other devices' messages.
+    _collector: Option<Collector>,
 }
 
 /// What is followed for a source.
@@ -69,12 +81,15 @@ enum Followed {
     File(FileSource),
     Directory(DirectorySource),
     Syslog(SyslogSource),
+    /// Messages that the collector takes.
+    Collected(Arc<Queue>),
 }
 
 impl Sources {
     /// Opens the sources, and goes on from `from`. A file that is not there yet is no error.
     pub fn open(config: &LogsConfig, mut from: Positions) -> Result<Self, SourceError> {
         let key = pseudonym_key(config)?;
+        let senders = Senders::of_all(config);
         let mut sources = Vec::with_capacity(config.sources.len());
         for source in &config.sources {
             let filter =
@@ -101,10 +116,16 @@ impl Sources {
                 Input::SyslogUdp(address) => {
                     Followed::Syslog(SyslogSource::udp(*address).map_err(failed(address.to_string()))?)
                 }
+                // The configuration has one source for each client.
+                Input::SyslogTls(client) => match senders.queue(client) {
+                    Some(queue) => Followed::Collected(queue),
+                    None => continue,
+                },
             };
             sources.push((reader, followed));
         }
-        Ok(Self { sources, window: Vec::new(), first: 0 })
+        let collector = config.collector.as_ref().map(|collector| Collector::start(collector, senders));
+        Ok(Self { sources, window: Vec::new(), first: 0, _collector: collector.transpose()? })
     }
 
     /// What has come since the last poll: until records, or what was read for them, have about `limit_bytes`. Records have no more
@@ -127,6 +148,7 @@ impl Sources {
                 Followed::File(file) => file.poll(reader, &mut poll),
                 Followed::Directory(directory) => directory.poll(reader, &mut poll),
                 Followed::Syslog(syslog) => syslog.poll(reader, &mut poll),
+                Followed::Collected(queue) => queue.poll(reader, &mut poll),
             }
             self.window = std::mem::take(&mut reader.window);
         }
@@ -140,7 +162,7 @@ impl Sources {
             let position = match followed {
                 Followed::File(file) => file.position(),
                 Followed::Directory(directory) => directory.position(),
-                Followed::Syslog(_) => return None,
+                Followed::Syslog(_) | Followed::Collected(_) => return None,
             };
             Some((reader.source.clone(), position))
         };

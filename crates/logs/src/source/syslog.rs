@@ -2,9 +2,9 @@
 //! messages that are counted, and never holds up the programs that send them.
 
 use super::poll::Poll;
+use super::queue::Queue;
 use super::tracked::Reader;
 use crate::polled::GapReason;
-use std::collections::VecDeque;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind, Read};
 use std::net::{SocketAddr, UdpSocket};
@@ -12,69 +12,20 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// A socket, and what came in by it.
 pub(super) struct SyslogSource {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    is_over: Arc<AtomicBool>,
     taker: Option<JoinHandle<()>>,
     /// The name of a Unix socket, removed at the end.
     name: Option<PathBuf>,
     /// For UDP: where the kernel says how many it dropped, under which inode, and how many that were.
     dropped: Option<(&'static str, u64, u64)>,
-}
-
-#[derive(Default)]
-struct Shared {
-    came: Mutex<Came>,
-    is_over: AtomicBool,
-}
-
-/// Messages that wait for a poll.
-#[derive(Default)]
-struct Came {
-    messages: VecDeque<Vec<u8>>,
-    bytes: usize,
-    lost: u64,
-    lost_bytes: u64,
-    /// Whether the socket failed.
-    is_broken: bool,
-}
-
-impl Came {
-    fn next(&mut self) -> Option<Vec<u8>> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= message.len();
-        Some(message)
-    }
-
-    fn put_back(&mut self, message: Vec<u8>) {
-        self.bytes += message.len();
-        self.messages.push_front(message);
-    }
-
-    /// Keeps a message, or counts it where there is no room.
-    fn keep(&mut self, message: &[u8]) {
-        if self.bytes + message.len() > MAX_BYTES || self.messages.len() >= MAX_MESSAGES {
-            self.lost += 1;
-            self.lost_bytes += message.len() as u64;
-        } else {
-            self.bytes += message.len();
-            self.messages.push_back(message.to_vec());
-        }
-    }
-
-    /// What was lost since the last time, and whether the socket failed.
-    fn take_notes(&mut self) -> (u64, u64, bool) {
-        (
-            std::mem::take(&mut self.lost),
-            std::mem::take(&mut self.lost_bytes),
-            std::mem::take(&mut self.is_broken),
-        )
-    }
 }
 
 impl SyslogSource {
@@ -111,44 +62,20 @@ impl SyslogSource {
         name: Option<PathBuf>,
         dropped: Option<(&'static str, u64, u64)>,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let other = Arc::clone(&shared);
+        let queue = Arc::new(Queue::new(MAX_BYTES));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (to, until) = (Arc::clone(&queue), Arc::clone(&is_over));
         let taker =
-            thread::Builder::new().name("syslog".to_owned()).spawn(move || take_all(&other, receive))?;
-        Ok(Self { shared, taker: Some(taker), name, dropped })
+            thread::Builder::new().name("syslog".to_owned()).spawn(move || take_all(&to, &until, receive))?;
+        Ok(Self { queue, is_over, taker: Some(taker), name, dropped })
     }
 
-    pub(super) fn poll(&mut self, reader: &mut Reader, poll: &mut Poll) {
-        let Reader { source, joiner, filter, .. } = reader;
-        let (lost, lost_bytes, is_broken) = self.shared.lock().take_notes();
-        if lost > 0 {
-            poll.gap(source, GapReason::SocketOverrun, Some(lost), lost_bytes);
-        }
-        if is_broken {
-            poll.gap(source, GapReason::Unreadable, None, 0);
-        }
-        // The lock is held for a moment at a time, so that the thread is not kept from taking messages.
-        loop {
-            let next = self.shared.lock().next();
-            let Some(message) = next else { break };
-            let end = message.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            let is_taken = poll.has_room()
-                && if message.len() > joiner.max {
-                    poll.skip(source, message.len(), true);
-                    true
-                } else {
-                    let decoded = joiner.encoding.decode(message.get(..end).unwrap_or_default());
-                    poll.take(source, filter, &decoded.text, message.len(), decoded.is_replaced)
-                };
-            if !is_taken {
-                self.shared.lock().put_back(message);
-                break;
-            }
-        }
+    pub(super) fn poll(&mut self, reader: &Reader, poll: &mut Poll) {
+        self.queue.poll(reader, poll);
         if let Some((table, inode, so_far)) = &mut self.dropped {
             let now = kernel_dropped(table, *inode).unwrap_or(*so_far);
             if now > *so_far {
-                poll.gap(source, GapReason::SocketOverrun, Some(now - *so_far), 0);
+                poll.gap(&reader.source, GapReason::SocketOverrun, Some(now - *so_far), 0);
                 *so_far = now;
             }
         }
@@ -157,7 +84,7 @@ impl SyslogSource {
 
 impl Drop for SyslogSource {
     fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Relaxed);
+        self.is_over.store(true, Ordering::Relaxed);
         if let Some(taker) = self.taker.take() {
             // It looks up at the latest after PATIENCE. A panic in it has ended it already.
             drop(taker.join());
@@ -168,27 +95,20 @@ impl Drop for SyslogSource {
     }
 }
 
-impl Shared {
-    /// Each change to what came is made in one step, so that it is whole also where a thread panicked with it.
-    fn lock(&self) -> std::sync::MutexGuard<'_, Came> {
-        self.came.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Takes messages until the source is over or the socket fails.
-fn take_all(shared: &Shared, mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>) {
+fn take_all(queue: &Queue, is_over: &AtomicBool, mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>) {
     let mut buffer = vec![0; LONGEST + 1];
-    while !shared.is_over.load(Ordering::Relaxed) {
+    while !is_over.load(Ordering::Relaxed) {
         match receive(&mut buffer) {
             Ok(0) => {}
-            Ok(length) => shared.lock().keep(buffer.get(..length).unwrap_or_default()),
+            Ok(length) => queue.keep(buffer.get(..length).unwrap_or_default()),
             Err(error)
                 if matches!(
                     error.kind(),
                     ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
                 ) => {}
             Err(_) => {
-                shared.lock().is_broken = true;
+                queue.miss(GapReason::Unreadable, None, 0);
                 thread::sleep(PATIENCE);
             }
         }
@@ -210,5 +130,4 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const LONGEST: usize = 64 << 10;
 /// What waits for a poll at most.
 const MAX_BYTES: usize = 1 << 20;
-const MAX_MESSAGES: usize = 8_192;
 const MAX_TABLE: u64 = 1 << 20;

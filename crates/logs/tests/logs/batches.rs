@@ -1,7 +1,7 @@
 //! Batches: what is written is read, and what is not a batch is refused within bounds.
 
 use wardein_logs::batch::{BatchError, FilterVersion, Header, MAX_BATCH, read, write};
-use wardein_logs::{Gap, GapReason};
+use wardein_logs::{Gap, GapReason, KnownBy, Observed};
 
 fn header(records: u64) -> Header {
     Header {
@@ -19,6 +19,7 @@ fn header(records: u64) -> Header {
             why: GapReason::Truncated,
         }],
         withheld: 34,
+        observed: Vec::new(),
     }
 }
 
@@ -164,4 +165,40 @@ fn a_line_that_is_not_a_record_is_named_and_not_shown() {
     for cut in [&b"{}"[..], b"", b"\xff\n"] {
         assert!(matches!(read(&*frame(cut)), Err(BatchError::Lines)));
     }
+}
+
+#[test]
+fn the_mark_of_a_collector_is_read_as_it_was_written_and_no_source_is_two_devices() {
+    let mark = |source: &str| Observed {
+        source: source.parse().unwrap(),
+        observed: "Infusomat_7".parse().unwrap(),
+        known_by: KnownBy::Certificate,
+    };
+    let mut header = header(2);
+    header.observed = vec![mark("app"), mark("other")];
+    let batch = read(&*write(&header, &records(2)).unwrap()).unwrap();
+    assert_eq!(batch.header, header);
+    assert_eq!(batch.header.observed(&"app".parse().unwrap()), Some(&mark("app")));
+    assert_eq!(batch.header.observed(&"own".parse().unwrap()), None);
+    let right = serde_json::to_string(&header).unwrap();
+    let marked =
+        r#""sealed-by-collector":[{"source":"app","observed":"Infusomat_7","known-by":"certificate"},"#;
+    assert!(right.contains(marked), "{right}");
+    for (from, to) in [
+        ("Infusomat_7", "../7"),
+        ("\"known-by\":\"certificate\"", "\"known-by\":\"hearsay\""),
+        (",\"known-by\":\"certificate\"", ""),
+        ("\"source\":\"other\"", "\"source\":\"app\""),
+        ("\"observed\":\"", "\"device\":\""),
+    ] {
+        let changed = right.replacen(from, to, if from.contains("certificate") { 1 } else { usize::MAX });
+        assert_ne!(changed, right, "{from}");
+        let refused = read(&*frame(&lines(&changed, &records(2)))).unwrap_err();
+        assert!(matches!(refused, BatchError::Header(_)), "{from} to {to}: {refused}");
+    }
+    let many = |count: usize| (0..count).map(|number| mark(&format!("s{number}"))).collect();
+    header.observed = many(Header::MAX_OBSERVED);
+    assert!(write(&header, &records(2)).is_ok());
+    header.observed = many(Header::MAX_OBSERVED + 1);
+    assert!(matches!(write(&header, &records(2)), Err(BatchError::Header(_))));
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
 mod batches;
+mod collector;
+mod corpus;
 mod directories;
 mod rotation;
 mod sockets;

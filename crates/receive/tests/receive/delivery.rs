@@ -5,7 +5,7 @@ use crate::house::{House, is_refused, sha256};
 use std::fs;
 use wardein_crypto::Digest;
 use wardein_files::SignedStatement;
-use wardein_logs::{Gap, GapReason};
+use wardein_logs::{Gap, GapReason, KnownBy, Observed};
 use wardein_receive::{GAPS, RECORDS, STATEMENT};
 
 const RECORDS_OF_ONE: [&str; 2] = [
@@ -122,6 +122,37 @@ async fn what_is_missing_is_on_record_and_nothing_is_refused_for_it() {
     device.number = 2;
     let delivery = device.batch(6, &[], For::Reader);
     assert_eq!(gaps(&device, &delivery).await, ["statement-number-falls null null"]);
+}
+
+#[tokio::test]
+async fn what_a_collector_sealed_is_marked_beside_the_device_that_sealed_it() {
+    let house = House::begin().await;
+    let mut device = house.fleet.device("gateway-1");
+    let mut of = header(1, 2);
+    let mark = Observed {
+        source: "pump".parse().unwrap(),
+        // The name of a device that is enrolled, too: it has sealed nothing.
+        observed: "pump-1".parse().unwrap(),
+        known_by: KnownBy::Certificate,
+    };
+    of.observed.push(mark);
+    for source in ["own", "pump"] {
+        let gap = Gap { source: source.parse().unwrap(), lines: Some(1), bytes: 7, why: GapReason::TooLong };
+        of.gaps.push(gap);
+    }
+    let records = [r#"{"source":"own","observed":"pump-1"}"#, r#"{"source":"pump","device":"pump-1"}"#];
+    let delivery = device.seal(&named(1), &wardein_logs::batch::write(&of, &records).unwrap(), For::Reader);
+    assert_eq!(house.deliver(&device, &delivery).await.0, 200);
+
+    let beside = r#""device":"gateway-1","number":1,"batch":1,"audience":"maker""#;
+    let mark = r#""sealed-by-collector":{"source":"pump","observed":"pump-1","known-by":"certificate"}"#;
+    let [own, pump] = records;
+    let expected = format!("{{{beside},\"record\":{own}}}\n{{{beside},{mark},\"record\":{pump}}}\n");
+    assert_eq!(house.read("gateway-1", &named(1), RECORDS), expected);
+    let gap = |source: &str| format!(r#""source":"{source}","lines":1,"bytes":7,"why":"too-long""#);
+    let expected = format!("{{{beside},{}}}\n{{{beside},{mark},{}}}\n", gap("own"), gap("pump"));
+    assert_eq!(house.read("gateway-1", &named(1), GAPS), expected);
+    assert!(house.segments("pump-1").is_empty(), "nothing is the observed device's");
 }
 
 #[tokio::test]

@@ -136,6 +136,7 @@ pub(crate) fn header(number: u64, records: usize) -> Header {
         records: records as u64,
         gaps: Vec::new(),
         withheld: 0,
+        observed: Vec::new(),
     }
 }
 

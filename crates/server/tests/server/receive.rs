@@ -115,6 +115,7 @@ fn sealed(device: &mut TestDevice) -> (Vec<u8>, Statement) {
         records: 1,
         gaps: Vec::new(),
         withheld: 0,
+        observed: Vec::new(),
     };
     let plaintext = batch::write(&header, &[r#"{"source":"app"}"#]).unwrap();
     let (mut age, mut key) = (Vec::new(), None);
