@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Debian packages of the service and of a device's agent, from binaries that are built: program, unit, user, completions and documents. The same
-# inputs give the same bytes. They are in target/deb.
+# Debian packages of the service, of a device's agent, of the receiving end of logs and of the adapter for work orders, from binaries that are
+# built: program, unit, user, completions and documents. The same inputs give the same bytes. They are in target/deb.
 #
-# deb.sh         makes wardein_VERSION_ARCH.deb and wardein-device_VERSION_ARCH.deb, twice, and compares them
+# deb.sh         makes PACKAGE_VERSION_ARCH.deb of wardein, wardein-device, wardein-receive and wardein-workorders, twice, and compares them
 # deb.sh --try   besides, as root: installs, serves, upgrades, removes and purges them in a Debian of their own (target/deb/debian)
 #
-# WARDEIN_BINARY names `wardein`, beside which wardein-device and age-plugin-wardein are; else they are target/release's.
+# WARDEIN_BINARY names `wardein`, beside which the other programs and age-plugin-wardein are; else they are target/release's.
 set -euo pipefail
 umask 022
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
@@ -22,7 +22,7 @@ case $* in
 	;;
 esac
 binary=${WARDEIN_BINARY:-${CARGO_TARGET_DIR:-$PWD/target}/release/wardein}
-for program in "$binary" "${binary%/*}/wardein-device"; do
+for program in "$binary" "${binary%/*}"/wardein-{device,receive,workorders}; do
 	[[ -x $program ]] || {
 		echo "deb.sh: $program: build it first" >&2
 		exit 2
@@ -131,6 +131,19 @@ agent() {
 		'Keeps a device certified and its keys new, and proves it to the authority.' "$tree" "$1" "$2"
 }
 
+# at_platform NAME DOCUMENT "one line" "more" VERSION OUT: what runs at a platform. Its example is a document: it works for nobody as it is.
+at_platform() {
+	local tree=$house/$1
+	rm -rf "$tree"
+	mkdir -p "$6"
+	program "${binary%/*}/$1" "$1" "$tree"
+	units "$tree" "$1.service"
+	install -D -m 644 "deploy/systemd/$1.sysusers" "$tree/usr/lib/sysusers.d/$1.conf"
+	install -D -m 644 "deploy/systemd/$1.tmpfiles" "$tree/usr/lib/tmpfiles.d/$1.conf"
+	documents "$1" "$tree" "deploy/$2" "deploy/$1.example.toml"
+	package "$1" "$3" "$4" "$tree" "$5" "$6"
+}
+
 make() {
 	local file
 	mkdir -p "$out"
@@ -138,6 +151,10 @@ make() {
 	for file in "$out" "$house/again"; do
 		service "$version" "$file"
 		agent "$version" "$file"
+		at_platform wardein-receive LOGS.md 'receiving end of logs that devices of a Wardein authority deliver' \
+			'Checks who sealed them and in which order, opens them, and hands them on as lines of JSON.' "$version" "$file"
+		at_platform wardein-workorders SERVICE.md 'adapter for work orders of a Wardein authority' \
+			'Makes visits of technicians of the work orders of other systems, and writes back what came of them.' "$version" "$file"
 	done
 	for file in "$out"/*.deb; do
 		cmp "$file" "$house/again/${file##*/}"
@@ -168,6 +185,24 @@ serves() {
 	return "$status"
 }
 
+# ends: those that run at a platform come with their users and directories, and leave nothing.
+ends() {
+	local name enabled
+	for name in wardein-receive wardein-workorders; do
+		enabled=$system/etc/systemd/system/multi-user.target.wants/$name.service
+		holds "$name is installed" installs "/tmp/${name}_${version}_$arch.deb"
+		holds "its configuration is its user's to read, and root's to write" mode "/etc/$name" '750 root'
+		holds "its unit is enabled" test -L "$enabled"
+		holds "and starts what is installed" grep -q "^ExecStart=/usr/bin/$name " "$system/usr/lib/systemd/system/$name.service"
+		holds "the program runs, and says what it lacks" says "/etc/$name/" within setpriv --reuid "$name" --regid "$name" --init-groups \
+			"$name" --config "/etc/$name/missing.toml"
+		within install -m 640 -g "$name" /dev/null "/etc/$name/config.toml"
+		holds "a purge leaves what is configured, and says so" says "/etc/$name .* and is left" within dpkg --purge "$name"
+		holds "the unit is not enabled any more" not test -L "$enabled"
+		within rm -r "/etc/$name"
+	done
+}
+
 trial() {
 	local http enabled=/etc/systemd/system/multi-user.target.wants/wardein.service
 	if ((EUID != 0)); then
@@ -186,8 +221,8 @@ trial() {
 	mount --bind /proc "$system/proc"
 	echo '127.0.0.1 localhost' >"$system/etc/hosts"
 	within apt-get update -qq
-	within dpkg --purge wardein wardein-device >"$house/said" 2>&1 || true
-	within rm -rf /var/lib/wardein /var/lib/wardein-device
+	within dpkg --purge wardein wardein-device wardein-receive wardein-workorders >"$house/said" 2>&1 || true
+	within rm -rf /var/lib/wardein /var/lib/wardein-{device,receive,workorders} /etc/wardein-{receive,workorders}
 	service "$version+next" "$house/next"
 	cp "$out"/*.deb "$house/next"/*.deb "$system/tmp/"
 
@@ -216,6 +251,7 @@ trial() {
 	holds "without an authority a purge leaves no directory" within dpkg --purge wardein
 	holds "none at all" not test -e "$system/var/lib/wardein"
 	holds "the agent of a device goes likewise" within dpkg --purge wardein-device
+	ends
 	umount "$system/proc"
 }
 

@@ -37,7 +37,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("regex zstd ssh-key", "logs")
 		only("clap", "cli device receive")
 		only("csv calamine zip", "station")
-		only("humantime", "cli device")
+		only("humantime", "cli device logs")
 	}
 	function floor(names, at,   list, i) {
 		split(names, list, " ")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Bills of materials (CycloneDX 1.5) of `wardein` and `wardein-device`, as they are built with all features: which crates, at which version, under
+# Bills of materials (CycloneDX 1.5) of `wardein`, `wardein-device`, `wardein-receive` and `wardein-workorders`, as they are built with all features: which crates, at which version, under
 # which license, with the digests of Cargo.lock. They are in target/sbom, the same for the same commit. Each is judged by CycloneDX's own schema,
 # and compared with the crates that cargo links into the program.
 set -euo pipefail
@@ -12,7 +12,7 @@ target=$(rustc -vV | sed -n 's/^host: //p')
 
 # In a copy, for a file is written beside each Cargo.toml; the copy's place is in them, and is taken out.
 generate() {
-	local copy
+	local copy program
 	# It tells its version as a subcommand alone.
 	if [[ $("$tools/bin/cargo-cyclonedx" cyclonedx --version 2>/dev/null) != *0.5.9* ]]; then tool cargo-cyclonedx 0.5.9 --debug; fi
 	copy=$(mktemp -d)
@@ -23,7 +23,9 @@ generate() {
 		"$tools/bin/cargo-cyclonedx" cyclonedx --format json --spec-version 1.5 --describe binaries --all-features --target "$target" --quiet
 	)
 	sed "s|$copy|/wardein|g" "$copy/wardein_bin.cdx.json" >"$out/wardein.cdx.json"
-	sed "s|$copy|/wardein|g" "$copy/crates/device/wardein-device_bin.cdx.json" >"$out/wardein-device.cdx.json"
+	for program in device receive workorders; do
+		sed "s|$copy|/wardein|g" "$copy/crates/$program/wardein-${program}_bin.cdx.json" >"$out/wardein-$program.cdx.json"
+	done
 	rm -rf "$copy"
 }
 
@@ -36,7 +38,7 @@ judge() {
 		"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: 'cyclonedx-python-lib[json-validation]==11.12.0'
 		touch "$venv/complete"
 	fi
-	for program in wardein wardein-device; do
+	for program in wardein wardein-{device,receive,workorders}; do
 		cargo tree --locked --offline --package "$program" --all-features --target "$target" --edges normal,build --prefix none --format '{p}' |
 			"$venv/bin/python" -c '
 import json, re, sys

@@ -164,6 +164,7 @@ step "the same on RustCrypto, for microcontrollers" \
 # Many tests wait for a server or a disk: with more of them at a time than there are processors, all take less time.
 step "all tests, with all features" env RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --locked --quiet --workspace --all-features
 step "the README, followed" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/readme.sh
+step "what a terminal shows" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/screens.sh
 step "libwardein as C sees it, under valgrind" sdk/c/test.sh
 step "the symbolic proof of DDKG-1" crates/ddkg/proof/run.sh
 # The tests above have built the authority that it serves.
@@ -171,6 +172,7 @@ step "devices in Python and Go" env WARDEIN_BINARY="$PWD/target/debug/wardein" d
 step "platforms in Python and Go" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/platform-sdk.sh python go
 if [[ -n $all ]]; then
 	step "the main job, through the real binaries" deploy/quickstart.sh --once
+	step "an administrator's bad day" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/badday.sh
 	step "a client of another make" deploy/interop.sh
 	step "platforms in Java and TypeScript" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/platform-sdk.sh java typescript
 	step "the form in JSON, as schemathesis judges it by its document" \
@@ -185,6 +187,7 @@ if [[ -n $all ]]; then
 	step "nginx, and the hooks of brokers and proxies" deploy/integrations.sh
 	step "audit sinks, and receivers of others" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/sinks.sh
 	step "visits of technicians, and sshd" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/service.sh
+	step "logs, from devices to their readers" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/logs.sh
 	step "the roles of a database" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/postgresql.sh
 	step "PostgreSQL 16, 17 and 18" deploy/postgresql-versions.sh
 	step "an OCI image" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/oci.sh

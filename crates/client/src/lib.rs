@@ -65,7 +65,7 @@ pub use pages::{PAGE_SIZE, pages};
 pub use pinned::{PinnedError, PinnedStream, connect_pinned, connect_pinned_as};
 pub use post::{Posted, Poster};
 pub use proxy::{NoProxy, Proxy, ProxyError};
-pub use put::{PutAnswer, Putter, connect_by_roots};
+pub use put::{FileBody, FileRequest, PutAnswer, Putter, connect_by_roots};
 #[cfg(feature = "receipts")]
 pub use receipt::{Expected, Receipt, ReceiptError, ReceiptKeys};
 #[cfg(feature = "grpc")]

@@ -6,20 +6,41 @@ use crate::pinned::PinnedStream;
 use crate::way::{Settings, Way};
 use bytes::Bytes;
 use http::Request;
-use http::header::{CONTENT_TYPE, HOST, HeaderValue};
-use http_body_util::{BodyExt, Full, Limited};
+use http::header::{HOST, HeaderMap};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::error::Error;
-use std::io;
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// A connection that takes files.
 pub struct Putter {
-    connection: SendRequest<Full<Bytes>>,
+    connection: SendRequest<FileBody>,
     host: String,
     time: Duration,
+}
+
+/// A request that puts a file, or asks after one.
+pub struct FileRequest<'a> {
+    /// PUT or HEAD.
+    pub method: &'static str,
+    /// The path, which begins with a slash.
+    pub path: &'a str,
+    /// Headers beside `Host` and what frames the body.
+    pub headers: &'a [(&'static str, String)],
+    /// What is put.
+    pub body: FileBody,
+}
+
+/// The bytes of a file, which are read while they are sent. Reading is not waited for: it is for files of this machine.
+pub struct FileBody {
+    reader: Box<dyn Read + Send>,
+    left: u64,
 }
 
 /// The answer to a PUT.
@@ -27,14 +48,66 @@ pub struct Putter {
 pub struct PutAnswer {
     /// Its HTTP status.
     pub status: u16,
+    headers: HeaderMap,
     /// Its body, at most 64 KiB.
     pub body: Vec<u8>,
 }
 
 type Fault = Box<dyn Error + Send + Sync>;
 
+impl PutAnswer {
+    /// One of its headers, where it is text and there.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+impl FileBody {
+    /// The first `length` bytes of `reader`. Where it has fewer, the request fails.
+    pub fn new(reader: impl Read + Send + 'static, length: u64) -> Self {
+        Self { reader: Box::new(reader), left: length }
+    }
+
+    /// Nothing.
+    pub fn empty() -> Self {
+        Self::new(io::empty(), 0)
+    }
+}
+
+impl Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let mut chunk = vec![0; usize::try_from(self.left).map_or(CHUNK, |left| left.min(CHUNK))];
+        let read = loop {
+            match self.reader.read(&mut chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) => break Err(io::ErrorKind::UnexpectedEof.into()),
+                read => break read,
+            }
+        };
+        Poll::Ready(Some(read.map(|read| {
+            chunk.truncate(read);
+            self.left -= read as u64;
+            Frame::data(Bytes::from(chunk))
+        })))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
 impl Putter {
-    /// PUTs over `stream`, to the server that the request calls `host`. Each takes at most `time`.
+    /// Requests over `stream`, to the server that they call `host`. Each takes at most `time`.
     pub async fn over(stream: PinnedStream, host: &str, time: Duration) -> io::Result<Self> {
         let mut http = Builder::new();
         http.max_buf_size(MAX_HEAD);
@@ -43,28 +116,31 @@ impl Putter {
         Ok(Self { connection, host: host.to_owned(), time })
     }
 
-    /// Whether the server has closed it.
-    pub fn is_closed(&self) -> bool {
-        self.connection.is_closed()
+    /// Whether it takes a request. Servers may end a connection with any answer (RFC 9112 section 9.3); it is waited for what the
+    /// last one said.
+    pub async fn is_ready(&mut self) -> bool {
+        matches!(timeout(self.time, self.connection.ready()).await, Ok(Ok(())))
     }
 
-    /// Puts `body` at `path`, which begins with a slash.
-    pub async fn put(&mut self, path: &str, body: Vec<u8>) -> io::Result<PutAnswer> {
-        let answered = timeout(self.time, self.send(path, body)).await;
+    /// Sends `request`, whose answer is what comes back.
+    pub async fn send(&mut self, request: FileRequest<'_>) -> io::Result<PutAnswer> {
+        let answered = timeout(self.time, self.sent(request)).await;
         let in_time = answered.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))?;
         in_time.map_err(io::Error::other)
     }
 
-    async fn send(&mut self, path: &str, body: Vec<u8>) -> Result<PutAnswer, Fault> {
-        let request = Request::put(path)
-            .header(HOST, self.host.as_str())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
-            .body(Full::new(Bytes::from(body)))?;
+    async fn sent(&mut self, request: FileRequest<'_>) -> Result<PutAnswer, Fault> {
+        let FileRequest { method, path, headers, body } = request;
+        let mut request = Request::builder().method(method).uri(path).header(HOST, self.host.as_str());
+        for (name, value) in headers {
+            request = request.header(*name, value.as_str());
+        }
+        let request = request.body(body)?;
         self.connection.ready().await?;
         let answer = self.connection.send_request(request).await?;
-        let status = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await?.to_bytes();
-        Ok(PutAnswer { status, body: body.into() })
+        let (parts, body) = answer.into_parts();
+        let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
+        Ok(PutAnswer { status: parts.status.as_u16(), headers: parts.headers, body: body.into() })
     }
 }
 
@@ -77,6 +153,8 @@ pub async fn connect_by_roots(settings: &Settings) -> Result<PinnedStream, Conne
 /// The head of an answer.
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_ANSWER: usize = 64 * 1024;
+/// What is read of a file at a time.
+const CHUNK: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -167,8 +245,16 @@ mod tests {
         let (address, mut told) = server(&platform, &device).await;
         let stream = connect(&address, Some(identity())).await.unwrap();
         let mut putter = Putter::over(stream, "platform.example", PATIENCE).await.unwrap();
-        let answer = putter.put("/v1/pump-1/maker-000000000001.age", BATCH.to_vec()).await.unwrap();
-        assert_eq!(answer, PutAnswer { status: 422, body: b"words".to_vec() });
+        let headers = [("content-type", "text/plain".to_owned())];
+        let request = |body| FileRequest {
+            method: "PUT",
+            path: "/v1/pump-1/maker-000000000001.age",
+            headers: &headers,
+            body,
+        };
+        let answer = putter.send(request(FileBody::new(BATCH, BATCH.len() as u64))).await.unwrap();
+        assert_eq!((answer.status, &answer.body[..]), (422, &b"words"[..]));
+        assert_eq!((answer.header("content-length"), answer.header("date")), (Some("5"), None));
         let (peer, came) = told.recv().await.unwrap();
         assert_eq!(peer, device.leaf.to_vec());
         assert!(came.starts_with("PUT /v1/pump-1/maker-000000000001.age HTTP/1.1\r\n"), "{came}");
@@ -176,6 +262,14 @@ mod tests {
             came.contains("host: platform.example\r\n") && came.contains("content-length: 12\r\n"),
             "{came}"
         );
+
+        // A file that has become shorter is not delivered as if it were whole.
+        let (address, mut told) = server(&platform, &device).await;
+        let stream = connect(&address, Some(identity())).await.unwrap();
+        let mut putter = Putter::over(stream, "platform.example", PATIENCE).await.unwrap();
+        assert!(putter.send(request(FileBody::new(&BATCH[1..], BATCH.len() as u64))).await.is_err());
+        drop(putter);
+        assert!(!told.recv().await.unwrap().1.ends_with("sealed batch"));
 
         // Another server neither hears who calls, nor what it would send.
         let (address, mut told) = server(&stranger, &device).await;

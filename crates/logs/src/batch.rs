@@ -7,11 +7,11 @@
 use crate::name::{AudienceName, SourceName};
 use crate::observed::Observed;
 use crate::polled::{Gap, Outgoing};
+use crate::records::Records;
 use serde::{Deserialize, Serialize};
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read};
 use wardein_crypto::{Digest, hex};
-use zstd::stream::read::Decoder;
-use zstd::stream::write::Encoder;
+use zstd::stream::read::{Decoder, Encoder};
 
 /// The first line of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,22 +147,37 @@ pub fn source_of(record: &str) -> Option<SourceName> {
     serde_json::from_str::<Sourced>(record).ok().map(|record| record.source)
 }
 
-/// Writes a batch. What it makes, [`read`] takes.
-pub fn write<R: AsRef<str>>(header: &Header, records: &[R]) -> Result<Vec<u8>, BatchError> {
-    judge(header, records.len() as u64)?;
-    let first = serde_json::to_vec(header).map_err(|error| BatchError::Header(error.to_string()))?;
-    let lengths = records.iter().map(|record| record.as_ref().len() + 1);
-    if first.len() > MAX_HEADER || first.len() + 1 + lengths.sum::<usize>() > MAX_BATCH {
+/// A batch, compressed while it is read; what comes of it, [`read`] takes. It holds the window of the compression, and no copy of
+/// the records.
+pub fn compressed<'a>(header: &Header, records: &'a Records) -> Result<impl Read + use<'a>, BatchError> {
+    judge(header, records.count())?;
+    let mut first = serde_json::to_vec(header).map_err(|error| BatchError::Header(error.to_string()))?;
+    first.push(b'\n');
+    let length = first.len() + records.bytes();
+    if first.len() > MAX_HEADER + 1 || length > MAX_BATCH {
         return Err(BatchError::TooLong);
     }
-    let mut encoder = Encoder::new(Vec::new(), LEVEL).map_err(BatchError::Frame)?;
-    let mut line = |bytes: &[u8]| encoder.write_all(bytes).and_then(|()| encoder.write_all(b"\n"));
-    line(&first).map_err(BatchError::Frame)?;
-    for (number, record) in (2..).zip(records) {
-        judge_record(number, record.as_ref())?;
-        line(record.as_ref().as_bytes()).map_err(BatchError::Frame)?;
+    let mut found = 0;
+    for (number, line) in (2..).zip(records.lines()) {
+        judge_record(number, std::str::from_utf8(line).map_err(|_| BatchError::Lines)?)?;
+        found += 1;
     }
-    encoder.finish().map_err(BatchError::Frame)
+    // A newline made two of one.
+    if found != records.count() {
+        return Err(BatchError::Count { found, stated: records.count() });
+    }
+    let mut encoder =
+        Encoder::new(Cursor::new(first).chain(records.reader()), LEVEL).map_err(BatchError::Frame)?;
+    encoder.set_pledged_src_size(Some(length as u64)).map_err(BatchError::Frame)?;
+    encoder.window_log(WINDOW_LOG).map_err(BatchError::Frame)?;
+    Ok(encoder)
+}
+
+/// Writes a batch into memory.
+pub fn write<R: AsRef<str>>(header: &Header, records: &[R]) -> Result<Vec<u8>, BatchError> {
+    let (records, mut bytes) = (records.iter().collect::<Records>(), Vec::new());
+    compressed(header, &records)?.read_to_end(&mut bytes).map_err(BatchError::Frame)?;
+    Ok(bytes)
 }
 
 /// Reads a batch, to its end and within [`MAX_BATCH`].
@@ -260,6 +275,9 @@ pub const MAX_HEADER: usize = 128 << 10;
 
 /// zstd's own default: of the levels that keep up with a device's disk, it is the one that shrinks logs best.
 const LEVEL: i32 = 3;
+
+/// 512 KiB, a quarter of what the level would take: lines of logs are like those shortly before them.
+const WINDOW_LOG: u32 = 19;
 
 /// A frame may ask for a window of at most 4 MiB, which is the whole of the largest batch (RFC 8878 section 3.1.1.1.2).
 const MAX_WINDOW_LOG: u32 = 22;

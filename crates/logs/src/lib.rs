@@ -19,6 +19,8 @@ mod filter;
 mod name;
 mod observed;
 mod polled;
+mod private_file;
+mod records;
 mod source;
 pub mod spool;
 mod trial;
@@ -28,5 +30,6 @@ pub use filter::{Condition, How, Judged, Keep, KeyError, NotParsed, Outcome, Rul
 pub use name::{AudienceName, NameError, ObservedName, ObservedNameError, SourceName};
 pub use observed::{KnownBy, Observed};
 pub use polled::{Counts, Gap, GapReason, Outgoing, Polled, Warning, WarningKind};
+pub use records::Records;
 pub use source::{CollectorError, Encoding, Frame, FrameError, Frames, Positions, SourceError, Sources};
 pub use trial::{Part, Trial, TrialError, Tried};

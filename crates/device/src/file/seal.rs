@@ -39,6 +39,8 @@ pub enum Plaintext<'a> {
     File(&'a Path),
     /// Bytes in memory, which are written nowhere in the clear.
     Bytes(&'a [u8]),
+    /// What this makes when it is sealed, likewise.
+    Made(&'a dyn Fn() -> io::Result<Box<dyn Read + 'a>>),
 }
 
 /// A file that was sealed.
@@ -193,6 +195,7 @@ impl Sealing<'_> {
         let (mut input, name): (Box<dyn Read + '_>, &Path) = match order.input {
             Plaintext::File(path) => (Box::new(File::open(path).map_err(Error::file("read", path))?), path),
             Plaintext::Bytes(bytes) => (Box::new(bytes), order.out),
+            Plaintext::Made(make) => (make().map_err(Error::file("make", order.out))?, order.out),
         };
         let (mut file, part) = wardein_durable::begin(&out, 0o644).map_err(Error::file("write", &out))?;
         let (directory, config, state, clock) = (self.directory, self.config, &mut *self.state, self.clock);

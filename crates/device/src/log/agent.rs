@@ -16,7 +16,7 @@ use wardein_crypto::{Entropy, SystemEntropy};
 use wardein_logs::agent::{AgentError, Intake, Now, Outbox, Sent, Step};
 use wardein_logs::batch::FilterVersion;
 use wardein_logs::config::Destination;
-use wardein_logs::deliver::{AnyTarget, DirectoryTarget, PutTarget};
+use wardein_logs::deliver::{AnyTarget, DirectoryTarget, PutTarget, S3Place, S3Target};
 use wardein_logs::{AudienceName, LogsConfig};
 
 /// The log agent of a device.
@@ -46,7 +46,19 @@ where
             let target = match &audience.to {
                 Destination::Directory(path) => AnyTarget::Directory(DirectoryTarget::new(path)),
                 Destination::Https(url) => {
-                    AnyTarget::Put(PutTarget::new(Server::of(files, url, audience.unpinned)?))
+                    let server = Server::of(files, url, audience.unpinned)?;
+                    let path = server.path().to_owned();
+                    AnyTarget::Put(PutTarget::new(server, path))
+                }
+                Destination::S3 { url, region, credentials } => {
+                    let server = Server::of(files, url, audience.unpinned)?;
+                    let at = S3Place {
+                        host: server.host().to_owned(),
+                        path: server.path().to_owned(),
+                        region: region.clone(),
+                        credentials: credentials.clone(),
+                    };
+                    AnyTarget::S3(S3Target::new(server, at, wall))
                 }
             };
             outboxes.push((name.clone(), Outbox::new(intake.spool(), name.clone(), target)));
@@ -57,12 +69,12 @@ where
     /// Takes in all that there is and delivers it, once. An error says what is still there; the next call goes on.
     pub async fn once(&mut self) -> Result<(), Error> {
         loop {
-            let taken = self.take_in().await?;
-            let delivered = self.deliver().await?;
-            match taken {
+            // Also where nothing can be sealed: what is delivered makes room on the disk.
+            match (self.take_in().await, self.deliver().await) {
                 // There is room again.
-                Step::Full if delivered > 0 => {}
-                Step::Full => return Err(Error::SpoolFull),
+                (Ok(Step::Full) | Err(_), Ok(1..)) => {}
+                (Err(error), _) | (_, Err(error)) => return Err(error),
+                (Ok(Step::Full), _) => return Err(Error::SpoolFull),
                 _ => return Ok(()),
             }
         }
@@ -178,10 +190,14 @@ fn random() -> u64 {
     SystemEntropy::default().array().map(u64::from_be_bytes).unwrap_or_default()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a device's wall clock is its own, and decides nothing")]
 fn now(begun: Instant) -> Now {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Now { counted: begun.elapsed(), wall }
+    Now { counted: begun.elapsed(), wall: wall() }
+}
+
+/// In Unix seconds.
+#[expect(clippy::disallowed_methods, reason = "a device's wall clock is its own, and decides nothing")]
+fn wall() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Between two looks at sources or spool that had nothing.

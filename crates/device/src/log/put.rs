@@ -6,11 +6,12 @@ use crate::platform::connect_platform_as;
 use crate::transport;
 use std::path::PathBuf;
 use std::time::Duration;
-use wardein_client::{PutAnswer, Putter, Settings, connect_by_roots};
+use wardein_client::{FileBody, FileRequest, Putter, Settings, connect_by_roots};
 use wardein_domain::with_causes;
-use wardein_logs::deliver::{Answer, Transport};
+use wardein_logs::deliver::{Answer, Connection, Request, Transport};
 
 /// A server that takes batches.
+#[derive(Clone)]
 pub(super) struct Server {
     /// The state directory: pins, roots, the certificate and its key are read again for each delivery.
     directory: PathBuf,
@@ -47,7 +48,17 @@ impl Server {
         Ok(Self { directory: files.path().to_owned(), address, host: host.to_owned(), path, unpinned })
     }
 
-    async fn connect(&self) -> Result<Putter, Error> {
+    /// `HOST[:PORT]`, as the URL has it.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Below which batches go, without a slash at its end.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    async fn reach(&self) -> Result<Putter, Error> {
         let files = Files::open(&self.directory)?;
         let config = files.config()?.ok_or_else(|| files.not_configured())?;
         let identity = files.identity(&config)?;
@@ -67,23 +78,39 @@ impl Server {
     }
 }
 
+/// A connection to a server.
+pub(super) struct Connected {
+    server: Server,
+    putter: Putter,
+}
+
 impl Transport for Server {
-    async fn put(&mut self, files: &[(String, &[u8])]) -> Result<Answer, String> {
-        // One connection a batch: pins may have changed since the last one.
-        let mut putter = self.connect().await.map_err(|error| error.to_string())?;
-        let mut last = Err("there is nothing to put".to_owned());
-        for (name, bytes) in files {
-            let put = putter.put(&format!("{}/{name}", self.path), bytes.to_vec()).await;
-            let PutAnswer { status, body } =
-                put.map_err(|error| self.unreached(with_causes(&error)).to_string())?;
-            let answer = Answer { status, body };
-            let is_taken = answer.is_taken();
-            last = Ok(answer);
-            if !is_taken {
-                break;
-            }
+    type Connection = Connected;
+
+    async fn connect(&mut self) -> Result<Connected, String> {
+        let putter = self.reach().await.map_err(|error| error.to_string())?;
+        Ok(Connected { server: self.clone(), putter })
+    }
+}
+
+impl Connection for Connected {
+    async fn send(&mut self, request: Request<'_>) -> Result<Answer, String> {
+        // The answer before may have been the connection's last one.
+        if !self.putter.is_ready().await {
+            self.putter = self.server.reach().await.map_err(|error| error.to_string())?;
         }
-        last
+        let Request { method, path, headers, content } = request;
+        let body = match content {
+            None => FileBody::empty(),
+            Some(content) => FileBody::new(content.reader(), content.length()),
+        };
+        let answered = self.putter.send(FileRequest { method, path, headers, body }).await;
+        let answer = answered.map_err(|error| self.server.unreached(with_causes(&error)).to_string())?;
+        let headers = Answer::HEADERS.into_iter().filter_map(|name| {
+            let value = answer.header(name)?;
+            Some((name, value.to_owned()))
+        });
+        Ok(Answer { status: answer.status, headers: headers.collect(), body: answer.body })
     }
 }
 

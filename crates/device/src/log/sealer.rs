@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::file::{FileOrder, Plaintext};
 use crate::session::Session;
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 use wardein_crypto::Entropy;
 use wardein_files::{FileError, Reader};
 use wardein_logs::agent::{Sealer, Sealing};
@@ -47,13 +48,16 @@ where
 {
     type Error = Error;
 
-    async fn seal(&mut self, batches: &[Sealing]) -> Result<(), Error> {
+    async fn seal(&mut self, batches: &[Sealing<'_>]) -> Result<(), Error> {
+        // One is compressed and sealed after the other, so that no two of them are in memory twice.
+        let makers: Vec<_> = batches.iter().map(|batch| move || make(batch)).collect();
         let orders: Vec<_> = batches
             .iter()
-            .map(|Sealing { audience, path, plaintext }| FileOrder {
-                input: Plaintext::Bytes(plaintext),
-                out: path,
-                readers: self.readers.get(audience).map(Vec::as_slice).unwrap_or_default(),
+            .zip(&makers)
+            .map(|(batch, make)| FileOrder {
+                input: Plaintext::Made(make),
+                out: &batch.path,
+                readers: self.readers.get(&batch.audience).map(Vec::as_slice).unwrap_or_default(),
             })
             .collect();
         (self.open)().await?.seal_files(&orders, &mut |_| {}).map(|_| ())
@@ -62,4 +66,10 @@ where
     async fn recover(&mut self) -> Result<(), Error> {
         (self.open)().await?.recover_files()
     }
+}
+
+/// What is in a batch, made while it is read.
+fn make<'a>(batch: &Sealing<'a>) -> io::Result<Box<dyn Read + 'a>> {
+    let plaintext = batch.plaintext().map_err(io::Error::other)?;
+    Ok(Box::new(plaintext))
 }

@@ -173,6 +173,25 @@ async fn what_leaves_is_sealed_signed_in_order_and_says_no_more_than_the_filter(
     }
 }
 
+#[tokio::test]
+async fn what_waits_is_delivered_though_the_disk_takes_no_more() {
+    let mut bench = Bench::new().await;
+    let away = bench.at("away").display().to_string();
+    let maker = std::mem::replace(&mut bench.to_maker, away);
+    bench.agent().await.once().await.unwrap_err();
+    bench.to_maker = maker;
+    bench.log(10..20);
+    let taken = bench.at("state/logs/state.json.new");
+    let mut agent = bench.agent().await;
+    fs::create_dir(&taken).unwrap();
+    let failed = agent.once().await.unwrap_err();
+    assert!(matches!(failed, Error::Logs(_)), "{failed}");
+    assert_eq!(bench.sealed("maker").len(), 1, "it makes room");
+    fs::remove_dir(taken).unwrap();
+    agent.once().await.unwrap();
+    assert_eq!((bench.sealed("maker").len(), bench.sealed("hospital").len()), (2, 2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_is_told_to_end_seals_what_it_has_polled() {
     let bench = Bench::new().await;

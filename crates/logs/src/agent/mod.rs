@@ -9,14 +9,16 @@ mod told;
 
 pub use outbox::{Outbox, Sent};
 
-use crate::batch::{self, BatchError, FilterVersion, MAX_BATCH, MAX_HEADER};
+use crate::batch::{self, BatchError, FilterVersion, Header, MAX_BATCH, MAX_HEADER};
 use crate::config::LogsConfig;
 use crate::name::AudienceName;
 use crate::polled::Outgoing;
+use crate::records::Records;
 use crate::source::{SourceError, Sources};
 use crate::spool::{MAX_TOGETHER, Spool, SpoolError};
 use pending::{Closed, Pending};
 use std::cell::RefCell;
+use std::io::Read;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -29,20 +31,27 @@ pub trait Sealer {
     type Error: std::error::Error;
 
     /// Seals and signs all of them, or none. Each file is durable when it has its name, and its statement is beside it.
-    async fn seal(&mut self, batches: &[Sealing]) -> Result<(), Self::Error>;
+    async fn seal(&mut self, batches: &[Sealing<'_>]) -> Result<(), Self::Error>;
 
     /// Finishes what a power cut or an error left of the last sealing: from then on its files are there, or will never be.
     async fn recover(&mut self) -> Result<(), Self::Error>;
 }
 
 /// A batch that is to be sealed.
-pub struct Sealing {
+pub struct Sealing<'a> {
     /// For whom.
     pub audience: AudienceName,
     /// Where the sealed file goes.
     pub path: PathBuf,
-    /// What is in it.
-    pub plaintext: Vec<u8>,
+    header: &'a Header,
+    records: &'a Records,
+}
+
+impl<'a> Sealing<'a> {
+    /// What is in it, made while it is read.
+    pub fn plaintext(&self) -> Result<impl Read + use<'a>, BatchError> {
+        batch::compressed(self.header, self.records)
+    }
 }
 
 /// What the clocks say.
@@ -222,8 +231,7 @@ impl<S: Sealer> Intake<S> {
         let batches = self.spool.borrow_mut().intend(closed.progress.clone())?;
         self.is_intended = true;
         for ((name, path), (header, records)) in batches.into_iter().zip(&closed.batches) {
-            let plaintext = batch::write(header, records)?;
-            sealing.push(Sealing { audience: name.audience, path, plaintext });
+            sealing.push(Sealing { audience: name.audience, path, header, records });
         }
         self.sealer.seal(&sealing).await.map_err(AgentError::Seal)?;
         if !self.spool.borrow_mut().settle()? {

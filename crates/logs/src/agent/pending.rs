@@ -6,6 +6,7 @@ use crate::config::LogsConfig;
 use crate::name::{AudienceName, SourceName};
 use crate::observed::Observed;
 use crate::polled::{Gap, Outgoing, Polled};
+use crate::records::Records;
 use crate::spool::Progress;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub(super) struct Pending {
 /// What an audience gets.
 #[derive(Default)]
 struct Share {
-    records: Vec<String>,
+    records: Records,
     gaps: Vec<Gap>,
 }
 
@@ -36,7 +37,7 @@ pub(super) struct Closed {
     /// How far the agent has come with them.
     pub(super) progress: Progress,
     /// Their headers and records.
-    pub(super) batches: Vec<(Header, Vec<String>)>,
+    pub(super) batches: Vec<(Header, Records)>,
 }
 
 impl Pending {
@@ -75,7 +76,7 @@ impl Pending {
 
     /// Whether an audience is to get a batch: it has records, or is to hear of a gap.
     pub(super) fn has_batches(&self) -> bool {
-        self.shares.values().any(|share| !share.records.is_empty() || !share.gaps.is_empty())
+        self.shares.values().any(|share| share.records.count() > 0 || !share.gaps.is_empty())
     }
 
     /// How far the agent has come with it.
@@ -98,7 +99,7 @@ impl Pending {
         }
         for Outgoing { audience, record } in outgoing {
             self.bytes += record.len() + 1;
-            self.shares.entry(audience).or_default().records.push(record);
+            self.shares.entry(audience).or_default().records.push(&record);
         }
         for gap in gaps {
             self.progress.gaps.gaps += 1;
@@ -125,7 +126,7 @@ impl Pending {
                 filter,
                 begun,
                 ended: self.ended,
-                records: records.len() as u64,
+                records: records.count(),
                 gaps,
                 withheld,
                 observed,

@@ -61,6 +61,15 @@ pub enum Readers {
 pub enum Destination {
     /// HTTPS PUT below this URL: `https://host[:port][/path]`, without a slash at its end, a query or a login.
     Https(String),
+    /// A store of objects that speaks S3.
+    S3 {
+        /// Below this URL, likewise: the bucket is in its host or the first of its path.
+        url: String,
+        /// The region that requests are signed for.
+        region: String,
+        /// The file with the credentials.
+        credentials: PathBuf,
+    },
     /// A directory.
     Directory(PathBuf),
 }

@@ -140,10 +140,10 @@ impl Place<'_> {
     }
 
     fn audience(&self, raw: &raw::Audience) -> Result<Audience, ConfigError> {
-        let to = self.of("audience.to", &raw.to, value::destination)?;
+        let to = self.destination(raw)?;
         let unpinned = match &raw.unpinned {
             None => false,
-            Some(text) if text.get_ref() == "allow" && matches!(to, Destination::Https(_)) => true,
+            Some(text) if text.get_ref() == "allow" && !matches!(to, Destination::Directory(_)) => true,
             Some(text) => {
                 return Err(self.wrong(
                     "audience.unpinned",
@@ -170,6 +170,19 @@ impl Place<'_> {
             }
         };
         Ok(Audience { readers, to, unpinned, patient_data: raw.patient_data })
+    }
+
+    fn destination(&self, raw: &raw::Audience) -> Result<Destination, ConfigError> {
+        let to = self.of("audience.to", &raw.to, value::destination)?;
+        match (to, &raw.s3) {
+            (to, None) => Ok(to),
+            (Destination::Https(url), Some(s3)) => Ok(Destination::S3 {
+                url,
+                region: self.of("audience.s3.region", &s3.get_ref().region, value::region)?,
+                credentials: self.of("audience.s3.credentials", &s3.get_ref().credentials, value::path)?,
+            }),
+            (_, Some(s3)) => Err(self.wrong("audience.s3", s3, "is for a target of https:// alone")),
+        }
     }
 
     fn spool(&self, raw: &Spanned<raw::Spool>) -> Result<Spool, ConfigError> {

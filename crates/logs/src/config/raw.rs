@@ -23,9 +23,17 @@ pub(super) struct File {
 pub(super) struct Audience {
     pub(super) readers: Option<Spanned<Readers>>,
     pub(super) to: Text,
+    pub(super) s3: Option<Spanned<S3>>,
     pub(super) unpinned: Option<Text>,
     #[serde(default)]
     pub(super) patient_data: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct S3 {
+    pub(super) region: Text,
+    pub(super) credentials: Text,
 }
 
 #[derive(Deserialize)]

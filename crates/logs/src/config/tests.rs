@@ -147,6 +147,26 @@ fn a_collectors_sources_say_whose_they_are_and_who_sends() {
 }
 
 #[test]
+fn a_store_of_objects_has_a_region_and_credentials() {
+    let s3 = "[audience.maker.s3]\nregion = \"eu-central-1\"\ncredentials = \"/etc/s3\"\n\n[spool]";
+    let text = TEXT.replacen("[spool]", s3, 1);
+    let config = LogsConfig::parse(&text).unwrap();
+    let to = &config.audiences[&"maker".parse().unwrap()].to;
+    let (url, region) = ("https://logs.maker.example/v1".to_owned(), "eu-central-1".to_owned());
+    assert_eq!(to, &Destination::S3 { url, region, credentials: "/etc/s3".into() });
+    for (from, to, key, why) in [
+        ("eu-central-1", "", "audience.s3.region", "eu-central-1"),
+        ("eu-central-1", "EU/west", "audience.s3.region", "eu-central-1"),
+        ("\"/etc/s3\"", "\"s3\"", "audience.s3.credentials", "absolute"),
+        ("credentials = \"/etc/s3\"", "secret = \"x\"", "", "unknown field"),
+        ("[audience.maker.s3]", "[audience.hospital.s3]", "audience.s3", "https://"),
+    ] {
+        let error = LogsConfig::parse(&text.replacen(from, to, 1)).expect_err(to);
+        assert!(error.key == key && error.to_string().contains(why), "{to}: {error}");
+    }
+}
+
+#[test]
 fn what_is_not_written_is_safe() {
     let text =
         "[audience.a]\nto = \"/x\"\n[spool]\ndirectory = \"/s\"\n[[source]]\nname = \"n\"\nfile = \"/f\"\n";

@@ -87,6 +87,13 @@ pub(super) fn destination(text: &str) -> Result<Destination, Wrong> {
     Ok(Destination::Https(text.trim_end_matches('/').to_owned()))
 }
 
+/// The region of a store of objects, which signatures name; a store that has none mostly takes `us-east-1`.
+pub(super) fn region(text: &str) -> Result<String, Wrong> {
+    let is_region = (1..=64).contains(&text.len())
+        && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-');
+    is_region.then(|| text.to_owned()).ok_or_else(|| "is not a region, such as \"eu-central-1\"".to_owned())
+}
+
 /// `unix:/PATH`, `udp:ADDRESS:PORT` on the loopback interface, or `tls:` and who sends.
 pub(super) fn syslog(text: &str) -> Result<super::Input, Wrong> {
     match text.split_once(':') {

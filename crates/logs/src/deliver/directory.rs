@@ -1,8 +1,8 @@
 //! Delivery to a directory, such as a share or a stick. It is there already: one that is not mounted is not made.
 
-use super::{Parcel, Target, Undelivered};
+use super::{Content, Parcel, Target, Undelivered};
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// A directory that takes batches.
@@ -24,12 +24,14 @@ impl Target for DirectoryTarget {
 }
 
 /// Writes a file that is whole and durable under its name, or finds it there.
-fn put(path: &Path, bytes: &[u8]) -> Result<(), Undelivered> {
+fn put(path: &Path, content: &Content) -> Result<(), Undelivered> {
     let failed = |error: io::Error| Undelivered::Again(format!("cannot write {}: {error}", path.display()));
     // What a delivery left that was cut short.
     wardein_durable::remove_unfinished(path).map_err(failed)?;
-    match wardein_durable::create(path, bytes, 0o644) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => match is_same(path, bytes) {
+    // In memory as a whole, and for one audience alone: nothing else is done until it is written.
+    let bytes = content.bytes().map_err(failed)?;
+    match wardein_durable::create(path, &bytes, 0o644) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => match is_same(path, content) {
             Ok(true) => Ok(()),
             Ok(false) => {
                 Err(Undelivered::Refused(format!("{} is there already, and is another file", path.display())))
@@ -40,8 +42,7 @@ fn put(path: &Path, bytes: &[u8]) -> Result<(), Undelivered> {
     }
 }
 
-fn is_same(path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    let mut there = Vec::new();
-    File::open(path)?.take(bytes.len() as u64 + 1).read_to_end(&mut there)?;
-    Ok(there == bytes)
+fn is_same(path: &Path, content: &Content) -> io::Result<bool> {
+    let there = Content::of(File::open(path)?, content.length())?;
+    Ok(there.is_some_and(|there| there.sha256() == content.sha256()))
 }

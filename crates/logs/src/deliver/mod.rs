@@ -3,23 +3,29 @@
 //! A batch leaves the spool when its target has it durably. Where the answer is lost, the same batch goes again; a receiver knows it by its
 //! name and digest. What a receiver refuses for good is set aside, so that those behind it are not held up.
 
+mod content;
 mod directory;
 mod put;
+mod s3;
+mod transport;
 
+pub use content::Content;
 pub use directory::DirectoryTarget;
-pub use put::{Answer, PutTarget, Transport};
+pub use put::PutTarget;
+pub use s3::{S3Place, S3Target};
+pub use transport::{Answer, Connection, Request, Transport};
 
 use crate::spool::BatchName;
 
 /// A sealed batch as it is delivered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Parcel {
     /// Its name.
     pub name: BatchName,
     /// The sealed file.
-    pub sealed: Vec<u8>,
+    pub sealed: Content,
     /// The device's statement of it.
-    pub statement: Vec<u8>,
+    pub statement: Content,
 }
 
 /// Where the batches of an audience go.
@@ -40,12 +46,14 @@ pub enum Undelivered {
     Again(String),
 }
 
-/// A target of either kind.
+/// A target of any kind.
 pub enum AnyTarget<T> {
     /// A directory.
     Directory(DirectoryTarget),
     /// A server.
     Put(PutTarget<T>),
+    /// A store of objects.
+    S3(S3Target<T>),
 }
 
 impl<T: Transport> Target for AnyTarget<T> {
@@ -53,6 +61,7 @@ impl<T: Transport> Target for AnyTarget<T> {
         match self {
             Self::Directory(target) => target.deliver(parcel).await,
             Self::Put(target) => target.deliver(parcel).await,
+            Self::S3(target) => target.deliver(parcel).await,
         }
     }
 }

@@ -1,54 +1,41 @@
 //! Delivery by HTTP PUT (RFC 9110 section 9.3.4): the statement, then the batch, each to its own name below the target's path.
 
-use super::{Parcel, Target, Undelivered};
+use super::transport::plain;
+use super::{Answer, Connection, Content, Parcel, Request, Target, Transport, Undelivered};
 use serde::Deserialize;
-use wardein_crypto::{Digest, hex};
-
-/// What carries files to the server. It judges the server before a byte of a body leaves.
-#[allow(async_fn_in_trait, reason = "the agent runs on one thread; no caller needs the futures to be Send")]
-pub trait Transport {
-    /// Puts the files, each with its name, below the target's path: in this order, over one connection, and none behind one that is not taken
-    /// (status 200 to 299). The last answer that came, or why none did.
-    async fn put(&mut self, files: &[(String, &[u8])]) -> Result<Answer, String>;
-}
-
-/// What a server answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body, which the transport bounds.
-    pub body: Vec<u8>,
-}
+use wardein_crypto::hex;
 
 /// A server that takes batches.
-pub struct PutTarget<T>(T);
-
-impl<T> PutTarget<T> {
-    /// The server that `transport` reaches.
-    pub fn new(transport: T) -> Self {
-        Self(transport)
-    }
+pub struct PutTarget<T> {
+    transport: T,
+    path: String,
 }
 
-impl Answer {
-    /// Whether the file was taken.
-    pub fn is_taken(&self) -> bool {
-        (200..=299).contains(&self.status)
+impl<T> PutTarget<T> {
+    /// The server that `transport` reaches, which takes files below `path`, without a slash at its end.
+    pub fn new(transport: T, path: String) -> Self {
+        Self { transport, path }
     }
 }
 
 impl<T: Transport> Target for PutTarget<T> {
     async fn deliver(&mut self, parcel: &Parcel) -> Result<(), Undelivered> {
-        let files =
-            [(parcel.name.statement(), &parcel.statement[..]), (parcel.name.sealed(), &parcel.sealed[..])];
-        let answer = self.0.put(&files).await.map_err(Undelivered::Again)?;
-        judge(&answer)?;
+        // One connection for both, and one a batch: whom the transport trusts may have changed since the last one.
+        let mut connection = self.transport.connect().await.map_err(Undelivered::Again)?;
+        let octets = [("content-type", "application/octet-stream".to_owned())];
+        let mut put = async |name: String, content: &Content| {
+            let path = format!("{}/{name}", self.path);
+            let request = Request { method: "PUT", path: &path, headers: &octets, content: Some(content) };
+            let answer = connection.send(request).await.map_err(Undelivered::Again)?;
+            judge(&answer).map(|()| answer)
+        };
+        put(parcel.name.statement(), &parcel.statement).await?;
+        let answer = put(parcel.name.sealed(), &parcel.sealed).await?;
         // It has this file and misses the other one, which was taken before: nothing is acknowledged yet (RFC 9110 section 15.3.3).
         if answer.status == ACCEPTED {
             return Err(Undelivered::Again("the receiver waits for the other file of the batch".to_owned()));
         }
-        let digest = hex::encode(&Digest::of(&parcel.sealed).0);
+        let digest = hex::encode(&parcel.sealed.sha256().0);
         if taken(&answer).is_some_and(|taken| taken != digest) {
             return Err(Undelivered::Again("the receiver acknowledged another file".to_owned()));
         }
@@ -84,19 +71,15 @@ fn taken(answer: &Answer) -> Option<String> {
     serde_json::from_slice(&answer.body).ok().map(|Taken { sha256 }| sha256)
 }
 
-/// The answer in words. What a stranger says goes into logs: one line, and not a long one.
+/// The answer in words.
 fn said(answer: &Answer) -> String {
     let status = answer.status;
     let Ok(Refused { code, message }) = serde_json::from_slice(&answer.body) else {
         return format!("the receiver answered with status {status}");
     };
-    let plain = |text: String| -> String {
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_SAID).collect()
-    };
-    format!("{} ({}, status {status})", plain(message), plain(code))
+    format!("{} ({}, status {status})", plain(&message), plain(&code))
 }
 
-const MAX_SAID: usize = 200;
 const ACCEPTED: u16 = 202;
 
 #[cfg(test)]
@@ -104,7 +87,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, body: body.as_bytes().to_vec() }
+        Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() }
     }
 
     #[test]

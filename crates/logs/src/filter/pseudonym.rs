@@ -1,7 +1,7 @@
 //! Pseudonyms under a key of the hospital's, which neither the authority nor the maker has.
 
-use std::fs::File;
-use std::io::{self, Read};
+use crate::private_file::{self, NotPrivate};
+use std::io;
 use std::path::Path;
 use wardein_crypto::{MacKey, Secret, SecretBytes, hex};
 
@@ -24,26 +24,20 @@ pub enum KeyError {
     Form,
 }
 
+impl From<NotPrivate> for KeyError {
+    fn from(error: NotPrivate) -> Self {
+        match error {
+            NotPrivate::Io(error) => Self::Io(error),
+            NotPrivate::Open(mode) => Self::Open(mode),
+            NotPrivate::TooLong(_) => Self::Form,
+        }
+    }
+}
+
 impl PseudonymKey {
     /// The key in a file: 64 hexadecimal digits, which its owner alone can read.
     pub(crate) fn read(path: &Path) -> Result<Self, KeyError> {
-        use std::os::unix::fs::PermissionsExt;
-        let file = File::open(path)?;
-        let facts = file.metadata()?;
-        if !wardein_durable::is_private(&facts) {
-            return Err(KeyError::Open(facts.permissions().mode() & 0o777));
-        }
-        let mut file = file.take(MAX_FILE as u64);
-        let text = SecretBytes::try_filled(MAX_FILE, |buffer| {
-            let mut filled = 0;
-            while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-                match file.read(rest)? {
-                    0 => break,
-                    read => filled += read,
-                }
-            }
-            Ok::<_, io::Error>(filled)
-        })?;
+        let text = private_file::read(path, MAX_FILE)?;
         let digits = text.expose().trim_ascii();
         let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.len() == 2 * KEY_LEN);
         let bytes = digits.and_then(hex::decode).map(SecretBytes::from_vec).ok_or(KeyError::Form)?;
@@ -71,7 +65,7 @@ impl PseudonymKey {
 /// It keeps these tags apart from all others that the key might be used for.
 const PURPOSE: &[u8] = b"wardein-logs pseudonym 1\0";
 const KEY_LEN: usize = 32;
-/// A line with the key, and one more byte to tell a longer file by.
+/// A line with the key, and space around it.
 const MAX_FILE: usize = 2 * KEY_LEN + 8;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! the sealed files tell: where they are there, the intent holds; otherwise the sources are read again from before. What it does not do: it
 //! neither seals nor delivers, and has nothing in the clear but names, numbers and positions.
 
+mod ballast;
 mod error;
 mod name;
 mod quarantine;
@@ -15,7 +16,7 @@ pub use error::SpoolError;
 pub use name::{BatchName, BatchNameError};
 pub use state::{GapCount, MAX_TOGETHER, Progress};
 
-use crate::deliver::Parcel;
+use crate::deliver::{Content, Parcel};
 use crate::name::AudienceName;
 use state::State;
 use std::collections::BTreeMap;
@@ -117,7 +118,7 @@ impl Spool {
                 state.done.sealed.insert(audience.clone(), last);
             }
         }
-        self.save(state)?;
+        self.save_with_ballast(state)?;
         self.waiting = listed;
         quarantine::tidy(&self.directory)?;
         self.quarantined_bytes = quarantine::bytes(&self.directory)?;
@@ -146,9 +147,9 @@ impl Spool {
         waiting.saturating_add(self.quarantined_bytes)
     }
 
-    /// Whether there is room for `bytes` more.
+    /// Whether there is room for `bytes` more, and for the state behind them.
     pub fn has_room(&self, bytes: u64) -> bool {
-        self.used().saturating_add(bytes) <= self.max_bytes
+        self.used().saturating_add(bytes) <= self.max_bytes && ballast::keep(&self.directory)
     }
 
     /// The batch of `audience` that is to be delivered next.
@@ -159,8 +160,8 @@ impl Spool {
 
     /// Both files of a batch; `None` where one of them is missing.
     pub fn read(&self, name: &BatchName) -> Result<Option<Parcel>, SpoolError> {
-        let sealed = read(&self.directory.join(name.sealed()), MAX_SEALED)?;
-        let statement = read(&self.directory.join(name.statement()), MAX_STATEMENT)?;
+        let sealed = content(&self.directory.join(name.sealed()), MAX_SEALED)?;
+        let statement = content(&self.directory.join(name.statement()), MAX_STATEMENT)?;
         Ok(sealed.zip(statement).map(|(sealed, statement)| Parcel { name: name.clone(), sealed, statement }))
     }
 
@@ -180,7 +181,7 @@ impl Spool {
         self.forget(name);
         let mut state = self.state.clone();
         *state.quarantined.entry(name.audience.clone()).or_default() += 1;
-        self.save(state)
+        self.save_with_ballast(state)
     }
 
     fn forget(&mut self, name: &BatchName) {
@@ -193,6 +194,18 @@ impl Spool {
         let wrong =
             || SpoolError::damaged(&self.directory.join(STATE), "its intent does not follow what is done");
         intent.batches_since(&self.state.done).ok_or_else(wrong)
+    }
+
+    /// Saves what must be known before batches can be delivered: also on a full disk.
+    fn save_with_ballast(&mut self, state: State) -> Result<(), SpoolError> {
+        match self.save(state.clone()) {
+            Err(SpoolError::File { source, .. })
+                if source.kind() == ErrorKind::StorageFull && ballast::release(&self.directory) =>
+            {
+                self.save(state)
+            }
+            saved => saved,
+        }
     }
 
     fn save(&mut self, state: State) -> Result<(), SpoolError> {
@@ -257,18 +270,34 @@ fn list(directory: &Path) -> Result<BTreeMap<AudienceName, BTreeMap<u64, u64>>, 
     Ok(listed)
 }
 
+/// A file that is there.
+fn open(path: &Path) -> Result<Option<File>, SpoolError> {
+    match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        file => file.map(Some).map_err(SpoolError::file("open", path)),
+    }
+}
+
+/// A file of at most `max` bytes, to be delivered; `None` where there is none.
+fn content(path: &Path, max: u64) -> Result<Option<Content>, SpoolError> {
+    let Some(file) = open(path)? else { return Ok(None) };
+    let content = Content::of(file, max).map_err(SpoolError::file("read", path))?;
+    content.map(Some).ok_or_else(|| too_long(path, max))
+}
+
 /// A file of at most `max` bytes; `None` where there is none.
 fn read(path: &Path, max: u64) -> Result<Option<Vec<u8>>, SpoolError> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(SpoolError::file("open", path))?,
-    };
+    let Some(file) = open(path)? else { return Ok(None) };
     let mut bytes = Vec::new();
     file.take(max + 1).read_to_end(&mut bytes).map_err(SpoolError::file("read", path))?;
     if bytes.len() as u64 > max {
-        return Err(SpoolError::damaged(path, format_args!("it has more than {max} bytes")));
+        return Err(too_long(path, max));
     }
     Ok(Some(bytes))
+}
+
+fn too_long(path: &Path, max: u64) -> SpoolError {
+    SpoolError::damaged(path, format_args!("it has more than {max} bytes"))
 }
 
 fn remove(path: &Path) -> Result<(), SpoolError> {

@@ -162,6 +162,8 @@ fn a_line_that_is_not_a_record_is_named_and_not_shown() {
     }
     let newline = write(&header(1), &["{\"source\":\"app\",\n\"fields\":{}}"]).unwrap_err();
     assert!(matches!(newline, BatchError::Record { line: 2, .. }));
+    let two = write(&header(1), &["{\"source\":\"app\"}\n{\"source\":\"app\"}"]).unwrap_err();
+    assert!(matches!(two, BatchError::Count { found: 2, stated: 1 }));
     for cut in [&b"{}"[..], b"", b"\xff\n"] {
         assert!(matches!(read(&*frame(cut)), Err(BatchError::Lines)));
     }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::rc::Rc;
@@ -13,7 +13,9 @@ use wardein_crypto::{Digest, hex};
 use wardein_logs::LogsConfig;
 use wardein_logs::agent::{AgentError, Intake, Now, Outbox, Sealer, Sealing, Sent, Step};
 use wardein_logs::batch::{self, Batch, FilterVersion};
-use wardein_logs::deliver::{Answer, DirectoryTarget, Parcel, PutTarget, Target, Transport, Undelivered};
+use wardein_logs::deliver::{
+    Answer, Connection, Content, DirectoryTarget, Parcel, PutTarget, Request, Target, Transport, Undelivered,
+};
 use wardein_logs::spool::{BatchName, Held, Spool, SpoolError};
 
 /// Nothing here waits for anybody.
@@ -56,7 +58,7 @@ fn place(path: &Path, sealed: &[u8]) {
 impl Sealer for Device {
     type Error = PowerCut;
 
-    async fn seal(&mut self, batches: &[Sealing]) -> Result<(), PowerCut> {
+    async fn seal(&mut self, batches: &[Sealing<'_>]) -> Result<(), PowerCut> {
         let cut = self.cut.take();
         for Sealing { path, .. } in batches {
             assert!(!path.exists(), "{} has another batch", path.display());
@@ -65,7 +67,11 @@ impl Sealer for Device {
         if cut == Some(Cut::Before) {
             return Err(PowerCut);
         }
-        let noted = batches.iter().map(|Sealing { path, plaintext, .. }| (path.clone(), plaintext.clone()));
+        let noted = batches.iter().map(|batch| {
+            let mut plaintext = Vec::new();
+            batch.plaintext().unwrap().read_to_end(&mut plaintext).unwrap();
+            (batch.path.clone(), plaintext)
+        });
         *self.noted.borrow_mut() = noted.collect();
         for (placed, (path, sealed)) in self.noted.borrow().iter().enumerate() {
             if cut == Some(Cut::Placed(placed)) {
@@ -455,39 +461,63 @@ fn a_directory_takes_a_batch_once_and_no_other_of_its_name() {
     let mut target = DirectoryTarget::new(bench.at("maker"));
     for _ in 0..2 {
         done(target.deliver(&parcel)).unwrap();
-        assert_eq!(fs::read(bench.at("maker/maker-000000000001.age")).unwrap(), parcel.sealed);
-        assert_eq!(fs::read(bench.at("maker/maker-000000000001.age.sig")).unwrap(), parcel.statement);
+        assert_eq!(
+            fs::read(bench.at("maker/maker-000000000001.age")).unwrap(),
+            parcel.sealed.bytes().unwrap()
+        );
+        assert_eq!(
+            fs::read(bench.at("maker/maker-000000000001.age.sig")).unwrap(),
+            parcel.statement.bytes().unwrap()
+        );
     }
-    let other = Parcel { sealed: b"other".to_vec(), ..parcel.clone() };
+    let sealed = parcel.sealed.bytes().unwrap();
+    let other = Parcel { sealed: content(b"other"), ..parcel };
     assert!(matches!(done(target.deliver(&other)), Err(Undelivered::Refused(_))));
-    assert_eq!(fs::read(bench.at("maker/maker-000000000001.age")).unwrap(), parcel.sealed);
+    assert_eq!(fs::read(bench.at("maker/maker-000000000001.age")).unwrap(), sealed);
     // One that is not there, such as a stick that was taken out, is waited for and not made.
     let mut target = DirectoryTarget::new(bench.at("away"));
-    assert!(matches!(done(target.deliver(&parcel)), Err(Undelivered::Again(_))));
+    assert!(matches!(done(target.deliver(&other)), Err(Undelivered::Again(_))));
     assert!(!bench.at("away").exists());
 }
 
-/// A server that a test has answer.
-struct Server {
-    answers: Vec<Answer>,
-    came: Vec<String>,
+/// What a test delivers.
+fn content(bytes: &[u8]) -> Content {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    Content::of(file, 100).unwrap().unwrap()
 }
 
+/// A server that a test has answer, the last answer first, and what came to it.
+#[derive(Clone, Default)]
+struct Server(Rc<RefCell<(Vec<Answer>, Vec<String>)>>);
+
 impl Transport for Server {
-    async fn put(&mut self, files: &[(String, &[u8])]) -> Result<Answer, String> {
-        self.came.extend(files.iter().map(|(name, _)| name.clone()));
-        self.answers.pop().ok_or_else(|| "no connection".to_owned())
+    type Connection = Self;
+
+    async fn connect(&mut self) -> Result<Self, String> {
+        if self.0.borrow().0.is_empty() { Err("no connection".to_owned()) } else { Ok(self.clone()) }
+    }
+}
+
+impl Connection for Server {
+    async fn send(&mut self, request: Request<'_>) -> Result<Answer, String> {
+        let mut script = self.0.borrow_mut();
+        script.1.push(format!("{} {}", request.method, request.path));
+        Ok(script.0.pop().unwrap())
     }
 }
 
 #[test]
 fn an_acknowledgement_of_another_file_is_none() {
     let name = BatchName { audience: "maker".parse().unwrap(), number: 1 };
-    let parcel = Parcel { name, sealed: b"sealed".to_vec(), statement: b"statement".to_vec() };
-    let of = |status, body: String| {
-        let answers = vec![Answer { status, body: body.into_bytes() }];
-        done(PutTarget::new(Server { answers, came: Vec::new() }).deliver(&parcel))
+    let parcel = Parcel { name, sealed: content(b"sealed"), statement: content(b"statement") };
+    let server = Server::default();
+    let deliver = |answers: Vec<Answer>| {
+        server.0.borrow_mut().0 = answers;
+        done(PutTarget::new(server.clone(), "/v1/pump-1".to_owned()).deliver(&parcel))
     };
+    let answer = |status, body: String| Answer { status, body: body.into_bytes(), ..Answer::default() };
+    let of = |status, body| deliver(vec![answer(status, body), answer(202, String::new())]);
     let digest = hex::encode(&Digest::of(b"sealed").0);
     let taken = |digest: &str| format!(r#"{{"number":7,"sha256":"{digest}","batch":1}}"#);
     assert_eq!(of(200, taken(&digest)), Ok(()));
@@ -495,6 +525,9 @@ fn an_acknowledgement_of_another_file_is_none() {
     assert!(matches!(of(200, taken(&"0".repeat(64))), Err(Undelivered::Again(_))));
     assert!(matches!(of(202, String::new()), Err(Undelivered::Again(_))), "it has half of the batch");
     assert!(matches!(of(422, String::new()), Err(Undelivered::Refused(_))));
-    let mut server = PutTarget::new(Server { answers: Vec::new(), came: Vec::new() });
-    assert_eq!(done(server.deliver(&parcel)), Err(Undelivered::Again("no connection".to_owned())));
+    assert_eq!(deliver(Vec::new()), Err(Undelivered::Again("no connection".to_owned())));
+    // The statement is refused, and the batch does not follow it.
+    server.0.borrow_mut().1.clear();
+    assert!(matches!(deliver(vec![answer(409, String::new())]), Err(Undelivered::Refused(_))));
+    assert_eq!(server.0.borrow().1, ["PUT /v1/pump-1/maker-000000000001.age.sig"]);
 }

@@ -1,8 +1,9 @@
 //! What is left when time is over: nothing to open it with. And how much room a state takes.
 
 use crate::common::{
-    Counter, HOURLY, ONCE, Pair, Setup, TIMELESS, attributes, bytes, pinned, save, sign, suites,
+    Counter, HOURLY, NO_CLOCK, ONCE, Pair, Setup, TIMELESS, attributes, bytes, pinned, save, sign, suites,
 };
+use wardein_crypto::Secret;
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::device::{Clock, DeviceState, Enrolling};
 use wardein_ddkg::{DeviceName, OutOfRange, Purposes};
@@ -37,6 +38,37 @@ fn a_payload_cannot_be_opened_after_its_retention_and_the_sweep_erases_its_key()
     assert_eq!(pair.open(&sealed).err(), Some(gone()));
     assert!(!holds(&pair.record, &root) && !holds(&pair.record, &leaf));
     assert!(holds(&pair.record, &node(&pair.record, Purpose::Data, 1, 1)));
+}
+
+#[test]
+fn a_sealed_file_opens_nowhere_after_its_retention() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    pair.setup.policy.file_retention = 2;
+    let (leaf, root) =
+        (node(&pair.record, Purpose::File, 0, 0), node(&pair.record, Purpose::File, 0, u32::MAX));
+    let file = pair.device.wrap_file_key(NO_CLOCK, &Secret::copied_from(&[7; 16])).unwrap();
+    let stanza = save(file, &mut pair.flash, &mut pair.saves);
+    let unwrap = |pair: &mut Pair| {
+        let (now, policy) = (pair.now_ms / 1000, pair.setup.policy.clone());
+        pair.record.unwrap_file_key(&stanza, now, &policy).map(|(key, _)| *key.expose())
+    };
+    pair.wait(3 * 3600 + 299);
+    pair.sweep();
+    assert_eq!(unwrap(&mut pair), Ok([7; 16]));
+    pair.wait(1);
+    let gone = || Refusal::EpochGone(OutOfRange { epoch: 0, first: 1, last: u32::MAX });
+    assert_eq!(unwrap(&mut pair), Err(gone()), "though no sweep came by");
+    // Nor after one by a policy that keeps more: what is erased stays so.
+    assert!(pair.sweep());
+    pair.setup.policy.file_retention = 1_000;
+    assert_eq!(unwrap(&mut pair), Err(gone()));
+    assert!(!holds(&pair.record, &root) && !holds(&pair.record, &leaf));
+    // The device, as soon as it seals in a later epoch.
+    pair.prove();
+    let next = pair.device.wrap_file_key(NO_CLOCK, &Secret::copied_from(&[8; 16])).unwrap();
+    save(next, &mut pair.flash, &mut pair.saves);
+    assert!(pair.device.unwrap_file_key(&stanza).is_err());
+    assert!(!pair.flash.windows(32).any(|window| window == root || window == leaf));
 }
 
 #[test]
