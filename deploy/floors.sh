@@ -9,8 +9,8 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 	BEGIN {
 		# Lowest first.
 		floor("crypto proto domain durable", 0)
-		floor("port ddkg pki client tpm kms tuf", 1)
-		floor("attest files logs", 2)
+		floor("port ddkg pki client tpm sigv4 tuf", 1)
+		floor("attest files kms logs", 2)
 		floor("engine receive workorders", 3)
 		floor("store custody server device pkcs11 testkit", 4)
 		floor("station", 5)
@@ -25,7 +25,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		# Wire formats stay at the edge; the rules never see them.
 		only("prost prost-types prost-reflect", "proto")
 		only("tonic", "proto server client")
-		only("axum", "server")
+		only("axum opentelemetry-proto", "server")
 		only("base64ct", "ddkg client pki kms")
 		only("rcgen x509-parser rustls-webpki miniz_oxide", "pki")
 		# Only the store knows which database there is.
@@ -36,8 +36,8 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("cryptoki", "pkcs11")
 		only("regex zstd ssh-key", "logs")
 		only("clap", "cli device receive")
-		only("csv calamine zip", "station")
-		only("humantime", "cli device logs")
+		only("csv calamine zip qrcodegen", "station")
+		only("humantime", "cli device sigv4")
 	}
 	function floor(names, at,   list, i) {
 		split(names, list, " ")

@@ -13,6 +13,7 @@ if [[ ! -x $promtool ]]; then
 		if ((EUID == 0)); then apt-get update -qq; else sudo apt-get update -qq; fi
 		(cd "$work" && apt-get download -qq prometheus)
 	fi
+	mkdir -p "$tools/promtool"
 	dpkg-deb -x "$work"/prometheus_*.deb "$tools/promtool"
 fi
 cd deploy/monitoring

@@ -82,7 +82,7 @@ pub(crate) fn run(args: DoctorArgs, out: Output) -> Result<(), Failure> {
     findings.push(clock());
     // What is bad is last, where a person looks.
     findings.sort_by_key(Record::tone);
-    out.list("findings", &findings)?;
+    out.table("findings", &findings)?;
     match findings.iter().filter(|finding| finding.result == BAD).count() {
         0 => Ok(()),
         count => Err(Failure::Failed(format!("{count} of {} checks are bad", findings.len()))),

@@ -7,14 +7,14 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use wardein_cli::config::{AuditSinkSection, Config, Network};
+use wardein_cli::config::{AuditSinkSection, Config, Network, TracesSection};
 use wardein_cli::{Failure, PassphraseArgs, ServeArgs};
 use wardein_domain::Event;
 use wardein_engine::{Engine, Migrating, Ports, migrate};
 use wardein_pki::RevocationUrl;
 use wardein_pki::est::Lines;
 use wardein_port::SystemClock;
-use wardein_server::{EstConfig, Limits, Metrics, Rate, Server, SinkConfig, SinkTexts};
+use wardein_server::{EstConfig, Limits, Metrics, Rate, Server, SinkConfig, SinkTexts, TraceConfig};
 use wardein_store::OpenError;
 
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
@@ -29,6 +29,7 @@ pub(crate) fn serve(
 ) -> Result<(), Failure> {
     let server_config = server_config(&home.config)?;
     let sinks = audit_sinks(&home)?;
+    let traces = traces(&home.config.traces)?;
     let logging = logging::start(&home.config.log)?;
     tracing::info!(memory = %memory::guard(), "the memory of the process, which holds keys");
     wardein_cli::block_on(async { system::outlive_signals().map_err(failed) })?;
@@ -76,6 +77,10 @@ pub(crate) fn serve(
     let server = Server::bind(server_config, engine.clone(), metrics).map_err(failed)?;
     let reopen = watch::Sender::new(0);
     let server = server.deliver_audit(sinks, reopen.subscribe());
+    let server = match traces {
+        Some(traces) => server.deliver_traces(traces),
+        None => server,
+    };
     let (grpc, http) = (server.grpc_address().map_err(failed)?, server.http_address().map_err(failed)?);
     let est = server.est_address().map_err(failed)?.map(tracing::field::display);
 
@@ -128,6 +133,16 @@ fn migrating(so_far: Migrating) {
     let Migrating { table, rows } = so_far;
     tracing::info!(?table, rows, "migrating the store to the format of this release");
     supervisor::tell(&format!("STATUS=migrating the store, {rows} rows so far"));
+}
+
+/// Whether and where calls are traced.
+fn traces(section: &TracesSection) -> Result<Option<TraceConfig>, Failure> {
+    let TracesSection { collector, one_in } = section;
+    if collector.is_empty() {
+        return Ok(None);
+    }
+    let traces = TraceConfig::parse(collector, *one_in);
+    traces.map(Some).map_err(|error| Failure::Failed(format!("traces.{error}")))
 }
 
 /// Where certificates say that verifiers find what is revoked.

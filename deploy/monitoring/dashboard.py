@@ -25,6 +25,9 @@ PANELS = [
         (f"sum by (reason) (rate(wardein_connections_rejected_total[{RATE}]))", "{{reason}}"),
     ]),
     ("Days until the authority's own certificates end", "d", [("(wardein_certificate_not_after_seconds - time()) / 86400", "{{certificate}} {{id}}")]),
+    ("Hours since the last complete backup", "h", [
+        ("(time() - (wardein_backup_last_success_timestamp_seconds > 0)) / 3600", "{{instance}}"),
+    ]),
     ("Until the first revocation list ends", "s", [("wardein_crl_ends_in_seconds", "{{instance}}")]),
     ("Certificates on the revocation lists", "short", [("max(wardein_crl_entries)", "revoked")]),
     ("Watchers, and how late they hear", "s", [

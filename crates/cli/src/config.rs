@@ -139,6 +139,16 @@ section! {
 }
 
 section! {
+    /// Traces of calls, over OTLP.
+    TracesSection {
+        /// Where a collector on this machine takes OTLP over gRPC, such as "http://127.0.0.1:4317". Empty: nothing is traced.
+        collector: String = String::new(),
+        /// An operator that traces its call says whether it is sampled. Of other calls one in so many is; 0: none.
+        one_in: u32 = 0,
+    }
+}
+
+section! {
     /// A place to which the audit log is delivered, in order and at least once.
     AuditSinkSection {
         /// Its name: 1 to 32 of a-z, 0-9 and '-'. How far it took the log is kept under it: another name begins with the first
@@ -177,6 +187,8 @@ pub struct Config {
     pub limits: LimitsSection,
     /// What is logged.
     pub log: LogSection,
+    /// What is traced.
+    pub traces: TracesSection,
     /// Where the audit log is delivered as well.
     #[serde(rename = "audit-sink", skip_serializing_if = "Vec::is_empty")]
     pub audit_sinks: Vec<AuditSinkSection>,
@@ -246,6 +258,7 @@ impl Config {
         section("pkcs11", &self.pkcs11, &mut out);
         section("limits", &self.limits, &mut out);
         section("log", &self.log, &mut out);
+        section("traces", &self.traces, &mut out);
         out.push_str("\n# Where the audit log is delivered as well, a table each; at most 8.\n");
         self.audit_sinks.iter().for_each(|sink| section("[audit-sink]", sink, &mut out));
         if self.audit_sinks.is_empty() {

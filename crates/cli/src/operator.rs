@@ -1,5 +1,6 @@
 //! `wardein operator`.
 
+mod by_fingerprint;
 mod by_name;
 mod fetch;
 mod install;
@@ -57,7 +58,8 @@ pub(crate) enum OperatorCommand {
     Token(token::TokenCommand),
     /// Revoke an operator: it is refused from now on
     ///
-    /// By a name, all certificates are revoked that are valid under it, a renewed one and the former; by a serial, that one.
+    /// By a name, all certificates are revoked that are valid under it, a renewed one and the former; by a serial, that one. By a fingerprint,
+    /// as the audit log has it, the operator is found that called with that certificate, and all its certificates are revoked.
     ///
     /// Example: wardein operator revoke station/klinik-nord/line-1 --reason 'station stolen' --with-issued
     Revoke(by_name::RevokeArgs),

@@ -1,7 +1,10 @@
 //! What a command prints: tables for people, one JSON document for scripts.
 
+mod pager;
+mod table;
+
 use crate::Failure;
-use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
+use pager::Pager;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::os::fd::AsFd;
@@ -22,6 +25,8 @@ pub struct Output {
 struct Screen {
     /// Columns.
     width: u16,
+    /// Lines.
+    height: u16,
     has_color: bool,
 }
 
@@ -94,8 +99,25 @@ impl Output {
         self.is_json
     }
 
-    /// Prints a list: a table, or `{"<plural>": […]}`.
+    /// Prints a list: a table, or `{"<plural>": […]}`. At a terminal, one that is longer than the screen is shown by a pager.
     pub fn list<T: Record>(&self, plural: &str, records: &[T]) -> Result<(), Failure> {
+        self.records(plural, records, |text| {
+            let is_long = self.screen.is_some_and(|screen| screen.is_shorter_than(text));
+            is_long && !self.is_error && Pager::of_process().show(text)
+        })
+    }
+
+    /// The same without a pager, for a table that is a part of what a command says.
+    pub fn table<T: Record>(&self, plural: &str, records: &[T]) -> Result<(), Failure> {
+        self.records(plural, records, |_| false)
+    }
+
+    fn records<T: Record>(
+        &self,
+        plural: &str,
+        records: &[T],
+        is_shown: impl Fn(&str) -> bool,
+    ) -> Result<(), Failure> {
         if self.is_json {
             return self.json(&serde_json::json!({ plural: records }));
         }
@@ -103,7 +125,16 @@ impl Output {
             return self.write(&format!("no {plural}\n"));
         }
         let heads: Vec<_> = T::COLUMNS.iter().map(|(head, _)| *head).collect();
-        self.write(&self.table(&heads, records.iter().map(|record| (record.tone(), record.cells()))))
+        let rows = records.iter().map(|record| (record.tone(), record.cells()));
+        let drawn = table::draw(&heads, rows, self.screen);
+        if !is_shown(&drawn.text) {
+            self.write(&drawn.text)?;
+        }
+        if let Some(screen) = self.screen.filter(|_| !drawn.shortened.is_empty()) {
+            let (width, columns) = (screen.width, Vec::from_iter(drawn.shortened).join(", "));
+            eprintln!("shortened to {width} columns: {columns}; a wider terminal, a pipe or --json has all");
+        }
+        Ok(())
     }
 
     /// Prints a part of a list, and where it goes on: on standard error for people, as `next` (null at the end) for scripts.
@@ -124,15 +155,25 @@ impl Output {
         Ok(())
     }
 
-    /// Prints one record: head and value on a line each, or an object.
+    /// Prints one record: head and value on a line each, or an object. At a terminal long values go on below their beginning.
     pub fn one<T: Record>(&self, record: &T) -> Result<(), Failure> {
         if self.is_json {
             return self.json(record);
         }
         let width = T::COLUMNS.iter().map(|(head, _)| head.len()).max().unwrap_or(0);
-        let lines =
-            T::COLUMNS.iter().map(|(head, cell)| (head, cell(record))).filter(|(_, cell)| !cell.is_empty());
-        self.write(&lines.map(|(head, cell)| format!("{head:width$}  {cell}\n")).collect::<String>())
+        let mut text = String::new();
+        for (head, cell) in T::COLUMNS {
+            let cell = cell(record);
+            let lines = match self.screen {
+                Some(screen) => table::wrapped(&cell, usize::from(screen.width).saturating_sub(width + 2)),
+                None => vec![cell],
+            };
+            for (number, line) in lines.iter().enumerate().filter(|(_, line)| !line.is_empty()) {
+                let head = if number == 0 { head } else { "" };
+                text.push_str(&format!("{head:width$}  {line}\n"));
+            }
+        }
+        self.write(&text)
     }
 
     /// Prints words for people, or the document for scripts.
@@ -155,43 +196,6 @@ impl Output {
             _ => Failure::Failed(format!("cannot write the output: {error}")),
         })
     }
-
-    /// A table: for a person as wide as the terminal, a line a row but for what is wrong; bare columns where something else reads
-    /// it.
-    fn table(&self, heads: &[&str], rows: impl Iterator<Item = (Tone, Vec<String>)>) -> String {
-        let (tones, rows): (Vec<_>, Vec<_>) = rows.unzip();
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(heads);
-        let Some(screen) = self.screen else {
-            table.add_rows(rows);
-            return table.trim_fmt() + "\n";
-        };
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(screen.width);
-        table.set_truncation_indicator("…");
-        // What a person copies into the next command is never shortened: only what is made of words is.
-        let constraint = |at: usize| {
-            let cells = || rows.iter().filter_map(|row: &Vec<String>| row.get(at));
-            let longest = cells().map(|cell| cell.chars().count()).max().unwrap_or_default();
-            match cells().any(|cell| cell.contains(' ')) && longest > usize::from(LEAST_WORDS) {
-                true => ColumnConstraint::LowerBoundary(Width::Fixed(LEAST_WORDS)),
-                false => ColumnConstraint::ContentWidth,
-            }
-        };
-        let constraints: Vec<_> = (0..heads.len()).map(constraint).collect();
-        for (tone, row) in tones.iter().zip(rows) {
-            let mut row = Row::from(row);
-            // What is wrong is said in full.
-            if *tone == Tone::Plain {
-                row.max_height(1);
-            }
-            table.add_row(row);
-        }
-        table.set_constraints(constraints);
-        let text = table.trim_fmt() + "\n";
-        if screen.has_color { colored(&text, &tones) } else { text }
-    }
 }
 
 impl Screen {
@@ -200,83 +204,26 @@ impl Screen {
         if !stream.is_terminal() {
             return None;
         }
-        let width =
-            terminal_size::terminal_size_of(stream).map_or(80, |(terminal_size::Width(width), _)| width);
+        let size = terminal_size::terminal_size_of(stream);
+        let (width, height) = size.map_or((80, 24), |(width, height)| (width.0, height.0));
         let has_color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Some(Self { width, has_color })
+        Some(Self { width, height, has_color })
+    }
+
+    /// Whether a text and the prompt after it do not fit.
+    fn is_shorter_than(self, text: &str) -> bool {
+        text.lines().count() >= usize::from(self.height)
     }
 }
-
-/// The lines of a table in the colors of their rows. Its first line is the head, and a line whose first column is empty goes on
-/// with the row above it.
-fn colored(table: &str, tones: &[Tone]) -> String {
-    let mut out = String::with_capacity(table.len());
-    let (mut tones, mut tone) = (std::iter::once(&Tone::Plain).chain(tones), Tone::Plain);
-    for line in table.lines() {
-        if line.chars().nth(1).is_some_and(|first| first != ' ') {
-            tone = tones.next().copied().unwrap_or(Tone::Plain);
-        }
-        match tone.color() {
-            "" => out.push_str(line),
-            color => {
-                out.push_str(color);
-                out.push_str(line);
-                out.push_str("\u{1b}[0m");
-            }
-        }
-        out.push('\n');
-    }
-    out
-}
-
-/// Columns that a text keeps on a narrow terminal.
-const LEAST_WORDS: u16 = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PIPED: Output = Output { is_json: false, screen: None, is_error: false };
-
-    const ID: &str = "0123456789abcdef0123456789abcdef";
-    const WHY: &str = "It was reported stolen from ward 7, and nobody has seen it since that day";
-
-    fn shown(tone: Tone, width: u16, has_color: bool) -> String {
-        let row = |tone, cells: [&str; 3]| (tone, cells.map(str::to_owned).to_vec());
-        let rows = [row(Tone::Plain, [ID, "active", "In use"]), row(tone, ["pump-2", "suspended", WHY])];
-        let screen = Some(Screen { width, has_color });
-        Output { screen, ..PIPED }.table(&["device", "state", "why"], rows.into_iter())
-    }
-
     #[test]
-    fn a_table_for_a_pipe_has_no_lines() {
-        let rows = [(Tone::Bad, vec!["pump-1".to_owned(), "active".to_owned()])];
-        let text = PIPED.table(&["device", "state"], rows.into_iter());
-        assert_eq!(text, " device  state\n pump-1  active\n");
-    }
-
-    #[test]
-    fn a_table_for_a_person_is_a_line_a_row_and_no_wider_than_the_terminal() {
-        for width in [80_u16, 160] {
-            let text = shown(Tone::Plain, width, false);
-            assert_eq!(text.lines().count(), 3, "{text}");
-            assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}: {text}");
-            assert!(text.contains(ID), "an id is whole: {text}");
-            assert_eq!((text.contains('…'), text.contains(WHY)), (width == 80, width == 160), "{text}");
-            assert!(!text.contains('─') && !text.contains('\u{1b}'), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_in_full_and_in_color_where_there_is_color() {
-        let text = shown(Tone::Bad, 80, false);
-        assert!(WHY.split(' ').all(|word| text.contains(word)) && !text.contains('…'), "{text}");
-        let text = shown(Tone::Bad, 80, true);
-        let lines: Vec<_> = text.lines().collect();
-        assert!(lines.len() > 3 && !lines[0].contains('\u{1b}') && !lines[1].contains('\u{1b}'), "{text}");
-        assert!(
-            lines[2..].iter().all(|line| line.starts_with("\u{1b}[31m") && line.ends_with("\u{1b}[0m")),
-            "{text}"
-        );
+    fn what_leaves_no_line_for_the_prompt_is_too_long() {
+        let screen = Screen { width: 80, height: 24, has_color: false };
+        assert!(!screen.is_shorter_than(&"x\n".repeat(23)));
+        assert!(screen.is_shorter_than(&"x\n".repeat(24)));
     }
 }

@@ -15,9 +15,11 @@ mod http;
 mod post;
 mod run;
 mod sinks;
+mod traces;
 mod webhooks;
 
 pub use config::{Config, EstConfig, Limits, Rate};
 pub use edge::metrics::Metrics;
 pub use run::{ServeError, Server};
 pub use sinks::{SinkConfig, SinkError, SinkTexts, SinkTls, SinkTo};
+pub use traces::{TraceConfig, TraceError};

@@ -74,6 +74,16 @@ impl Expected {
         &self.0
     }
 
+    /// Compares it with the devices of a batch alone, before any of them is made.
+    pub fn difference_to(&self, batch: &Batch) -> Difference {
+        let listed: BTreeSet<&DeviceId> = batch.lines.iter().map(|line| &line.device).collect();
+        let names = |ids: &mut dyn Iterator<Item = &DeviceId>| ids.map(ToString::to_string).collect();
+        Difference {
+            missing: names(&mut self.0.iter().filter(|id| !listed.contains(id))),
+            surplus: names(&mut listed.iter().copied().filter(|id| !self.has(id))),
+        }
+    }
+
     /// Compares it with the devices of a batch, with those that earlier runs enrolled, and with how devices fared in this one.
     pub fn difference(&self, batch: &Batch, earlier: &BTreeSet<String>, outcomes: &[Outcome]) -> Difference {
         let is_refused = |outcome: &&Outcome| outcome.code == ErrorCode::DeviceNotListed.as_str();
@@ -155,6 +165,10 @@ mod tests {
         ];
         let batch = Batch::parse(b"id\np-9\n".to_vec(), &HeadMap::default()).unwrap();
         let earlier = ["p-3".to_owned(), "p-7".to_owned()].into();
+        let before = Batch::parse(b"id\np-9\np-2\n".to_vec(), &HeadMap::default()).unwrap();
+        let Difference { missing, surplus } = list.difference_to(&before);
+        assert_eq!(missing.into_iter().collect::<Vec<_>>(), ["p-1", "p-3", "p-4"]);
+        assert_eq!(surplus.into_iter().collect::<Vec<_>>(), ["p-9"]);
         let Difference { missing, surplus } = list.difference(&batch, &earlier, &outcomes);
         assert_eq!(missing.into_iter().collect::<Vec<_>>(), ["p-2", "p-4"]);
         assert_eq!(surplus.into_iter().collect::<Vec<_>>(), ["p-7", "p-8", "p-9"]);

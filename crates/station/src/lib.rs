@@ -12,6 +12,7 @@ mod error;
 mod expected;
 mod factory;
 mod failures;
+mod labels;
 mod lines;
 mod outcome;
 mod port;

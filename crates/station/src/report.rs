@@ -3,6 +3,7 @@
 //! A run that is killed leaves rows that are whole, but for the last one of a power cut, which the next run takes away; its device
 //! has not heard anything, and comes again. The next run with the same report knows who is enrolled.
 
+use crate::labels::Labels;
 use crate::text::{plain, uncalculated};
 use crate::{Error, Outcome};
 use csv::{ReaderBuilder, WriterBuilder};
@@ -24,6 +25,8 @@ pub struct Report {
     enrolled: BTreeSet<String>,
     /// How each of the others failed last in this run, so that a device that goes on trying does not fill the report.
     failed: BTreeMap<String, String>,
+    /// Where the labels of devices that are enrolled go, if they are wanted.
+    labels: Option<Labels>,
     /// Why no more can be written.
     broken: Option<String>,
 }
@@ -71,8 +74,15 @@ impl Report {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let (enrolled, failed_before) = (BTreeSet::new(), BTreeMap::new());
-        let mut report =
-            Self { path: path.to_owned(), file, form, enrolled, failed: failed_before, broken: None };
+        let mut report = Self {
+            path: path.to_owned(),
+            file,
+            form,
+            enrolled,
+            failed: failed_before,
+            labels: None,
+            broken: None,
+        };
         let whole = report.read().map_err(|why| Error::file("go on with", path, why))?;
         if report.file.metadata().map_err(failed)?.len() > whole {
             report.file.set_len(whole).map_err(failed)?;
@@ -82,6 +92,12 @@ impl Report {
         }
         sync_directory(directory_of(path)).map_err(failed)?;
         Ok(report)
+    }
+
+    /// Also writes a label for each device that this run enrolls into `directory`, which is made where it is not there: `ID.svg`, with a
+    /// QR code that holds id, UDI, model and key id as one line of JSON.
+    pub fn labeling(self, directory: &Path) -> Result<Self, Error> {
+        Ok(Self { labels: Some(Labels::open(directory)?), ..self })
     }
 
     /// Devices that have their keys, by this run or an earlier one.
@@ -102,6 +118,10 @@ impl Report {
         };
         if is_known {
             return Ok(());
+        }
+        // The label first: a device that has a row has its label, too.
+        if let Some(labels) = self.labels.as_ref().filter(|_| !outcome.has_failed()) {
+            labels.write(outcome).inspect_err(|error| self.broken = Some(error.to_string()))?;
         }
         if let Err(error) = self.line(outcome).and_then(|line| self.append(&line)) {
             self.broken = Some(error.to_string());

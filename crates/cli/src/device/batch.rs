@@ -183,7 +183,7 @@ impl Work {
         } else {
             let shown = if self.is_dry { &all } else { &open };
             if !shown.is_empty() {
-                out.list("devices", shown)?;
+                out.table("devices", shown)?;
             }
             let batch = self.batch.iter().map(|digest| format!("; batch {digest}")).collect::<String>();
             let nothing = if self.is_dry { "; nothing was done" } else { "" };

@@ -12,6 +12,9 @@ pub(super) struct ControlArgs {
     /// an earlier one goes on with it, and skips the devices that it has as enrolled
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// A label for each device that is enrolled: DIR/ID.svg, a QR code with id, UDI, model and key id as a line of JSON
+    #[arg(long, value_name = "DIR", requires = "report")]
+    labels: Option<PathBuf>,
     /// The devices that were not enrolled, as a CSV file that can be enrolled again; written at the end
     #[arg(long, value_name = "FILE")]
     failed: Option<PathBuf>,
@@ -23,7 +26,12 @@ pub(super) struct ControlArgs {
 
 impl ControlArgs {
     pub(super) fn report(&self) -> Result<Option<Report>, Failure> {
-        Ok(self.report.as_deref().map(Report::open).transpose()?)
+        let Some(file) = &self.report else { return Ok(None) };
+        let report = Report::open(file)?;
+        Ok(Some(match &self.labels {
+            Some(directory) => report.labeling(directory)?,
+            None => report,
+        }))
     }
 
     pub(super) fn expected(&self, heads: &HeadMap) -> Result<Option<Expected>, Failure> {

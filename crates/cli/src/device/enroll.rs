@@ -25,7 +25,7 @@ pub(crate) struct EnrollArgs {
     heads: HeadArgs,
     #[command(flatten)]
     control: ControlArgs,
-    /// Judge the file, and enroll nothing
+    /// Judge the file, compare it with --expected, and enroll nothing. Nothing is written, and no authority is asked
     #[arg(long)]
     dry_run: bool,
     /// The station
@@ -37,7 +37,7 @@ pub(super) async fn run(args: EnrollArgs, out: Output) -> Result<(), Failure> {
     let batch = args.heads.read(&args.csv)?;
     let expected = args.control.expected(&args.heads.map())?;
     if args.dry_run {
-        return Judged::of(&batch).print(out);
+        return Judged::of(&batch, expected.as_ref()).print(out);
     }
     let session = args.connect.open().await?;
     let tenant = session.own_tenant()?.ok_or_else(|| {

@@ -94,9 +94,9 @@ impl<'a> Summary<'a> {
         if out.is_json() {
             out.json(self)?;
         } else {
-            out.list("devices", self.devices)?;
+            out.table("devices", self.devices)?;
             if self.lines.len() > 1 {
-                out.list("lines", self.lines)?;
+                out.table("lines", self.lines)?;
             }
             print_bad_lines(self.bad_lines, out)?;
             if self.has_expected {
@@ -123,9 +123,8 @@ impl<'a> Summary<'a> {
         if let Some(outcome) = left.find(|outcome| outcome.code == ErrorCode::Unreachable.as_str()) {
             return Err(Failure::Unreachable(outcome.message.clone()));
         }
-        if self.has_expected && !(self.missing.is_empty() && self.surplus.is_empty()) {
-            let (missing, surplus) = (self.missing.len(), self.surplus.len());
-            return Err(Failure::NotAsExpected(format!("devices missing: {missing}, surplus: {surplus}")));
+        if self.has_expected {
+            not_as_expected(&self.missing, &self.surplus)?;
         }
         match (self.tally.left() + self.bad_lines.len(), self.tally.unnamed) {
             (0, 0) => Ok(()),
@@ -150,30 +149,54 @@ fn print_ids(what: &str, ids: &[String], out: Output) -> Result<(), Failure> {
     }
 }
 
-/// A file of devices, judged by itself.
+/// A file of devices, judged by itself and by what was ordered.
 #[derive(Serialize)]
 pub(super) struct Judged<'a> {
     good_lines: usize,
     bad_lines: &'a [BadLine],
+    /// Devices of the expected list that are not in the file.
+    missing: Vec<String>,
+    /// Devices of the file that are not of the expected list.
+    surplus: Vec<String>,
 }
 
 impl<'a> Judged<'a> {
-    pub(super) fn of(batch: &'a Batch) -> Self {
-        Self { good_lines: batch.lines.len(), bad_lines: &batch.bad }
+    pub(super) fn of(batch: &'a Batch, expected: Option<&Expected>) -> Self {
+        let Difference { missing, surplus } =
+            expected.map(|expected| expected.difference_to(batch)).unwrap_or_default();
+        Self {
+            good_lines: batch.lines.len(),
+            bad_lines: &batch.bad,
+            missing: missing.into_iter().collect(),
+            surplus: surplus.into_iter().collect(),
+        }
     }
 
-    /// Prints it. A bad line is a failure of the command.
+    /// Prints it. A bad line is a failure of the command, and so is a difference from what was ordered.
     pub(super) fn print(&self, out: Output) -> Result<(), Failure> {
         if out.is_json() {
             out.json(self)?;
         } else {
             print_bad_lines(self.bad_lines, out)?;
+            print_ids("missing", &self.missing, out)?;
+            print_ids("surplus", &self.surplus, out)?;
             let (good, bad) = (self.good_lines, self.bad_lines.len());
             out.write(&format!("Good lines: {good}, bad lines: {bad}. Nothing was enrolled.\n"))?;
         }
+        not_as_expected(&self.missing, &self.surplus)?;
         match self.bad_lines.len() {
             0 => Ok(()),
             bad => Err(Failure::Failed(format!("bad lines: {bad}"))),
+        }
+    }
+}
+
+/// That they differ is a failure of its own.
+fn not_as_expected(missing: &[String], surplus: &[String]) -> Result<(), Failure> {
+    match (missing.len(), surplus.len()) {
+        (0, 0) => Ok(()),
+        (missing, surplus) => {
+            Err(Failure::NotAsExpected(format!("devices missing: {missing}, surplus: {surplus}")))
         }
     }
 }

@@ -1,16 +1,21 @@
-//! `wardein operator revoke`: by the serial of a certificate, or by the operator's name.
+//! `wardein operator revoke`: by the operator's name, by the serial of a certificate, or by its fingerprint.
 
+use super::by_fingerprint::holder;
 use super::list::{Listed, operators};
 use crate::connection::{ConnectArgs, Session};
 use crate::{Confirm, Failure, Output, time};
 use clap::Args;
 use wardein_client::v1;
-use wardein_domain::{NameError, OperatorName, Role, TenantId};
+use wardein_domain::{Fingerprint, NameError, OperatorName, Role, TenantId};
 
 #[derive(Debug, Args)]
 pub(crate) struct RevokeArgs {
-    /// Its name, ROLE/TENANT/NAME or ROLE/NAME; or the serial of its certificate, as `operator list` shows both
+    /// Its name, ROLE/TENANT/NAME or ROLE/NAME; the serial of its certificate, as `operator list` shows both; or the fingerprint
+    /// of a certificate with which it called: SHA-256 in hex, with or without colons
     operator: String,
+    /// How far back the audit log is searched for a fingerprint
+    #[arg(long, value_name = "TIME", value_parser = time::past, default_value = "30d")]
+    since: u64,
     /// Why, for the audit log
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -32,28 +37,23 @@ struct FullName {
 }
 
 pub(super) async fn revoke(args: RevokeArgs, out: Output) -> Result<(), Failure> {
-    let RevokeArgs { operator, reason, with_issued, confirm, connect } = args;
-    let also = if with_issued { " and everything that it issued" } else { "" };
+    let RevokeArgs { operator, since, reason, with_issued, confirm, connect } = args;
+    // Neither of the others has as many digits.
+    if let Ok(fingerprint) = operator.parse::<Fingerprint>() {
+        let session = connect.open().await?;
+        let actor = holder(&session, fingerprint, since).await?;
+        let name = FullName::parse(&actor).map_err(|_| {
+            Failure::Failed(format!("the certificate is of {actor}, which is not an operator"))
+        })?;
+        return revoke_named(&session, &name, &reason, with_issued, confirm, out).await;
+    }
     // A serial has no such character.
     if operator.contains('/') {
         let name = FullName::parse(&operator).map_err(|why| Failure::Usage(format!("{operator}: {why}")))?;
         let session = connect.open().await?;
-        let serials = serials(&session, &name).await?;
-        let count = serials.len();
-        let whose = if count == 1 { "certificate" } else { "certificates" };
-        confirm.ask(&format!("revoke {operator} ({count} {whose}: {}){also}", serials.join(", ")))?;
-        let revoke = async |serial: String| revoke_serial(&session, &serial, &reason, with_issued).await;
-        let valid = async || {
-            let good = good(&session, &name).await?;
-            Ok::<_, Failure>(good.into_iter().map(|one| one.of.serial).collect::<Vec<_>>())
-        };
-        let (all, count) = revoke_all(&name, serials, revoke, valid).await?;
-        let others =
-            if with_issued { format!("; {count} certificates with what it issued") } else { String::new() };
-        let words = format!("revoked {name}: {}{others}", all.join(", "));
-        let document = serde_json::json!({ "revoked": all, "operator": name.to_string(), "count": count });
-        return out.say(&words, &document);
+        return revoke_named(&session, &name, &reason, with_issued, confirm, out).await;
     }
+    let also = also(with_issued);
     let serial = operator;
     confirm.ask(&format!("revoke the operator with serial {serial}{also}"))?;
     let session = connect.open().await?;
@@ -63,6 +63,37 @@ pub(super) async fn revoke(args: RevokeArgs, out: Output) -> Result<(), Failure>
         (true, count) => format!("revoked {count} operators: {serial} and what it issued"),
     };
     out.say(&words, &serde_json::json!({ "revoked": serial, "count": count }))
+}
+
+/// Revokes all certificates that are valid under a name, after a question that has them.
+async fn revoke_named(
+    session: &Session,
+    name: &FullName,
+    reason: &str,
+    with_issued: bool,
+    confirm: Confirm,
+    out: Output,
+) -> Result<(), Failure> {
+    let serials = serials(session, name).await?;
+    let count = serials.len();
+    let whose = if count == 1 { "certificate" } else { "certificates" };
+    let also = also(with_issued);
+    confirm.ask(&format!("revoke {name} ({count} {whose}: {}){also}", serials.join(", ")))?;
+    let revoke = async |serial: String| revoke_serial(session, &serial, reason, with_issued).await;
+    let valid = async || {
+        let good = good(session, name).await?;
+        Ok::<_, Failure>(good.into_iter().map(|one| one.of.serial).collect::<Vec<_>>())
+    };
+    let (all, count) = revoke_all(name, serials, revoke, valid).await?;
+    let others =
+        if with_issued { format!("; {count} certificates with what it issued") } else { String::new() };
+    let words = format!("revoked {name}: {}{others}", all.join(", "));
+    let document = serde_json::json!({ "revoked": all, "operator": name.to_string(), "count": count });
+    out.say(&words, &document)
+}
+
+fn also(with_issued: bool) -> &'static str {
+    if with_issued { " and everything that it issued" } else { "" }
 }
 
 /// Revokes all certificates of an operator that are valid, `serials` first. One that it got in the meantime is revoked as well: it

@@ -161,16 +161,21 @@ impl Engine {
 
     /// The authority's description of itself.
     pub async fn status(&self) -> Result<Status, Error> {
-        let last_backup: Option<(u64, LastBackupRow)> =
-            rows::load(&*self.store, Table::Authority, LAST_BACKUP_KEY).await?;
         Ok(Status {
             trust_domain: self.authority.trust_domain.clone(),
             time: self.now(),
             started_at: self.started_at,
             audit_entries: self.store.head().await?.last_audit,
             root_key: self.root.ring().standing(),
-            last_backup: last_backup.map(|(_, row)| row.taken.get() / 1000),
+            last_backup: self.last_backup().await?,
         })
+    }
+
+    /// The Unix second in which the last complete backup was taken; none since the founding or a restore is `None`.
+    pub async fn last_backup(&self) -> Result<Option<u64>, Error> {
+        let last: Option<(u64, LastBackupRow)> =
+            rows::load(&*self.store, Table::Authority, LAST_BACKUP_KEY).await?;
+        Ok(last.map(|(_, row)| row.taken.get() / 1000))
     }
 
     /// How many devices of all tenants are in each state.

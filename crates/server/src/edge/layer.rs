@@ -19,6 +19,7 @@ use crate::grpc::panic::{Caught, caught};
 use crate::grpc::status::{CODE, REQUEST_ID, carried, status_of};
 use crate::hooks::{self, Hook};
 use crate::post::{self, Odd};
+use crate::traces::Called;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
@@ -314,6 +315,11 @@ impl Shared {
         let took = started.elapsed();
         let code = result.as_ref().err().map_or(OK, |error| error.code.as_str());
         self.metrics.called(route, code, took);
+        if let (Some(spans), Some(route)) = (&self.spans, route) {
+            let (role, error) = (caller.as_ref().map(|caller| caller.principal.role), result.as_ref().err());
+            let is_kept = spans.called(&Called { route, trace, request_id, role, error, code, took });
+            self.metrics.spans_lost(u64::from(!is_kept));
+        }
         log(&self.floods, route, peer, (request_id, trace), caller.as_ref(), result.as_ref().err(), took);
         match (result, form) {
             (Ok(mut response), _) => {

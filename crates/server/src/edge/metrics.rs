@@ -30,6 +30,7 @@ pub struct Metrics {
     sinks_lag_seconds: IntGaugeVec,
     connections: IntGauge,
     log_lines_dropped: IntCounter,
+    spans_lost: IntCounter,
     crl_ends_in: IntGauge,
     crl_entries: IntGauge,
     watchers: IntGauge,
@@ -43,6 +44,7 @@ pub struct Metrics {
     clock_ahead: Gauge,
     clock_agrees: IntGauge,
     certificate_ends: IntGaugeVec,
+    last_backup: IntGauge,
 }
 
 impl Metrics {
@@ -154,9 +156,17 @@ impl Metrics {
                 ),
                 &["certificate", "id"],
             )?,
+            last_backup: IntGauge::new(
+                "wardein_backup_last_success_timestamp_seconds",
+                "When the last complete backup was taken, in Unix seconds; 0 if none was taken since the founding or a restore",
+            )?,
             log_lines_dropped: counter(
                 "wardein_log_lines_dropped_total",
                 "Lines of the log that nobody read in time",
+            )?,
+            spans_lost: counter(
+                "wardein_spans_lost_total",
+                "Spans of traced calls that the collector did not take, or that had no room",
             )?,
             registry,
         };
@@ -182,12 +192,14 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.clock_ahead.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_agrees.clone()))?;
         metrics.registry.register(Box::new(metrics.certificate_ends.clone()))?;
+        metrics.registry.register(Box::new(metrics.last_backup.clone()))?;
         for one in [
             &metrics.commits_failed,
             &metrics.enrolled,
             &metrics.proofs,
             &metrics.certificates,
             &metrics.log_lines_dropped,
+            &metrics.spans_lost,
         ] {
             metrics.registry.register(Box::new(one.clone()))?;
         }
@@ -255,6 +267,11 @@ impl Metrics {
         }
     }
 
+    /// In which Unix second the last complete backup was taken; `None` where there is none.
+    pub(crate) fn last_backup(&self, taken: Option<u64>) {
+        self.last_backup.set(taken.map_or(0, |second| i64::try_from(second).unwrap_or(i64::MAX)));
+    }
+
     pub(crate) fn called(&self, route: Option<Route>, code: &str, took: Duration) {
         let path = route.map_or("unknown", Route::path);
         let found =
@@ -284,6 +301,11 @@ impl Metrics {
     /// Lines of the log were dropped.
     pub fn log_lines_dropped(&self, lines: u64) {
         self.log_lines_dropped.inc_by(lines);
+    }
+
+    /// Spans did not reach the collector.
+    pub(crate) fn spans_lost(&self, spans: u64) {
+        self.spans_lost.inc_by(spans);
     }
 
     pub(crate) fn enrolled(&self) {
@@ -384,6 +406,7 @@ mod tests {
         metrics.sink_behind("gone", 1, 1);
         metrics.sink_elsewhere("gone");
         metrics.service(ServiceCounts { without_protocol: 3, open_reviews: 4 });
+        metrics.last_backup(Some(9));
         metrics.certificate_ends(("root", ""), Some(7));
         metrics.certificate_ends(("issuing", "c0ffee"), Some(8));
         metrics.certificate_ends(("issuing", "c0ffee"), None);
@@ -402,6 +425,7 @@ mod tests {
             "wardein_store_commit_seconds_count 1",
             "wardein_visits_without_protocol 3",
             "wardein_emergency_reviews_open 4",
+            "wardein_backup_last_success_timestamp_seconds 9",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

@@ -18,12 +18,13 @@ pub(crate) mod rate;
 pub(crate) mod route;
 pub(crate) mod scans;
 pub(crate) mod streams;
-mod trace;
+pub(crate) mod trace;
 
 pub(crate) use admit::rate_limited;
 pub(crate) use layer::{Behind, Edge, EdgeParts};
 
 use crate::config::{Config, Limits};
+use crate::traces::Spans;
 use crate::webhooks::Standings;
 use context::{Context, RequestIds};
 use flood::{Floods, Kind};
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) json: Json,
     /// How the deliveries of webhooks stand.
     pub(crate) webhooks: Standings,
+    /// Where spans go, if calls are traced.
+    pub(crate) spans: Option<Spans>,
     /// Set when the server is to stop.
     pub(crate) stop: watch::Sender<bool>,
     open: Addresses,
@@ -70,6 +73,7 @@ impl Shared {
         engine: Arc<Engine>,
         metrics: Arc<Metrics>,
         config: &Config,
+        spans: Option<Spans>,
     ) -> Result<Arc<Self>, Error> {
         let limits = config.limits.clone();
         Ok(Arc::new(Self {
@@ -82,6 +86,7 @@ impl Shared {
             streams: Streams::new(&limits),
             json: Json::new().map_err(Error::internal)?,
             webhooks: Standings::default(),
+            spans,
             stop: watch::Sender::new(false),
             open: Addresses::new(limits.open),
             limits,

@@ -6,25 +6,40 @@ use http::HeaderMap;
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     /// The trace id of `traceparent`: 32 lower-case hexadecimal digits.
-    pub(super) id: Option<Box<str>>,
+    pub(crate) id: Option<Box<str>>,
+    /// What else it says.
+    pub(crate) parent: Option<Parent>,
     /// `x-request-id`.
     pub(super) request: Option<Box<str>>,
 }
 
+/// The caller's span of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parent {
+    /// Its id.
+    pub(crate) span: [u8; 8],
+    /// Whether the caller records its trace (Trace Context §3.2.2.5.1).
+    pub(crate) is_sampled: bool,
+}
+
 impl Trace {
     /// What is well-formed of it; all else is left out, as the standard asks (Trace Context §3.2).
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut found = Self::default();
         // A look at the few that there are costs a call less than a search for each of two.
         for (name, value) in headers {
-            let (of, is_well_formed): (_, fn(&str) -> Option<&str>) = match name.as_str() {
-                "x-request-id" => (&mut found.request, request_id),
-                "traceparent" => (&mut found.id, trace_id),
-                _ => continue,
-            };
+            let text = || value.to_str().ok();
             // The first of several is the one.
-            if of.is_none() {
-                *of = value.to_str().ok().and_then(is_well_formed).map(Into::into);
+            match name.as_str() {
+                "x-request-id" if found.request.is_none() => {
+                    found.request = text().and_then(request_id).map(Into::into);
+                }
+                "traceparent" if found.id.is_none() => {
+                    let parent = text().and_then(trace_parent);
+                    found.id = parent.map(|(id, _)| id.into());
+                    found.parent = parent.map(|(_, parent)| parent);
+                }
+                _ => {}
             }
         }
         found
@@ -37,17 +52,22 @@ fn request_id(id: &str) -> Option<&str> {
 }
 
 /// `version-trace id-parent id-flags`; a version of later may go on after a dash.
-fn trace_id(parent: &str) -> Option<&str> {
+fn trace_parent(parent: &str) -> Option<(&str, Parent)> {
     let mut parts = parent.split('-');
     let mut part = |length: usize| {
         let part = parts.next()?;
         let is_hex = part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         (part.len() == length && is_hex).then_some(part)
     };
-    let (version, id, caller, _flags) = (part(2)?, part(32)?, part(16)?, part(2)?);
+    let (version, id, caller, flags) = (part(2)?, part(32)?, part(16)?, part(2)?);
     let is_zero = |hex: &str| hex.bytes().all(|byte| byte == b'0');
     let is_over = version != "00" || parts.next().is_none();
-    (version != "ff" && is_over && !is_zero(id) && !is_zero(caller)).then_some(id)
+    if version == "ff" || !is_over || is_zero(id) || is_zero(caller) {
+        return None;
+    }
+    let span = u64::from_str_radix(caller, 16).ok()?.to_be_bytes();
+    let is_sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
+    Some((id, Parent { span, is_sampled }))
 }
 
 const MAX_ID: usize = 128;
@@ -59,8 +79,10 @@ mod tests {
     #[test]
     fn a_trace_is_taken_up_only_if_it_is_well_formed() {
         let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(trace_id(&format!("00-{id}-00f067440b4902b7-01")), Some(id));
-        assert_eq!(trace_id(&format!("01-{id}-00f067440b4902b7-01-more")), Some(id));
+        let parent = |is_sampled| Parent { span: 0x00f0_6744_0b49_02b7_u64.to_be_bytes(), is_sampled };
+        assert_eq!(trace_parent(&format!("00-{id}-00f067440b4902b7-01")), Some((id, parent(true))));
+        assert_eq!(trace_parent(&format!("00-{id}-00f067440b4902b7-02")), Some((id, parent(false))));
+        assert_eq!(trace_parent(&format!("01-{id}-00f067440b4902b7-01-more")), Some((id, parent(true))));
         for bad in [
             "",
             "00",
@@ -71,7 +93,7 @@ mod tests {
             &format!("00-{id}-0000000000000000-01"),
             &format!("00-{id}\n-00f067440b4902b7-01"),
         ] {
-            assert_eq!(trace_id(bad), None, "{bad}");
+            assert_eq!(trace_parent(bad), None, "{bad}");
         }
     }
 

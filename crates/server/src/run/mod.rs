@@ -16,6 +16,7 @@ use crate::grpc::panic::Caught;
 use crate::grpc::services;
 use crate::http;
 use crate::sinks::{SinkConfig, Sinks, Surroundings};
+use crate::traces::{Spans, TraceConfig, deliver};
 use crate::webhooks::deliver_webhooks;
 use accept::{Turns, take};
 pub(crate) use connection::HTTP1;
@@ -51,6 +52,7 @@ pub struct Server {
     est: Option<StdListener>,
     sinks: Vec<SinkConfig>,
     reopen: watch::Receiver<u64>,
+    traces: Option<TraceConfig>,
 }
 
 /// Why the server does not start, or stopped.
@@ -94,13 +96,18 @@ impl Server {
         let (grpc, http) = (bind(config.listen)?, bind(config.http)?);
         // Of a channel whose other end has gone nothing is heard.
         let (sinks, reopen) = (Vec::new(), watch::Sender::new(0).subscribe());
-        Ok(Self { grpc, http, est, config, engine, metrics, sinks, reopen })
+        Ok(Self { grpc, http, est, config, engine, metrics, sinks, reopen, traces: None })
     }
 
     /// Has the audit log delivered to `sinks` while it serves. Whenever `reopen` changes, their files are opened and their
     /// certificates are read again.
     pub fn deliver_audit(self, sinks: Vec<SinkConfig>, reopen: watch::Receiver<u64>) -> Self {
         Self { sinks, reopen, ..self }
+    }
+
+    /// Has the spans of traced calls delivered to a collector while it serves.
+    pub fn deliver_traces(self, traces: TraceConfig) -> Self {
+        Self { traces: Some(traces), ..self }
     }
 
     /// Where gRPC is served; the port is the one that the system chose where the configuration says 0.
@@ -125,13 +132,14 @@ impl Server {
     }
 
     async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { config, engine, metrics, grpc, http, est, sinks, reopen } = self;
+        let Self { config, engine, metrics, grpc, http, est, sinks, reopen, traces } = self;
         let identity = engine.issue_server_identity(&config.names).await?;
         let shown = Shown::new(&identity)?;
         let (tls, issued) = configuration(shown.clone(), &engine, engine.infrastructure_ca()?)?;
         let tls = TlsAcceptor::from(Arc::new(tls));
         let domain = Arc::new(engine.status().await?.trust_domain);
-        let shared = Shared::new(engine.clone(), metrics.clone(), &config)?;
+        let (spans, traced) = traces.as_ref().map(Spans::begin).unzip();
+        let shared = Shared::new(engine.clone(), metrics.clone(), &config, spans)?;
         let services = services(&shared).await?;
         let stopping = shared.stop.subscribe();
         // A stop waits for the current step.
@@ -203,6 +211,12 @@ impl Server {
         let hearing = hear_of_devices(&engine);
         let delivering = deliver_webhooks(&shared);
         let watching_sinks = sinks.watch(&engine, &metrics);
+        let tracing_calls = async {
+            match traces.zip(traced) {
+                Some((traces, spans)) => deliver(spans, traces.collector(), &metrics).await,
+                None => std::future::pending().await,
+            }
+        };
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             () = taking => Ok(()),
@@ -221,6 +235,7 @@ impl Server {
             () = hearing => Ok(()),
             () = delivering => Ok(()),
             () = watching_sinks => Ok(()),
+            () = tracing_calls => Ok(()),
             // Connections would go on being dealt out to a thread that is dead, and probes would hear nothing of a port that is.
             _ = any_ended.recv() => Err(ServeError::Ended),
             _ = &mut http => Err(ServeError::Ended),

@@ -85,7 +85,7 @@ pub(crate) async fn account(shared: &Shared) {
     }
 }
 
-/// Counts devices, what they told of releases, and the proposals that wait, every ten seconds, and what of service access waits every
+/// Counts devices, what they told of releases, and the proposals that wait, and looks when the last backup was taken, every ten seconds, and what of service access waits every
 /// minute, forever.
 pub(crate) async fn count(shared: &Shared) {
     let mut due = tokio::time::interval(Duration::from_secs(10));
@@ -96,6 +96,9 @@ pub(crate) async fn count(shared: &Shared) {
         // Where they cannot be read, the store says so in other ways.
         if let Ok(open) = shared.engine.count_proposals().await {
             shared.metrics.proposals(open);
+        }
+        if let Ok(taken) = shared.engine.last_backup().await {
+            shared.metrics.last_backup(taken);
         }
         // All visits are read for it.
         if round.is_multiple_of(6)

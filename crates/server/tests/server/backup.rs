@@ -1,5 +1,6 @@
 //! `StorageService.Backup` to callers that take their time: what is not taken is given up, and keeps nobody else waiting.
 
+use crate::clock::http;
 use crate::common::{ROOT_KEY, Served, now};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,14 +68,28 @@ async fn next(admin: &Connection) -> Streaming<v1::BackupResponse> {
     }
 }
 
+/// What monitoring reads.
+async fn last_backup(served: &Served) -> u64 {
+    let metrics = http(served, "/metrics").await;
+    let value = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("wardein_backup_last_success_timestamp_seconds "))
+        .unwrap();
+    value.parse().unwrap()
+}
+
 #[tokio::test]
 async fn parts_that_are_not_taken_are_given_up() {
-    let (_served, admin) =
+    // The clock of the test stands still from here on.
+    let begun = now();
+    let (served, admin) =
         served(Limits { stream_idle_time: Duration::from_millis(600), ..Limits::default() }).await;
     let stalled = begin(&admin).await.unwrap();
     assert_eq!(begin(&admin).await.unwrap_err().code, "under-way");
+    assert_eq!(last_backup(&served).await, 0, "one that is not complete is none");
     let (whole, end) = rest(next(&admin).await).await;
     assert_eq!((whole.last().unwrap().is_last, end), (true, None));
+    assert!(last_backup(&served).await >= begun);
     assert!(whole.iter().all(|part| part.part.len() <= 1 << 20), "clients take 4 MiB by default");
     assert!(whole.iter().any(|part| part.part.len() == 1 << 20), "a part that is larger goes in pieces");
     let (parts, end) = rest(stalled).await;

@@ -141,7 +141,7 @@ async fn a_clock_that_jumps_is_shown_and_accepted() {
 }
 
 /// What a path of the HTTP port answers.
-async fn http(served: &Served, path: &str) -> String {
+pub(crate) async fn http(served: &Served, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(served.http).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

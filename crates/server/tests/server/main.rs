@@ -33,5 +33,6 @@ mod revocation;
 mod sinks;
 mod stream;
 mod time;
+mod traces;
 mod watch;
 mod webhooks;

@@ -131,3 +131,21 @@ fn nothing_but_a_report_is_written_to_and_by_one_run_at_a_time() {
         assert!(broken.enrolled().is_empty(), "what is not written is not so");
     }
 }
+
+#[test]
+fn what_has_a_row_has_its_label_and_what_failed_has_none() {
+    let place = tempfile::tempdir().unwrap();
+    let (path, labels) = (place.path().join("r.csv"), place.path().join("labels"));
+    let mut report = Report::open(&path).unwrap().labeling(&labels).unwrap();
+    report.enter(&outcome("p-1", Fate::Failed, "device-gone")).unwrap();
+    assert!(!labels.join("p-1.svg").exists());
+    report.enter(&outcome("p-1", Fate::Enrolled, "")).unwrap();
+    assert!(labels.join("p-1.svg").exists());
+    let before = read_to_string(&path).unwrap();
+    std::fs::remove_dir_all(&labels).unwrap();
+    for _ in 0..2 {
+        assert!(report.enter(&outcome("p-2", Fate::Enrolled, "")).is_err());
+        assert_eq!(read_to_string(&path).unwrap(), before, "no row without its label");
+        assert!(!report.enrolled().contains("p-2"));
+    }
+}

@@ -66,6 +66,8 @@ async fn send_all(api: &Api, context: &Context, mut backup: Backup, out: &Sender
             let part = part?;
             if part.is_last {
                 api.shared.engine.end_backup(context.caller()?, &part).await?;
+                // Other nodes, and this one after a start, read it from the store.
+                api.shared.metrics.last_backup(Some(part.taken_ms / 1000));
             }
             (rest, is_last, rows, audit_entries) = (part.bytes, part.is_last, part.rows, part.audit_entries);
         }

@@ -16,7 +16,7 @@ use wardein_domain::Role;
 use wardein_engine::{Engine, Founded, Ports, found};
 use wardein_pki::est::Lines;
 use wardein_pki::{Csr, parse_operator, pem};
-use wardein_server::{Config, EstConfig, Limits, Metrics, ServeError, Server, SinkConfig};
+use wardein_server::{Config, EstConfig, Limits, Metrics, ServeError, Server, SinkConfig, TraceConfig};
 use wardein_testkit::{MemoryCustody, MemoryStore, TestClock};
 
 pub(crate) struct Served {
@@ -77,6 +77,12 @@ impl Served {
     /// One that delivers its audit log.
     pub(crate) async fn with_sinks(sinks: Vec<SinkConfig>, reopen: watch::Receiver<u64>) -> Self {
         let with = |server: Server| server.deliver_audit(sinks, reopen);
+        Self::serve_as(Limits::default(), (now(), 0), 0, |ports| ports, with).await
+    }
+
+    /// One that delivers spans.
+    pub(crate) async fn with_traces(traces: TraceConfig) -> Self {
+        let with = |server: Server| server.deliver_traces(traces);
         Self::serve_as(Limits::default(), (now(), 0), 0, |ports| ports, with).await
     }
 
