@@ -22,25 +22,32 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming, async_trait};
+use wardein_crypto::P256SigningKey;
 use wardein_proto::v1;
 use wardein_proto::v1::device_service_server::{DeviceService, DeviceServiceServer};
 use wardein_proto::v1::trust_service_server::{TrustService, TrustServiceServer};
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Its answer, the same for everyone.
+/// Its answers, the same for everyone. For one with a receipt it makes a signature too, over as many bytes, and throws it away.
 #[derive(Clone)]
 pub(crate) struct Echo {
-    pub(crate) checked: v1::CheckResponse,
-    pub(crate) batch: v1::CheckStreamResponse,
-    pub(crate) proved: v1::ProveResponse,
-    pub(crate) certified: v1::ProveResponse,
+    checked: v1::CheckResponse,
+    signed: v1::CheckResponse,
+    batch: v1::CheckStreamResponse,
+    proved: v1::ProveResponse,
+    certified: v1::ProveResponse,
+    key: Arc<P256SigningKey>,
 }
 
 #[async_trait]
 impl TrustService for Echo {
-    async fn check(&self, _: Request<v1::CheckRequest>) -> Result<Response<v1::CheckResponse>, Status> {
-        Ok(Response::new(self.checked.clone()))
+    async fn check(&self, asked: Request<v1::CheckRequest>) -> Result<Response<v1::CheckResponse>, Status> {
+        if asked.get_ref().receipt.is_none() {
+            return Ok(Response::new(self.checked.clone()));
+        }
+        self.key.sign(self.signed.receipt.as_bytes()).unwrap();
+        Ok(Response::new(self.signed.clone()))
     }
 
     type CheckStreamStream = Answers<v1::CheckStreamResponse>;
@@ -116,6 +123,18 @@ impl DeviceService for Echo {
 }
 
 impl Echo {
+    pub(crate) fn new(
+        checked: v1::CheckResponse,
+        signed: v1::CheckResponse,
+        batch: v1::CheckStreamResponse,
+        proved: v1::ProveResponse,
+        certified: v1::ProveResponse,
+    ) -> Self {
+        let document = P256SigningKey::generate_pkcs8().unwrap();
+        let key = Arc::new(P256SigningKey::from_pkcs8(&document).unwrap());
+        Self { checked, signed, batch, proved, certified, key }
+    }
+
     /// Serves on `workers` threads with a runtime each, until the process ends. A port a thread, so that the client deals its
     /// connections out evenly, as the authority does by itself.
     pub(crate) fn start(self, authority: &Authority, workers: usize) -> Vec<SocketAddr> {

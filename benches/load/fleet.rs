@@ -232,6 +232,12 @@ impl Asked {
     }
 }
 
+/// The same question, whose answer is to be a receipt as well.
+pub(crate) fn signed(check: &v1::CheckRequest) -> v1::CheckRequest {
+    let receipt = v1::ReceiptRequest { audience: "thingworx".to_owned(), nonce: vec![7; 16] };
+    v1::CheckRequest { receipt: Some(receipt), ..check.clone() }
+}
+
 fn believe(device: &mut DeviceState, in_flight: InFlight, reply: v1::ProveResponse) {
     let ack = Tag(reply.ack.try_into().unwrap());
     let reply = AckedReply { server_time: reply.server_time_seconds, ack, body: reply.body };

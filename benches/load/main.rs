@@ -1,6 +1,7 @@
 //! The authority's throughput, beside that of an echo over the same transport in the same run.
 //!
-//! `cargo bench --bench load`; `WARDEIN_LOAD_ROUNDS=1` before it takes one round in place of nine, about a minute.
+//! `cargo bench --bench load`; `WARDEIN_LOAD_ROUNDS=1` before it takes one round in place of nine, about a minute, and
+//! `WARDEIN_LOAD_PART=trust` measures verdicts alone.
 //!
 //! Server, echo and clients are threads of one process and share its cores; the clients speak mutual TLS over loopback, on 4
 //! connections with 512 calls in flight. The store is SQLite in a directory on disk, and the authority logs to a file as it does
@@ -27,7 +28,7 @@ use fleet::{Asked, Fleet};
 use issuing::Renewals;
 use report::Measured;
 use std::time::{Duration, Instant};
-use wardein_client::{Settings, connect};
+use wardein_client::{Settings, connect, v1};
 use wardein_domain::TenantId;
 
 /// As the binary has it.
@@ -92,15 +93,19 @@ fn main() {
         reply
     };
     let (proved, certified) = (first(&authenticate, BATCH), first(&certificate, 1));
-    let check = checks.first().unwrap().clone();
-    let checked = platforms
-        .alone(|connection| async move { connection.trust().check(check).await.unwrap().into_inner() });
+    let signed: Vec<_> = checks.iter().map(fleet::signed).collect();
+    let ask = |check: &v1::CheckRequest| {
+        let check = check.clone();
+        platforms
+            .alone(|connection| async move { connection.trust().check(check).await.unwrap().into_inner() })
+    };
+    let (checked, receipt) = (ask(&checks[0]), ask(&signed[0]));
     let asked = tokio_stream::iter(batches.first().cloned());
     let batch = platforms.alone(|connection| async move {
         let mut answers = connection.trust().check_stream(asked).await.unwrap().into_inner();
         answers.message().await.unwrap().unwrap()
     });
-    let echo = Echo { checked, batch, proved, certified };
+    let echo = Echo::new(checked, receipt, batch, proved, certified);
     let echoes = Clients::connect(&echo.start(&authority, cores()), &authority.roots(), &platform);
 
     let proofs = fleet.prepare(&platforms, 0, HOLDERS, &certificate);
@@ -114,11 +119,17 @@ fn main() {
     let (replies, rate) = platforms.prove(&proofs.requests, 1);
     taken.first_prove.push(rate);
     fleet.acknowledge(proofs, replies);
+    let is_trust_alone = std::env::var_os("WARDEIN_LOAD_PART").is_some_and(|part| part == "trust");
     for _ in 0..rounds() {
         taken.echo_check.push(echoes.check(&checks, SPAN));
         taken.check.push(platforms.check(&checks, SPAN));
         taken.echo_batches.push(echoes.check_stream(&batches, SPAN));
         taken.batches.push(platforms.check_stream(&batches, SPAN));
+        taken.echo_signed.push(echoes.check(&signed, SPAN));
+        taken.signed.push(platforms.check(&signed, SPAN));
+        if is_trust_alone {
+            continue;
+        }
         let proofs = fleet.prepare(&platforms, 0, PROOFS, &authenticate);
         taken.challenge.push(proofs.challenges);
         taken.echo_prove.push(echoes.prove(&proofs.requests, ECHO_PASSES).1);

@@ -11,6 +11,8 @@ pub(crate) struct Measured {
     pub(crate) check: Vec<f64>,
     pub(crate) echo_batches: Vec<f64>,
     pub(crate) batches: Vec<f64>,
+    pub(crate) echo_signed: Vec<f64>,
+    pub(crate) signed: Vec<f64>,
     pub(crate) challenge: Vec<f64>,
     pub(crate) echo_prove: Vec<f64>,
     pub(crate) prove: Vec<f64>,
@@ -33,10 +35,26 @@ impl Measured {
             "{CONNECTIONS} connections, {} calls in flight, {devices} devices, {rounds} rounds; medians, least and most",
             CONNECTIONS * IN_FLIGHT
         );
+        self.print_verdicts();
+        if !self.prove.is_empty() {
+            self.print_others();
+        }
+    }
+
+    fn print_verdicts(&self) {
         rate("echo, as large as Check", &self.echo_check);
         rate("Check by device id", &self.check);
         rate("echo, as large as CheckStream: verdicts", &self.echo_batches);
         rate("CheckStream, 1,024 at a time: verdicts", &self.batches);
+        rate("echo that signs, as large as a receipt", &self.echo_signed);
+        rate("Check with a receipt", &self.signed);
+        bar("Check / echo", median(&ratios(&self.check, &self.echo_check)), 0.7);
+        bar("CheckStream / echo", median(&ratios(&self.batches, &self.echo_batches)), 0.5);
+        bar("verdicts a second on streams", median(&self.batches), 1_000_000.0);
+        bar("Check with a receipt / echo that signs", median(&ratios(&self.signed, &self.echo_signed)), 0.8);
+    }
+
+    fn print_others(&self) {
         rate("GetChallenge (beside, not in the proofs)", &self.challenge);
         rate("echo, as large as Prove", &self.echo_prove);
         rate("Prove `authenticate`, durable", &self.prove);
@@ -63,9 +81,6 @@ impl Measured {
             rate(&format!("{what}, {callers} at a time"), &race.granted);
             println!("{:<42} {}", "", race.refusals());
         }
-        bar("Check / echo", median(&ratios(&self.check, &self.echo_check)), 0.7);
-        bar("CheckStream / echo", median(&ratios(&self.batches, &self.echo_batches)), 0.5);
-        bar("verdicts a second on streams", median(&self.batches), 1_000_000.0);
         bar("Prove / echo", median(&ratios(&self.prove, &self.echo_prove)), 0.4);
         let (beside_check, beside_prove) =
             (ratios(&self.offer, &self.check), ratios(&self.offer, &self.prove));

@@ -82,7 +82,7 @@ pub use service::visits::{Visit, VisitClosing, VisitId, VisitState};
 pub use sign::{
     EndorsementKey, KeyOrder, KeyPolicy, PcrPolicy, SetPcrPolicy, SignedReply, SignedRequest, TpmActivation,
 };
-pub use trust::check::{Answer, Subject};
+pub use trust::check::{Answer, Subject, VerdictBatch};
 pub use trust::policy::{DeviceTrust, PolicyPreview, SetTrustPolicy, TrustPolicyView, VerdictChange};
 pub use trust::receipt::{Audience, AudienceError, ReceiptAsk, ReceiptNonce};
 pub use trust::status_list::StatusListFile;

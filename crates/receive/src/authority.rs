@@ -98,8 +98,8 @@ impl Platform {
     }
 
     fn of_cache(&self, device: &DeviceId, why: Refusal) -> Standing {
-        let known = self.cache.lookup_for(device.as_str(), v1::OfflineUse::Data);
-        if known.is_trusted() { Standing::Trusted } else { Standing::Unknown(why.to_string()) }
+        let is_trusted = self.cache.is_trusted_for(device.as_str(), v1::OfflineUse::Data);
+        if is_trusted { Standing::Trusted } else { Standing::Unknown(why.to_string()) }
     }
 }
 

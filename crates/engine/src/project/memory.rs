@@ -453,6 +453,15 @@ impl Memory {
         self.devices.get(name)
     }
 
+    /// What `look` makes of a device; it is quick, and looks at no other one.
+    pub(crate) fn with_device<T>(
+        &self,
+        name: &DeviceName,
+        look: impl FnOnce(Option<&KnownDevice>) -> T,
+    ) -> T {
+        self.devices.with(name, |known| look(known.map(|known| &**known)))
+    }
+
     /// Of how many devices what is known of each release of a line, by their receipts.
     pub(crate) fn receipts(
         &self,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
     Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, ErrorCode, Fingerprint, Judgment,
-    Offline, PcrStanding, Serial, TenantId, TrustPolicy, Verdict, VerdictReason,
+    Offline, PcrStanding, ProfileName, Serial, TenantId, TrustPolicy, Verdict, VerdictReason,
 };
 use wardein_pki::{CertificateError, spiffe};
 
@@ -61,6 +61,51 @@ pub struct Answer {
     pub policy: Option<Arc<SetTrustPolicy>>,
 }
 
+/// Verdicts that are given at one moment, one after the other.
+pub struct VerdictBatch<'a> {
+    engine: &'a Engine,
+    tenant: TenantId,
+    decided_at: u64,
+    revision: u64,
+    /// The profile of the last device, the lifetime of its verdicts in seconds, and its trust policy. Most devices of a batch are of
+    /// one profile, whose rules are then looked up once.
+    rules: Option<(ProfileName, u64, Option<Arc<SetTrustPolicy>>)>,
+}
+
+impl VerdictBatch<'_> {
+    /// The Unix second at which they are given.
+    pub fn decided_at(&self) -> u64 {
+        self.decided_at
+    }
+
+    /// The revision by which they are given, as in [`Answer::revision`].
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The verdict on the next device.
+    pub fn verdict(&mut self, device: DeviceId) -> DeviceVerdict {
+        let Self { engine, tenant, decided_at: now, rules, .. } = self;
+        let name = DeviceName { tenant: tenant.clone(), device };
+        engine.memory.with_device(&name, |known| {
+            let device = name.device.clone();
+            let Some(known) = known else {
+                return DeviceVerdict::of(device, None, Verdict::on_device(None, *now));
+            };
+            let (_, lifetime, policy) = match rules.take() {
+                Some(same) if same.0 == known.profile => rules.insert(same),
+                _ => {
+                    let (lifetime, policy) = engine.memory.trust(tenant, &known.profile);
+                    rules.insert((known.profile.clone(), lifetime, policy))
+                }
+            };
+            let judge = |facts: &DeviceFacts<'_>| Verdict::on_device(Some(facts), *now);
+            let judgment = engine.judge_under(known, (*lifetime, policy.as_deref()), judge);
+            DeviceVerdict::of(device, Some(known), judgment)
+        })
+    }
+}
+
 impl Engine {
     /// The same as [`Engine::check`] where memory alone has the answer; `None` where a row is needed: for a certificate, and for
     /// a device whose key is in a TPM.
@@ -80,37 +125,12 @@ impl Engine {
         Ok(Some(answer(name.tenant, Some(name.device), state, judgment, shown, (now, revision))))
     }
 
-    /// The verdicts on devices of the caller's tenant, in their order, from memory alone; when they were given, in Unix seconds, and
-    /// by which revision.
-    pub async fn check_many(
-        &self,
-        caller: &Caller,
-        devices: Vec<DeviceId>,
-    ) -> Result<(Vec<DeviceVerdict>, u64, u64), Error> {
+    /// A batch of verdicts on devices of the caller's tenant, from memory alone.
+    pub async fn batch(&self, caller: &Caller) -> Result<VerdictBatch<'_>, Error> {
         self.authenticate(&caller.principal).await?;
-        let tenant = tenant_of(caller)?;
-        let (revision, now) = (self.memory.revision(), self.now());
-        let mut last = None;
-        let verdict = |device| {
-            let name = DeviceName { tenant: tenant.clone(), device };
-            let known = self.memory.device(&name);
-            let judgment = match known.as_deref() {
-                Some(known) => {
-                    // Most devices of a batch are of one profile, whose rules are then looked up once.
-                    let rules = match last.take() {
-                        Some((profile, rules)) if profile == known.profile => (profile, rules),
-                        _ => (known.profile.clone(), self.memory.trust(tenant, &known.profile)),
-                    };
-                    let (_, (lifetime, policy)) = last.insert(rules);
-                    self.judge_under(known, (*lifetime, policy.as_deref()), |facts| {
-                        Verdict::on_device(Some(facts), now)
-                    })
-                }
-                None => Verdict::on_device(None, now),
-            };
-            DeviceVerdict::of(name.device, known.as_deref(), judgment)
-        };
-        Ok((devices.into_iter().map(verdict).collect(), now, revision))
+        let tenant = tenant_of(caller)?.clone();
+        let (revision, decided_at) = (self.memory.revision(), self.now());
+        Ok(VerdictBatch { engine: self, tenant, decided_at, revision, rules: None })
     }
 
     /// Whether to trust a device of the caller's tenant, or one that shows a certificate. By device id it touches memory only,

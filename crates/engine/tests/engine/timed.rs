@@ -53,9 +53,8 @@ async fn enrolled(world: &World, id: &str, profile: &str) -> TestDevice {
 
 /// What the authority answers now.
 async fn truth(world: &World, ids: &[String]) -> BTreeMap<String, DeviceVerdict> {
-    let asked = ids.iter().map(|id| id.parse().unwrap()).collect();
-    let (verdicts, ..) = world.engine.check_many(&world.platform, asked).await.unwrap();
-    verdicts.into_iter().map(|verdict| (verdict.device.to_string(), verdict)).collect()
+    let mut batch = world.engine.batch(&world.platform).await.unwrap();
+    ids.iter().map(|id| (id.clone(), batch.verdict(id.parse().unwrap()))).collect()
 }
 
 /// A client that has read everything has what the authority answers; of a verdict that time ends it knows until when at the latest, and

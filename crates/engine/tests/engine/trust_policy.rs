@@ -49,8 +49,7 @@ impl World {
         let judged = (answer.verdict, codes(answer.reasons), answer.valid_until);
         let of_memory = self.engine.check_in_memory(&self.platform, &subject).unwrap().unwrap();
         assert_eq!((of_memory.verdict, codes(of_memory.reasons), of_memory.valid_until), judged);
-        let mut many = self.engine.check_many(&self.platform, vec![id.parse().unwrap()]).await.unwrap().0;
-        let one = many.remove(0);
+        let one = self.engine.batch(&self.platform).await.unwrap().verdict(id.parse().unwrap());
         assert_eq!((one.verdict, codes(one.reasons), one.valid_until), judged);
         assert!(answer.keep_until <= judged.2.unwrap_or(u64::MAX), "kept no longer than it holds");
         judged

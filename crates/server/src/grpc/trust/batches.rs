@@ -1,6 +1,6 @@
 //! `CheckStream`: a batch of questions a message, and its answers, one message after the other.
 
-use super::convert::verdict;
+use super::convert::verdict_on;
 use crate::edge::context::Context;
 use crate::edge::streams::StreamPlace;
 use crate::grpc::Api;
@@ -64,21 +64,19 @@ impl Api {
         let caller = context.caller()?;
         let cost = 1 + u32::try_from(asked.len() / VERDICTS_OF_A_QUERY).unwrap_or(u32::MAX);
         self.shared.operators.turn_of_message(caller.principal.serial, cost).await?;
-        let id = |(number, id): (usize, &String)| {
-            id.parse::<DeviceId>().map_err(|error| wrong(&format!("device_ids[{number}]"), error))
+        let mut batch = self.shared.engine.batch(caller).await?;
+        let judge = |(number, id): (usize, String)| match id.parse::<DeviceId>() {
+            // The id that came is the one that goes.
+            Ok(device) => Outcome::Verdict(verdict_on(id, &batch.verdict(device))),
+            Err(error) => {
+                let error = wrong(&format!("device_ids[{number}]"), error);
+                Outcome::Failure(failure(&error, &context.call().request_id))
+            }
         };
-        let asked: Vec<_> = asked.iter().enumerate().map(id).collect();
-        let devices = asked.iter().filter_map(|id| id.as_ref().ok()).cloned().collect();
-        let (verdicts, decided_at, revision) = self.shared.engine.check_many(caller, devices).await?;
-        let mut verdicts = verdicts.into_iter().map(|given| Outcome::Verdict(verdict(given)));
-        let results = asked.into_iter().map(|id| v1::CheckResult {
-            result: match id {
-                Ok(_) => verdicts.next(),
-                Err(error) => Some(Outcome::Failure(failure(&error, &context.call().request_id))),
-            },
-        });
-        let results = results.collect();
-        Ok(v1::CheckStreamResponse { results, decided_at: time::at(decided_at), revision })
+        let results = asked.into_iter().enumerate().map(judge);
+        let results = results.map(|result| v1::CheckResult { result: Some(result) }).collect();
+        let (decided_at, revision) = (time::at(batch.decided_at()), batch.revision());
+        Ok(v1::CheckStreamResponse { results, decided_at, revision })
     }
 }
 

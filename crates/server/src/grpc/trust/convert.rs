@@ -68,8 +68,13 @@ pub(crate) fn from(request: v1::WatchRequest) -> Result<WatchFrom, Error> {
 }
 
 pub(crate) fn verdict(of: DeviceVerdict) -> v1::DeviceVerdict {
+    verdict_on(of.device.to_string(), &of)
+}
+
+/// The same with the text of its device's id at hand.
+pub(super) fn verdict_on(device_id: String, of: &DeviceVerdict) -> v1::DeviceVerdict {
     v1::DeviceVerdict {
-        device_id: of.device.as_str().to_owned(),
+        device_id,
         verdict: of.verdict.wire(),
         reasons: of.reasons.iter().map(|reason| reason.wire()).collect(),
         lifetime: time::span(of.lifetime),
