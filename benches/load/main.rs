@@ -42,8 +42,9 @@ const BATCH: usize = 6_000;
 const PROOFS: usize = 30_000;
 /// A certificate takes longer than a proof, and stays in the store.
 const CERTIFICATES: usize = 6_000;
-/// Devices that renew by their certificates, on a connection each.
-const HOLDERS: usize = 64;
+/// Devices that renew by their certificates, on a connection each and one request at a time: so many that the store's groups are as full as
+/// with proofs. Both ends of a connection are files of this process, which may have 1,024.
+const HOLDERS: usize = 256;
 /// The echo is too quick for one pass over the proofs to be a measurement.
 const ECHO_PASSES: usize = 3;
 const SPAN: Duration = Duration::from_millis(1_500);

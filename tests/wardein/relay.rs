@@ -13,7 +13,8 @@ const UDI: &str = "(01)09506000134352(21)4711";
 
 #[test]
 fn devices_on_two_lines_are_enrolled_as_the_list_says() {
-    let factory = Factory::found();
+    let mut factory = Factory::found();
+    factory.make_keys();
     factory.pin();
     factory.list(&format!("id,model,udi\npump-1,Infuso 3,{UDI}\npump-2,Infuso 3,\nbad id,,\n"));
     let lines: Vec<_> = ["a", "b"].map(|name| factory.pipes(name)).into();
@@ -36,6 +37,7 @@ fn devices_on_two_lines_are_enrolled_as_the_list_says() {
             let mut begin = factory.begin(id);
             // So that its first contact with the platform is pinned.
             begin.args((id == "pump-1").then_some("--pins"));
+            begin.args((id == "pump-2").then_some("--made=p256"));
             shell.arg(begin.get_program()).args(begin.get_args()).stderr(Stdio::null()).spawn().unwrap()
         })
         .collect();
@@ -59,6 +61,9 @@ fn devices_on_two_lines_are_enrolled_as_the_list_says() {
     assert_eq!(factory.show("pump-2")["udi"], "");
     let pins = ["pump-1", "pump-2"].map(|id| factory.file(id).join("platform.pins").exists());
     assert_eq!(pins, [true, false], "of the one that asked for them");
+    let made =
+        ["pump-1", "pump-2"].map(|id| ["device.key", "certificate.pem"].map(|of| factory.file(id).join(of)));
+    assert_eq!(made.map(|files| files.map(|file| file.exists())), [[false; 2], [true; 2]], "likewise");
     let proved = Command::new(&factory.device)
         .arg("--dir")
         .arg(factory.file("pump-1"))
@@ -161,6 +166,16 @@ impl Factory {
         let issued = wardein(&[&["operator", "issue", "--dir", home, "--out", station], &order[..]].concat());
         assert!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
         factory
+    }
+
+    /// Has the authority make keys for devices.
+    fn make_keys(&mut self) {
+        self.served.terminate();
+        let file = self.served.home().join("wardein.toml");
+        let toml = std::fs::read_to_string(&file).unwrap();
+        assert!(toml.contains("made_keys = 0"), "{toml}");
+        std::fs::write(file, toml.replace("made_keys = 0", "made_keys = 1")).unwrap();
+        self.runtime.block_on(self.served.start());
     }
 
     /// Gives the tenant's platform pins.

@@ -38,6 +38,10 @@ client! {
         certificates {
             get_trust_bundle: GetTrustBundleRequest => GetTrustBundleResponse,
         }
+        device {
+            get_challenge: GetChallengeRequest => GetChallengeResponse,
+            prove: ProveRequest => ProveResponse,
+        }
     }
 }
 

@@ -348,6 +348,10 @@ pub(crate) struct Enroll {
     /// certificate brings them.
     #[arg(long, requires = "begin")]
     pub(crate) pins: bool,
+    /// With --begin: get a certificate, too, with a key that the authority makes: rsa-3072, rsa-2048, p256 or p384. The key comes over the line
+    /// sealed for this device. The station must know of it; where the device is enrolled already, it gets another key.
+    #[arg(long, value_name = "KIND", requires = "begin")]
+    pub(crate) made: Option<KeyKind>,
     /// A station's certificate chain (PEM), to call the authority with.
     #[arg(long, value_name = "FILE", requires = "station_key")]
     pub(crate) station_cert: Option<PathBuf>,

@@ -22,6 +22,24 @@ pub trait Authority {
     fn trust(&mut self, _roots: &str) {}
 }
 
+impl<A: Authority> Authority for &mut A {
+    async fn challenge(&mut self, device: &DeviceName) -> Result<ChallengeOffer, CallError> {
+        (**self).challenge(device).await
+    }
+
+    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError> {
+        (**self).prove(request, body).await
+    }
+
+    async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
+        (**self).confirm(confirmation).await
+    }
+
+    fn trust(&mut self, roots: &str) {
+        (**self).trust(roots);
+    }
+}
+
 /// What a device that signs asks of the authority besides (DDKG-1 §5.1).
 #[allow(async_fn_in_trait, reason = "the agent runs on one thread; no caller needs the futures to be Send")]
 pub trait SigningAuthority: Authority {
@@ -97,6 +115,18 @@ pub trait PinStation {
     /// The trust bundle of the platform of the device's tenant, signed by the authority, as somebody says who need not be it; `None`
     /// where it has no pins.
     async fn signed_bundle(&mut self, device: &DeviceName) -> Result<Option<Vec<u8>>, CallError>;
+}
+
+/// What an enrolled device asks of a station that has the only way to the authority.
+#[allow(
+    async_fn_in_trait,
+    reason = "an enrollment runs on one thread; no caller needs the futures to be Send"
+)]
+pub trait ProofStation {
+    /// Relays the question for a challenge.
+    async fn challenge(&mut self, device: &DeviceName) -> Result<ChallengeOffer, CallError>;
+    /// Relays a proved request with its body.
+    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError>;
 }
 
 /// Why a call brought nothing.

@@ -6,19 +6,19 @@ use crate::services::{service, spool};
 use crate::updates::update;
 use std::collections::BTreeMap;
 use std::io::{Read, stdin, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 #[cfg(feature = "grpc")]
 use wardein_client::Identity;
 use wardein_crypto::{SecretBytes, SystemEntropy};
 use wardein_ddkg::message::{MAX_PLAINTEXT, to_text};
 use wardein_device::{
-    Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Nonce, PinStation, Prover, Rekeyed,
-    Source, Status, connect_platform, enroll, utc,
+    Agent, Authority, Config, Directory, Enrolled, Error, Files, Given, LineStation, Nonce, PinStation,
+    Prover, Rekeyed, Session, Source, Status, connect_platform, enroll, utc,
 };
 #[cfg(feature = "grpc")]
 use wardein_device::{Remote, RemoteStation, Vouched};
-use wardein_domain::{AttributeName, NameError};
+use wardein_domain::{AttributeName, KeyKind, NameError};
 use wardein_pki::PinBundle;
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
@@ -163,7 +163,7 @@ async fn enroll_by_call(_: &Path, _: Enroll, _: &Path, _: &Path) -> Result<(), E
 }
 
 async fn enroll_over_line(path: &Path, order: Enroll) -> Result<(), Error> {
-    let Enroll { settings, again, pins, .. } = order;
+    let Enroll { settings, again, pins, made, .. } = order;
     let mut station = LineStation::new(stdin().lock(), stdout().lock());
     let prepared = match settle(path, settings.into()) {
         Ok((directory, config)) if pins => {
@@ -171,6 +171,10 @@ async fn enroll_over_line(path: &Path, order: Enroll) -> Result<(), Error> {
             taken.map(|()| (directory, config))
         }
         settled => settled,
+    };
+    let prepared = match prepared {
+        Ok((_, config)) if made.is_some() && config.signs_with.is_some() => Err(Error::Signs("made-key")),
+        prepared => prepared,
     };
     // Whether the station hears the end changes nothing: the state is saved, or is not.
     let done = match prepared {
@@ -182,7 +186,11 @@ async fn enroll_over_line(path: &Path, order: Enroll) -> Result<(), Error> {
             }
             None => {
                 let (root, mut entropy) = (Path::new(ROOT), SystemEntropy::default());
-                enroll(&directory, &config, root, again, &mut station, &mut entropy).await
+                let done = enroll(&directory, &config, root, again, &mut station, &mut entropy).await;
+                match made {
+                    Some(kind) => take_made_key((directory, config), kind, done, &mut station).await,
+                    None => done,
+                }
             }
         },
         Err(error) => Err(error),
@@ -201,6 +209,28 @@ async fn take_pins(
         directory.take_pins(config, &bundle)?;
     }
     Ok(())
+}
+
+/// After the enrollment, over the same line. A device that is enrolled already asks all the same: it may not have heard the answer of an
+/// earlier run.
+async fn take_made_key(
+    (directory, config): (Directory, Config),
+    kind: KeyKind,
+    done: Result<Enrolled, Error>,
+    authority: &mut impl Authority,
+) -> Result<Enrolled, Error> {
+    let generation = match done {
+        Ok(Enrolled { generation, .. }) => generation,
+        Err(Error::AlreadyEnrolled) => {
+            directory.files().state(&config)?.map_or(0, |state| state.generation())
+        }
+        Err(error) => return Err(error),
+    };
+    let mut session =
+        Session::new(directory, config, authority, SystemEntropy::default(), PathBuf::from(ROOT))?;
+    session.made_certificate(kind).await?;
+    // The authority takes no proof of a device whose enrollment is not confirmed.
+    Ok(Enrolled { generation, is_confirmed: true })
 }
 
 fn settle(path: &Path, given: Given) -> Result<(Directory, Config), Error> {

@@ -6,12 +6,14 @@ use crate::authority::{
 use crate::config::Config;
 use crate::signing::{TpmActivation, TpmStation};
 use crate::transport::{settings, unreached};
-use crate::wire::{ConnectedStation, Vouched, failed, malformed, quote, selection, tag, window};
+use crate::wire::{
+    ConnectedStation, Vouched, challenge, failed, malformed, offer, prove, proved, quote, selection, window,
+};
 use wardein_client::{Connection, Identity, Response, Settings, Status, connect, v1};
 use wardein_ddkg::message::{
-    AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, MAX_BODY, ProofRequest,
+    ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, MAX_BODY, ProofRequest,
 };
-use wardein_ddkg::{Challenge, DeviceName, Problem, Recipe};
+use wardein_ddkg::{DeviceName, Problem};
 use wardein_domain::{EnrolledKey, PcrSelection, TenantId, TpmChallenge, TpmEvidence};
 
 /// The authority at an endpoint. It is reached when it is first needed, and again after it was lost.
@@ -66,35 +68,8 @@ impl Authority for Remote {
     }
 
     async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError> {
-        let request = v1::ProveRequest {
-            tenant: request.device.tenant.to_string(),
-            device_id: request.device.device.to_string(),
-            challenge: request.challenge.as_bytes().to_vec(),
-            device_nonce: request.nonce.to_vec(),
-            generation: request.generation,
-            epoch: request.epoch,
-            number: request.number,
-            action: request.action.to_string(),
-            body: body.to_vec(),
-            mac: request.mac.0.to_vec(),
-        };
-        let answer = self.reach().await?.device().prove(request).await;
-        let answer = self.answered(answer)?;
-        let (length, min, max) = (answer.body.len(), 0, MAX_BODY);
-        if length > max {
-            return Err(malformed(Problem::Length { length, min, max }.of("body")));
-        }
-        let ack = tag("ack", &answer.ack)?;
-        let v1::ProveResponse {
-            server_time_seconds: server_time,
-            body,
-            rekey_due,
-            transfer_due,
-            renewal,
-            ..
-        } = answer;
-        let acked = AckedReply { server_time, ack, body };
-        Ok(Reply { acked, rekey_due, transfer_due, renewal: renewal.and_then(window) })
+        let answer = self.reach().await?.device().prove(prove(request, body)).await;
+        proved(self.answered(answer)?)
     }
 
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
@@ -118,22 +93,9 @@ impl SigningAuthority for Remote {
         &mut self,
         device: &DeviceName,
     ) -> Result<(ChallengeOffer, Option<PcrSelection>), CallError> {
-        let request = v1::GetChallengeRequest {
-            tenant: device.tenant.to_string(),
-            device_id: device.device.to_string(),
-        };
-        let answer = self.reach().await?.device().get_challenge(request).await;
+        let answer = self.reach().await?.device().get_challenge(challenge(device)).await;
         let answer = self.answered(answer)?;
-        let names = answer
-            .recipe
-            .iter()
-            .map(|name| name.parse().map_err(|error| CallError::Malformed(format!("recipe: {error}"))));
-        let offer = ChallengeOffer {
-            challenge: Challenge::new(&answer.challenge).map_err(malformed)?,
-            server_time: answer.server_time_seconds,
-            recipe: Recipe::new(names.collect::<Result<_, _>>()?).map_err(malformed)?,
-        };
-        Ok((offer, answer.quote.map(selection).transpose()?))
+        Ok((offer(&answer)?, answer.quote.map(selection).transpose()?))
     }
 
     async fn prove_by_signature(

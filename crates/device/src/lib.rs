@@ -42,7 +42,8 @@ mod wire;
 pub use agent::{Agent, Prover, Round, When};
 pub use attribute::{Source, SourceError, measure};
 pub use authority::{
-    Authority, CallError, PinStation, Refused, Reply, SignedReply, SignedRequest, SigningAuthority, Station,
+    Authority, CallError, PinStation, ProofStation, Refused, Reply, SignedReply, SignedRequest,
+    SigningAuthority, Station,
 };
 pub use certificate::{Certificate, CertificateError};
 pub use config::Config;

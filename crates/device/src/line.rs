@@ -1,12 +1,15 @@
 //! The lines of JSON in which a device and its station speak, with both ends' conversions. The README has the format.
 
-use crate::authority::{CallError, Refused};
+use crate::authority::{CallError, Refused, Reply};
 use crate::frames;
 use crate::signing::line::{ActivationLine, ChallengeLine, EnrolledLine, EvidenceLine};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Read, Write};
 use wardein_crypto::{Tag, hex};
-use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
+use wardein_ddkg::message::{
+    ChallengeAnswer, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofAnswer, ProofAsk,
+    ProofRequest,
+};
 use wardein_ddkg::{Attributes, AuthorityShare, DecodeError, DeviceName, DeviceShare, Suite};
 use wardein_domain::{ErrorCode, Schedule, TenantId};
 
@@ -17,6 +20,8 @@ pub(crate) enum DeviceLine {
     TrustBundle { version: u32, tenant: String, device_id: String },
     Request(RequestLine),
     Confirmation { tenant: String, device_id: String, device_confirmation: String },
+    Challenge { version: u32, tenant: String, device_id: String },
+    Proof { version: u32, ask: String },
     Done { generation: u64, confirmed: bool },
     TpmEvidence(EvidenceLine),
     TpmActivation(ActivationLine),
@@ -53,6 +58,11 @@ pub(crate) enum StationLine {
     },
     Reply(ReplyLine),
     Confirmed {},
+    /// Message 10.
+    Challenge {
+        answer: String,
+    },
+    Proof(ProofLine),
     TpmChallenge(ChallengeLine),
     KeyEnrolled(EnrolledLine),
     Refused {
@@ -78,6 +88,15 @@ struct ScheduleLine {
     period: u64,
     max_uses: u64,
     not_before: u64,
+}
+
+/// Message 12, and when the certificate in it is to be renewed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProofLine {
+    answer: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renewal: Option<String>,
 }
 
 /// Why there is no line.
@@ -115,6 +134,17 @@ impl DeviceLine {
             device_id: confirmation.device.device.to_string(),
             device_confirmation: hex::encode(&confirmation.tag.0),
         }
+    }
+
+    pub(crate) fn challenge(device: &DeviceName) -> Self {
+        let DeviceName { tenant, device } = device;
+        Self::Challenge { version: VERSION, tenant: tenant.to_string(), device_id: device.to_string() }
+    }
+
+    /// Message 11.
+    pub(crate) fn proof(request: &ProofRequest, body: &[u8]) -> Self {
+        let ask = ProofAsk { request: request.clone(), body: body.to_vec() };
+        Self::Proof { version: VERSION, ask: hex::encode(&ask.encode()) }
     }
 }
 
@@ -155,7 +185,44 @@ pub(crate) fn judge_confirmation(
     Ok(Confirmation { device: device(tenant, device_id)?, tag })
 }
 
+/// The proved request; an error names the field.
+pub(crate) fn judge_proof(version: u32, ask: &str) -> Result<ProofAsk, String> {
+    judge_version(version)?;
+    ProofAsk::decode(&bytes("ask", ask)?).map_err(|error| format!("ask: {error}"))
+}
+
+/// The challenge; an error names the field.
+pub(crate) fn judge_challenge(answer: &str) -> Result<ChallengeOffer, CallError> {
+    let answer = bytes("answer", answer).map_err(CallError::Malformed)?;
+    let answer = ChallengeAnswer::decode(&answer);
+    Ok(answer.map_err(|error| CallError::Malformed(format!("answer: {error}")))?.offer)
+}
+
+impl ProofLine {
+    pub(crate) fn new(reply: &Reply) -> Self {
+        let Reply { acked, rekey_due, renewal, .. } = reply;
+        let answer = ProofAnswer { reply: acked.clone(), rekey_due: *rekey_due };
+        Self { answer: hex::encode(&answer.encode()), renewal: renewal.map(|window| window.to_string()) }
+    }
+
+    /// The reply; an error names the field. That a transfer is due is not said over a line.
+    pub(crate) fn judge(&self) -> Result<Reply, CallError> {
+        let answer = bytes("answer", &self.answer).map_err(CallError::Malformed)?;
+        let answer = ProofAnswer::decode(&answer);
+        let ProofAnswer { reply: acked, rekey_due } =
+            answer.map_err(|error| CallError::Malformed(format!("answer: {error}")))?;
+        let renewal = self.renewal.as_deref().map(str::parse).transpose();
+        let renewal = renewal.map_err(|error| CallError::Malformed(format!("renewal: {error}")))?;
+        Ok(Reply { acked, rekey_due, transfer_due: false, renewal })
+    }
+}
+
 impl StationLine {
+    pub(crate) fn challenge(offer: &ChallengeOffer) -> Self {
+        let answer = ChallengeAnswer { offer: offer.clone(), quote: None };
+        Self::Challenge { answer: hex::encode(&answer.encode()) }
+    }
+
     pub(crate) fn reply(tenant: &TenantId, reply: &EnrollReply) -> Self {
         let Schedule { period, max_uses, not_before } = reply.schedule;
         Self::Reply(ReplyLine {
@@ -179,6 +246,8 @@ impl StationLine {
             Self::TrustBundle { .. } => wrong_type("trust_bundle", expected),
             Self::Reply(_) => wrong_type("reply", expected),
             Self::Confirmed {} => wrong_type("confirmed", expected),
+            Self::Challenge { .. } => wrong_type("challenge", expected),
+            Self::Proof(_) => wrong_type("proof", expected),
             Self::TpmChallenge(_) => wrong_type("tpm_challenge", expected),
             Self::KeyEnrolled(_) => wrong_type("key_enrolled", expected),
         }

@@ -1,13 +1,13 @@
 //! The station's end of a line: what a device says, judged, and what it is answered. What to make of it is the station's.
 
-use crate::authority::CallError;
-use crate::line::{self, DeviceLine, LineError, StationLine};
+use crate::authority::{CallError, Reply};
+use crate::line::{self, DeviceLine, LineError, ProofLine, StationLine};
 use crate::signing::TpmActivation;
 use serde::Deserialize;
 use std::io::{BufRead, Write};
 use wardein_crypto::hex;
 use wardein_ddkg::DeviceName;
-use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
+use wardein_ddkg::message::{ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofAsk};
 use wardein_domain::{Assurance, EnrolledKey, ErrorCode, TenantId, TpmChallenge, TpmEvidence};
 
 /// A device at the other end of a line.
@@ -25,6 +25,10 @@ pub enum Said {
     Request(EnrollRequest),
     /// It has saved them.
     Confirmation(Confirmation),
+    /// It asks for a challenge, to prove itself.
+    Challenge(DeviceName),
+    /// It proves itself.
+    Proof(ProofAsk),
     /// It asks for its TPM's key to be taken.
     Evidence(DeviceName, TpmEvidence),
     /// Its TPM answers what it was asked.
@@ -53,6 +57,10 @@ pub enum Answer {
     Reply(TenantId, EnrollReply),
     /// To its confirmation.
     Confirmed,
+    /// To its question for a challenge.
+    Offer(ChallengeOffer),
+    /// To its proof. What is secret in it is sealed for the device.
+    Proved(Reply),
     /// To its evidence.
     Challenge(TpmChallenge),
     /// To its activation.
@@ -150,6 +158,11 @@ fn judge(line: DeviceLine) -> Result<Said, String> {
         DeviceLine::Confirmation { tenant, device_id, device_confirmation } => {
             Said::Confirmation(line::judge_confirmation(&tenant, &device_id, &device_confirmation)?)
         }
+        DeviceLine::Challenge { version, tenant, device_id } => {
+            line::judge_version(version)?;
+            Said::Challenge(line::device(&tenant, &device_id)?)
+        }
+        DeviceLine::Proof { version, ask } => Said::Proof(line::judge_proof(version, &ask)?),
         DeviceLine::TpmEvidence(evidence) => {
             let (device, evidence) = evidence.judge()?;
             Said::Evidence(device, evidence)
@@ -172,6 +185,8 @@ impl From<&Answer> for StationLine {
             }
             Answer::Reply(tenant, reply) => Self::reply(tenant, reply),
             Answer::Confirmed => Self::Confirmed {},
+            Answer::Offer(offer) => Self::challenge(offer),
+            Answer::Proved(reply) => Self::Proof(ProofLine::new(reply)),
             Answer::Challenge(challenge) => Self::TpmChallenge(challenge.into()),
             Answer::Enrolled(enrolled) => Self::KeyEnrolled(enrolled.into()),
             Answer::Refused { code, message } => {

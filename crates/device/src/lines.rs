@@ -1,6 +1,6 @@
 //! An enrollment as lines of JSON: the device's end of a pipe or a serial line.
 
-use crate::authority::{CallError, PinStation, Station};
+use crate::authority::{Authority, CallError, PinStation, Reply, Station};
 use crate::enroll::Enrolled;
 use crate::error::Error;
 use crate::line::{self, DeviceLine, LineError, StationLine};
@@ -8,7 +8,7 @@ use crate::signing::line::EvidenceLine;
 use crate::signing::{TpmActivation, TpmStation};
 use std::io::{BufRead, Write};
 use wardein_ddkg::DeviceName;
-use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
+use wardein_ddkg::message::{ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest};
 use wardein_domain::{EnrolledKey, TenantId, TpmChallenge, TpmEvidence};
 use wardein_pki::PinBundle;
 
@@ -91,6 +91,29 @@ impl<R: BufRead, W: Write> Station for LineStation<R, W> {
     }
 }
 
+/// The authority behind the station, which relays what it is asked.
+impl<R: BufRead, W: Write> Authority for LineStation<R, W> {
+    async fn challenge(&mut self, device: &DeviceName) -> Result<ChallengeOffer, CallError> {
+        self.write(&DeviceLine::challenge(device))?;
+        match self.read()? {
+            StationLine::Challenge { answer } => line::judge_challenge(&answer),
+            other => Err(other.unexpected("challenge")),
+        }
+    }
+
+    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError> {
+        self.write(&DeviceLine::proof(request, body))?;
+        match self.read_up_to(MAX_PROOF_LINE)? {
+            StationLine::Proof(proof) => proof.judge(),
+            other => Err(other.unexpected("proof")),
+        }
+    }
+
+    async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
+        Station::confirm(self, confirmation).await
+    }
+}
+
 impl<R: BufRead, W: Write> TpmStation for LineStation<R, W> {
     async fn begin(
         &mut self,
@@ -119,5 +142,7 @@ fn gone(error: std::io::Error) -> CallError {
 
 /// A reply of suite 2 has some 3,000 characters.
 const MAX_LINE: u64 = 16 << 10;
+/// A key of at most 4 KiB and its certificates, in hex; those of RSA of 4096 bits have some 2 KiB each.
+const MAX_PROOF_LINE: u64 = 64 << 10;
 /// A trust bundle in hex, and the rest of its line.
 const MAX_BUNDLE_LINE: u64 = 2 * PinBundle::MAX_LEN as u64 + (1 << 10);

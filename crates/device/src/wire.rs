@@ -1,12 +1,14 @@
-//! Enrollment between the messages of DDKG-1 and those of the gRPC API, for any station.
+//! Enrollment and proofs between the messages of DDKG-1 and those of the gRPC API, for any station.
 
-use crate::authority::{CallError, PinStation, Refused, Station};
+use crate::authority::{CallError, PinStation, ProofStation, Refused, Reply, Station};
 use crate::frames;
 use crate::signing::{TpmActivation, TpmStation, asked, on_record};
 use wardein_client::{self as client, Refusal, v1, word};
 use wardein_crypto::Tag;
-use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_ddkg::{AuthorityShare, DecodeError, DeviceName, Problem, Suite};
+use wardein_ddkg::message::{
+    AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, MAX_BODY, ProofRequest,
+};
+use wardein_ddkg::{AuthorityShare, Challenge, DecodeError, DeviceName, Problem, Recipe, Suite};
 use wardein_domain::{
     EnrolledKey, PcrSelection, Quote, RenewalWindow, Schedule, TenantId, TpmChallenge, TpmEvidence,
 };
@@ -66,6 +68,53 @@ pub fn enrolled(suite: Suite, answer: v1::EnrollResponse) -> Result<(TenantId, E
     Ok((tenant, EnrollReply::decode(&reply.encode()).map_err(malformed)?))
 }
 
+/// The call that asks for a challenge.
+pub(crate) fn challenge(device: &DeviceName) -> v1::GetChallengeRequest {
+    let DeviceName { tenant, device } = device;
+    v1::GetChallengeRequest { tenant: tenant.to_string(), device_id: device.to_string() }
+}
+
+/// The challenge in an answer, judged.
+pub(crate) fn offer(answer: &v1::GetChallengeResponse) -> Result<ChallengeOffer, CallError> {
+    let name = |name: &String| name.parse().map_err(|error| CallError::Malformed(format!("recipe: {error}")));
+    let names = answer.recipe.iter().map(name).collect::<Result<_, _>>()?;
+    Ok(ChallengeOffer {
+        challenge: Challenge::new(&answer.challenge).map_err(malformed)?,
+        server_time: answer.server_time_seconds,
+        recipe: Recipe::new(names).map_err(malformed)?,
+    })
+}
+
+/// The call that brings a proved request with its body.
+pub(crate) fn prove(request: &ProofRequest, body: &[u8]) -> v1::ProveRequest {
+    v1::ProveRequest {
+        tenant: request.device.tenant.to_string(),
+        device_id: request.device.device.to_string(),
+        challenge: request.challenge.as_bytes().to_vec(),
+        device_nonce: request.nonce.to_vec(),
+        generation: request.generation,
+        epoch: request.epoch,
+        number: request.number,
+        action: request.action.to_string(),
+        body: body.to_vec(),
+        mac: request.mac.0.to_vec(),
+    }
+}
+
+/// The reply in an answer, judged.
+pub(crate) fn proved(answer: v1::ProveResponse) -> Result<Reply, CallError> {
+    let (length, min, max) = (answer.body.len(), 0, MAX_BODY);
+    if length > max {
+        return Err(malformed(Problem::Length { length, min, max }.of("body")));
+    }
+    let ack = tag("ack", &answer.ack)?;
+    let v1::ProveResponse {
+        server_time_seconds: server_time, body, rekey_due, transfer_due, renewal, ..
+    } = answer;
+    let acked = AckedReply { server_time, ack, body };
+    Ok(Reply { acked, rekey_due, transfer_due, renewal: renewal.and_then(window) })
+}
+
 /// A station that calls over a connection that is there, one call for each question.
 pub struct ConnectedStation {
     authority: client::Station,
@@ -97,6 +146,16 @@ impl PinStation for ConnectedStation {
         let request = v1::GetTrustBundleRequest { tenant: device.tenant.to_string() };
         let answer = self.authority.get_trust_bundle(request).await.map_err(failed)?;
         Ok(Some(answer.signed_bundle).filter(|bundle| !bundle.is_empty()))
+    }
+}
+
+impl ProofStation for ConnectedStation {
+    async fn challenge(&mut self, device: &DeviceName) -> Result<ChallengeOffer, CallError> {
+        offer(&self.authority.get_challenge(challenge(device)).await.map_err(failed)?)
+    }
+
+    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError> {
+        proved(self.authority.prove(prove(request, body)).await.map_err(failed)?)
     }
 }
 

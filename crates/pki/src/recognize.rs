@@ -166,20 +166,30 @@ pub fn verify_operator_chain(
     Ok((parse_operator(root.trust_domain(), leaf)?, key))
 }
 
-/// A certificate that its holder showed to have the key of, such as in a handshake. Who issued it is not known yet.
+/// A device's certificate that its holder showed to have the key of, such as in a handshake. Who issued it is not known yet: until it was
+/// compared with the one on record, its fields are only what its holder claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldCertificate {
     /// Its serial.
     pub serial: Serial,
+    /// The tenant of the device that it names.
+    pub tenant: TenantId,
+    /// The device that it names.
+    pub device: DeviceId,
     /// The key that is certified.
     pub key: SubjectKey,
+    /// The key identifier of the CA that it says has signed it.
+    pub issuer: [u8; 20],
 }
 
 impl HeldCertificate {
     /// Reads a certificate of a device, DER. `None` if it is not like one that this authority issues.
     pub fn read(der: &[u8]) -> Option<Self> {
         let parsed = Parsed::new(der).ok()?;
-        Some(Self { serial: parsed.serial().ok()?, key: parsed.device_key().ok()? })
+        let [GeneralName::URI(uri), ..] = parsed.alternative_names()? else { return None };
+        let (_, tenant, device) = spiffe::parse_device(uri).ok()?;
+        let (serial, key) = (parsed.serial().ok()?, parsed.device_key().ok()?);
+        Some(Self { serial, tenant, device, key, issuer: parsed.issuer_key_id()? })
     }
 }
 

@@ -7,8 +7,8 @@ use crate::{Fate, Origin, Outcome};
 use tokio::sync::mpsc;
 use wardein_crypto::hex;
 use wardein_ddkg::DeviceName;
-use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_device::{CallError, PinStation, Station, TpmActivation, TpmStation};
+use wardein_ddkg::message::{ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest};
+use wardein_device::{CallError, PinStation, ProofStation, Reply, Station, TpmActivation, TpmStation};
 use wardein_domain::{EnrolledKey, TenantId, TpmChallenge, TpmEvidence};
 
 /// The factory, for one line.
@@ -113,6 +113,20 @@ impl<A: Authority> PinStation for Attendant<'_, A> {
     async fn signed_bundle(&mut self, device: &DeviceName) -> Result<Option<Vec<u8>>, CallError> {
         let mut station = self.station(device)?;
         patiently(async || station.signed_bundle(device).await).await
+    }
+}
+
+impl<A: Authority> ProofStation for Attendant<'_, A> {
+    async fn challenge(&mut self, device: &DeviceName) -> Result<ChallengeOffer, CallError> {
+        let mut station = self.station(device)?;
+        patiently(async || station.challenge(device).await).await
+    }
+
+    /// Once: a proof whose answer was lost is spent, and the device makes another.
+    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError> {
+        let reply = self.station(&request.device)?.prove(request, body).await?;
+        self.enter(&self.outcome(Some(&request.device), Fate::Enrolled))?;
+        Ok(reply)
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use wardein_client as client;
 use wardein_ddkg::DeviceName;
-use wardein_device::{CallError, ConnectedStation, PinStation, Refused, Station, TpmStation, Vouched};
+use wardein_device::{
+    CallError, ConnectedStation, PinStation, ProofStation, Refused, Station, TpmStation, Vouched,
+};
 use wardein_domain::{DeviceId, ErrorCode, TenantId};
 
 /// A station that lines to devices share.
@@ -21,7 +23,7 @@ pub struct Factory<A = client::Station> {
 /// What is asked in a device's name. Over the wire it is [`client::Station`]; tests script it.
 pub trait Authority: Clone + Send + Sync + 'static {
     /// A station for one device.
-    type Station: Station + TpmStation + PinStation;
+    type Station: Station + TpmStation + PinStation + ProofStation;
     /// One for a device that the factory vouches for so.
     fn station(&self, vouched: Vouched) -> Self::Station;
 }

@@ -8,7 +8,9 @@ use crate::port::Deadline;
 use std::io::{BufRead, ErrorKind, Write};
 use std::time::Duration;
 use wardein_ddkg::DeviceName;
-use wardein_device::{Answer, CallError, LineDevice, PinStation, Said, Station, TpmStation, Unheard};
+use wardein_device::{
+    Answer, CallError, LineDevice, PinStation, ProofStation, Said, Station, TpmStation, Unheard,
+};
 use wardein_domain::{Assurance, ErrorCode};
 
 /// The station's end of a line to devices.
@@ -102,7 +104,7 @@ impl<R: BufRead, W: Write> Relay<R, W> {
     /// Relays until it has ended with a device, one way or the other; `None` once the line is closed.
     pub(crate) async fn next(
         &mut self,
-        station: &mut (impl Station + TpmStation + PinStation),
+        station: &mut (impl Station + TpmStation + PinStation + ProofStation),
     ) -> Result<Option<Relayed>, std::io::Error> {
         if let Some(error) = self.lost.take() {
             return Err(error);
@@ -143,7 +145,11 @@ impl<R: BufRead, W: Write> Relay<R, W> {
     }
 
     /// Carries what was said to the authority.
-    async fn ask(&mut self, said: Said, station: &mut (impl Station + TpmStation + PinStation)) -> Heard {
+    async fn ask(
+        &mut self,
+        said: Said,
+        station: &mut (impl Station + TpmStation + PinStation + ProofStation),
+    ) -> Heard {
         let answer = match said {
             Said::Done { generation, is_confirmed } => {
                 return Heard::End(self.done(generation, is_confirmed));
@@ -174,6 +180,18 @@ impl<R: BufRead, W: Write> Relay<R, W> {
                 };
                 confirmed.map(|()| Answer::Confirmed)
             }
+            Said::Challenge(device) => {
+                self.speaks(&device);
+                station.challenge(&device).await.map(Answer::Offer)
+            }
+            Said::Proof(ask) => {
+                self.speaks(&ask.request.device);
+                station.prove(&ask.request, &ask.body).await.map(|reply| {
+                    // It takes a proof only of a device that it has confirmed.
+                    (self.stage, self.generation) = (Stage::Confirmed, ask.request.generation);
+                    Answer::Proved(reply)
+                })
+            }
             Said::Evidence(device, evidence) => {
                 self.speaks(&device);
                 station.begin(&device, &evidence).await.map(Answer::Challenge)
@@ -192,6 +210,8 @@ impl<R: BufRead, W: Write> Relay<R, W> {
             Answer::TrustBundle(_)
             | Answer::Reply(..)
             | Answer::Confirmed
+            | Answer::Offer(_)
+            | Answer::Proved(_)
             | Answer::Challenge(_)
             | Answer::Enrolled(_) => None,
         };
@@ -201,9 +221,10 @@ impl<R: BufRead, W: Write> Relay<R, W> {
     /// Whether another device speaks than the one whose end is not told yet.
     fn is_of_another(&self, said: &Said) -> bool {
         let speaker = match said {
-            Said::TrustBundle(device) | Said::Evidence(device, _) => Some(device),
+            Said::TrustBundle(device) | Said::Challenge(device) | Said::Evidence(device, _) => Some(device),
             Said::Request(request) => Some(&request.device),
             Said::Confirmation(confirmation) => Some(&confirmation.device),
+            Said::Proof(ask) => Some(&ask.request.device),
             Said::Activation(activation) => Some(&activation.device),
             Said::Done { .. } | Said::Signs { .. } | Said::Failed(_) => None,
         };

@@ -11,11 +11,14 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use wardein_crypto::{SecretBytes, Tag};
-use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_ddkg::{Attributes, AuthorityShare, DeviceName, DeviceShare, Suite};
+use wardein_crypto::{Digest, SecretBytes, Tag};
+use wardein_ddkg::message::{
+    AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest,
+};
+use wardein_ddkg::{Attributes, AuthorityShare, Challenge, DeviceName, DeviceShare, Recipe, Suite};
 use wardein_device::{
-    CallError, LineStation, PinStation, Refused, Station, TpmActivation, TpmStation, Vouched,
+    CallError, LineStation, PinStation, ProofStation, Refused, Reply, Station, TpmActivation, TpmStation,
+    Vouched,
 };
 use wardein_domain::{Assurance, EnrolledKey, ErrorCode, Schedule, TenantId, TpmChallenge, TpmEvidence};
 
@@ -126,6 +129,25 @@ impl PinStation for Scripted {
     }
 }
 
+impl ProofStation for Scripted {
+    async fn challenge(&mut self, device: &DeviceName) -> Result<ChallengeOffer, CallError> {
+        self.note("challenge", device);
+        let challenge = Challenge::new(&[7; 40]).unwrap();
+        Ok(ChallengeOffer { challenge, server_time: 1_800_000_000, recipe: Recipe::default() })
+    }
+
+    /// Takes it of whom it knows.
+    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError> {
+        self.note("prove", &request.device);
+        if !self.enrolled.lock().unwrap().contains(request.device.device.as_str()) {
+            let refused = Refused::new(ErrorCode::MacWrong, "it is not known".to_owned());
+            return Err(CallError::Refused(refused));
+        }
+        let acked = AckedReply { server_time: 1_800_000_000, ack: Tag([4; 32]), body: body.to_vec() };
+        Ok(Reply { acked, rekey_due: false, transfer_due: false, renewal: None })
+    }
+}
+
 impl TpmStation for Scripted {
     async fn begin(&mut self, device: &DeviceName, _: &TpmEvidence) -> Result<TpmChallenge, CallError> {
         self.note("begin", device);
@@ -155,6 +177,20 @@ pub(crate) fn request(id: &str) -> EnrollRequest {
 
 pub(crate) fn confirmation(id: &str) -> Confirmation {
     Confirmation { device: name(id), tag: Tag([2; 32]) }
+}
+
+pub(crate) fn proof(id: &str) -> ProofRequest {
+    ProofRequest {
+        device: name(id),
+        challenge: Challenge::new(&[7; 40]).unwrap(),
+        nonce: [1; 32],
+        generation: 1,
+        epoch: 0,
+        number: 1,
+        action: "made-key".parse().unwrap(),
+        body_digest: Digest::of(b"p256"),
+        mac: Tag([2; 32]),
+    }
 }
 
 pub(crate) fn activation(id: &str) -> TpmActivation {

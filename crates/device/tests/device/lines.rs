@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use wardein_crypto::{P256SigningKey, hex};
-use wardein_ddkg::message::{Confirmation, EnrollRequest};
+use wardein_ddkg::message::{ChallengeAnswer, Confirmation, EnrollRequest, ProofAnswer, ProofAsk};
 use wardein_ddkg::{Attributes, DeviceName, DeviceShare, Suite};
+use wardein_device::Authority as _;
 use wardein_pki::{Pin, PinBundle, Pins, Validity};
 
 struct Process {
@@ -200,6 +201,92 @@ fn pins_come_over_the_line_and_others_than_the_authoritys_end_it_before_the_enro
         assert_eq!(process.hear()["confirmed"], true);
         assert_eq!(process.end(), 0);
         assert_eq!(device.path().join("platform.pins").exists(), has_pins);
+    }
+}
+
+/// What a station and the authority behind it make of a device's question for a challenge, and of its proof.
+fn relay(authority: &Shared, line: &Value) -> Value {
+    assert_eq!(line["version"], 1);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut authority = authority.clone();
+    if line["type"] == "challenge" {
+        let offer = runtime.block_on(authority.challenge(&name(line))).unwrap();
+        let answer = ChallengeAnswer { offer, quote: None };
+        return json!({"type": "challenge", "answer": hex::encode(&answer.encode())});
+    }
+    assert_eq!(line["type"], "proof");
+    let ProofAsk { request, body } = ProofAsk::decode(&bytes(&line["ask"])).unwrap();
+    let reply = runtime.block_on(authority.prove(&request, &body)).unwrap();
+    let answer = ProofAnswer { reply: reply.acked, rekey_due: reply.rekey_due };
+    json!({"type": "proof", "answer": hex::encode(&answer.encode()), "renewal": "1800010000-1800020000"})
+}
+
+/// Enrolls the process up to its question for a challenge.
+fn enroll_up_to_challenge(authority: &Shared, process: &mut Process) -> Value {
+    let request = process.hear();
+    process.say(&reply(authority, &request));
+    let confirmation = process.hear();
+    confirm(authority, &confirmation);
+    process.say(&json!({"type": "confirmed"}));
+    process.hear()
+}
+
+#[test]
+fn a_made_key_comes_over_the_line_and_again_where_its_answer_was_not_heard() {
+    let authority = Shared::new();
+    let device = Device::new(&authority);
+    let has_key = || device.path().join("device.key").exists();
+    let mut process = Process::start_with(&device, &["--made", "p256"]);
+    let asked = enroll_up_to_challenge(&authority, &mut process);
+    process.say(&relay(&authority, &asked));
+    // The station leaves with the answer: the enrollment is saved, and there is no key.
+    let asked = process.hear();
+    relay(&authority, &asked);
+    assert_eq!(process.end(), 4);
+    assert!(device.path().join("state").exists() && !has_key());
+    // Another run confirms again, and gets another key.
+    for run in 0..2 {
+        let mut process = Process::start_with(&device, &["--made", "p256"]);
+        let mut line = process.hear();
+        if run == 0 {
+            assert_eq!(line["type"], "confirmation");
+            process.say(&json!({"type": "refused", "code": "already-enrolled", "message": ""}));
+            line = process.hear();
+        }
+        process.say(&relay(&authority, &line));
+        let asked = process.hear();
+        process.say(&relay(&authority, &asked));
+        assert_eq!(process.hear(), json!({"type": "done", "generation": 1, "confirmed": true}));
+        assert_eq!(process.end(), 0);
+        assert!(has_key() && device.path().join("certificate.pem").exists());
+    }
+}
+
+/// Who holds the line can keep the key from the device, and can give it no other.
+#[test]
+fn an_answer_with_a_made_key_that_was_changed_on_the_line_is_not_taken() {
+    type Change = fn(&mut Value);
+    let changes: [(Change, i32); 5] = [
+        (|line| *line = json!({"type": "refused", "code": "csr-key-not-accepted", "message": ""}), 3),
+        (|line| line["type"] = json!("confirmed"), 1),
+        (|line| line["answer"] = json!("0c"), 1),
+        (|line| line["renewal"] = json!("2-1"), 1),
+        (|line| line["answer"] = json!("00".repeat(40_000)), 1),
+    ];
+    for (change, code) in changes {
+        let authority = Shared::new();
+        let device = Device::new(&authority);
+        let mut process = Process::start_with(&device, &["--made", "p256"]);
+        let asked = enroll_up_to_challenge(&authority, &mut process);
+        process.say(&relay(&authority, &asked));
+        let asked = process.hear();
+        let mut line = relay(&authority, &asked);
+        change(&mut line);
+        process.say(&line);
+        let said = process.hear();
+        assert_eq!(said["type"], "error", "{said}");
+        assert_eq!(process.end(), code, "{said}");
+        assert!(!device.path().join("device.key").exists(), "{said}");
     }
 }
 

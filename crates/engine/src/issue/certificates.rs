@@ -165,12 +165,23 @@ impl Engine {
         serial: &Serial,
         row: &CertificateRow,
     ) -> Result<Option<Revoked>, Stop> {
+        self.revocation_by(tx, holder, serial, (&row.ca()?, row))
+    }
+
+    /// The same where the key identifier of the CA that issued it was read before.
+    pub(crate) fn revocation_by(
+        &self,
+        tx: &Tx<'_>,
+        holder: &Holder,
+        serial: &Serial,
+        (ca, row): (&[u8; 20], &CertificateRow),
+    ) -> Result<Option<Revoked>, Stop> {
         let single: Option<(u64, RevokedRow)> = tx.row(Table::Revocation, &rows::revoked_key(serial))?;
         let single = single.map(|(_, row)| row).filter(|row| !row.is_released);
         let single = single.map(|RevokedRow { at, code, reason, .. }| Revoked { at: at.get(), code, reason });
         Ok(match single {
             Some(revoked) if !revoked.code.is_hold() => Some(revoked),
-            single => self.memory.ruled_revocation(holder, &row.ca()?, row).or(single),
+            single => self.memory.ruled_revocation(holder, ca, row).or(single),
         })
     }
 

@@ -3,17 +3,18 @@
 //! The caller has seen, by its handshake, that its peer has the key of the certificate. It counts if it is, byte for byte, the one on
 //! record under its serial, valid, and neither revoked nor on hold; and its device if it is active.
 
-use super::certificates::FoundCertificate;
 use super::made_key::MadeKey;
 use crate::derive::actions::{Body, Certifying, Done, refused_csr};
 use crate::kernel::record::{self, Recording, device_text, target};
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
-use crate::rows::{self, CertificateRow, DeviceRow, Holder};
+use crate::project::KnownDevice;
+use crate::rows::{self, CertificateRow, Holder};
+use std::sync::Arc;
 use wardein_crypto::SecretBytes;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Actor, Assurance, AuditEntry, Call, ErrorCode, ErrorKind, EstOperation, Event, FieldName, KeyKind,
-    KeyKinds, Outcome, Serial, Target, UnixSeconds,
+    Actor, Assurance, AuditEntry, Call, DeviceState, ErrorCode, ErrorKind, EstOperation, Event, FieldName,
+    KeyKind, KeyKinds, Outcome, Target, UnixSeconds,
 };
 use wardein_pki::{CsrError, DeviceCsr, HeldCertificate, SubjectKey, pem};
 use wardein_port::{Change, Table};
@@ -58,13 +59,6 @@ pub struct Enrolled {
     pub key: Option<SecretBytes>,
 }
 
-/// The certificate of a device that was shown.
-struct Shown {
-    name: DeviceName,
-    serial: Serial,
-    row: CertificateRow,
-}
-
 impl Engine {
     /// The CAs' certificates, DER: the root and those that certify devices (RFC 7030 §4.1).
     pub fn est_certificates(&self) -> Result<Vec<Vec<u8>>, Error> {
@@ -80,28 +74,27 @@ impl Engine {
         wanted: &Wanted<'_>,
     ) -> Result<Enrolled, Error> {
         let held = HeldCertificate::read(shown).ok_or_else(holder_unknown)?;
-        let mut renewal = Renewal { asked, held, shown, wanted, made: None };
-        let name = self.look(|tx| Ok(self.holder(tx, &renewal)?.name)).await?;
+        let name = DeviceName { tenant: held.tenant.clone(), device: held.device.clone() };
+        let mut renewal = Renewal { asked, held, name, shown, wanted, made: None };
         if let Wanted::Made(kind) = wanted {
             // What would be refused uses no key up; it is refused, and recorded, below.
             let may = self.look(|tx| self.judge_renewal(tx, &renewal, self.time())).await;
             if may.is_ok() {
-                renewal.made = Some(self.make_key(*kind, &name)?);
+                renewal.made = Some(self.make_key(*kind, &renewal.name)?);
             }
         }
-        let judge = |tx: &mut Tx<'_>| self.holder(tx, &renewal).map(|_| ());
-        let body = self.transact_on(&name, judge, |tx| self.decide_renewal(tx, &renewal)).await?;
+        let judge = |tx: &mut Tx<'_>| self.on_record(tx, &renewal).map(|_| ());
+        let body = self.transact_on(&renewal.name, judge, |tx| self.decide_renewal(tx, &renewal)).await?;
         let leaf = leaf_of(&self.body(asked.call, body).await?)?;
         Ok(Enrolled { leaf, key: renewal.made.map(|made| made.pkcs8) })
     }
 
     fn judge_renewal(&self, tx: &Tx<'_>, renewal: &Renewal<'_>, now: UnixSeconds) -> Result<(), Stop> {
-        let found = self.holder(tx, renewal)?;
-        let (_, row) = self.device_row(tx, &found.name)?;
-        self.may_renew(tx, &found, &row, now)?;
-        let rules = self.memory.rules(&found.name.tenant, &row.profile).unwrap_or_default();
+        let (row, known) = (self.on_record(tx, renewal)?, self.known(&renewal.name)?);
+        self.may_renew(tx, renewal, (&row, &known), now)?;
+        let rules = self.memory.rules(&renewal.name.tenant, &known.profile).unwrap_or_default();
         renewal.wanted.judge(rules.profile.certificate_keys())?;
-        self.require_free_key(tx, &found.name)
+        self.require_free_key(tx, &renewal.name)
     }
 
     /// Refuses to make a key for a device that signs with one.
@@ -113,23 +106,21 @@ impl Engine {
     }
 
     fn decide_renewal(&self, tx: &mut Tx<'_>, renewal: &Renewal<'_>) -> Result<Decision<Body>, Stop> {
-        let found = self.holder(tx, renewal)?;
-        let name = &found.name;
-        let (version, row) = self.device_row(tx, name)?;
+        let (row, known) = (self.on_record(tx, renewal)?, self.known(&renewal.name)?);
         let now_ms = self.clock.now_ms();
         let mut change = Change::default();
-        let done = match self.may_renew(tx, &found, &row, UnixSeconds::new(now_ms / 1000)) {
-            Ok(()) => self.certify_by_certificate(tx, renewal, (name, &row), now_ms / 1000, &mut change),
+        let done = match self.may_renew(tx, renewal, (&row, &known), UnixSeconds::new(now_ms / 1000)) {
+            Ok(()) => self.certify_by_certificate(tx, renewal, &known, now_ms / 1000, &mut change),
             Err(stop) => Err(stop),
         };
-        let asked = renewal.asked;
+        let (asked, name) = (renewal.asked, &renewal.name);
         match done {
             Ok(done) => {
                 // A device that was suspended in the meantime gets none, whatever the memory of this node says.
-                change.check(Table::Device, rows::device_key(name), version);
+                change.check(Table::Device, rows::device_key(name), known.version);
                 let actor = Actor::Device(name.tenant.clone(), name.device.clone());
                 let entry = record::entry(now_ms, actor, done.event, target(name), Outcome::Done, asked.call);
-                let entry = entry.with_all(done.fields).with(FieldName::PreviousSerial, found.serial);
+                let entry = entry.with_all(done.fields).with(FieldName::PreviousSerial, renewal.held.serial);
                 let entry = with_made(entry, renewal.made.as_ref());
                 change.record(&entry)?;
                 Ok(Decision::new(change, done.body))
@@ -141,30 +132,39 @@ impl Engine {
         }
     }
 
-    /// The certificate on record that was shown.
-    fn holder(&self, tx: &Tx<'_>, renewal: &Renewal<'_>) -> Result<Shown, Stop> {
-        let found = self.find_certificate(tx, &renewal.held.serial)?;
-        match found.filter(|found| found.row.der == renewal.shown) {
-            Some(FoundCertificate { holder: Holder::Device(name), serial, row }) => {
-                Ok(Shown { name, serial, row })
-            }
-            // A platform has its certificates of an administrator.
-            Some(FoundCertificate { holder: Holder::Platform(_), .. }) | None => Err(holder_unknown().into()),
-        }
+    /// The row of the certificate that was shown. Its names say where that is, and count only because it is the same byte for byte: one
+    /// that somebody else made leads to a row of another certificate, or to none. A platform has its certificates of an administrator.
+    fn on_record(&self, tx: &Tx<'_>, renewal: &Renewal<'_>) -> Result<CertificateRow, Stop> {
+        let key = rows::certificate_key(&renewal.name, &renewal.held.serial);
+        let row: Option<(u64, CertificateRow)> = tx.row(Table::Certificate, &key)?;
+        let row = row.map(|(_, row)| row).filter(|row| row.der == renewal.shown);
+        Ok(row.ok_or_else(holder_unknown)?)
     }
 
-    fn may_renew(&self, tx: &Tx<'_>, found: &Shown, row: &DeviceRow, now: UnixSeconds) -> Result<(), Stop> {
-        let Shown { name, serial, row: certificate } = found;
-        self.require_active(row)?;
-        if let Some(revoked) = self.revocation(tx, &Holder::Device(name.clone()), serial, certificate)? {
+    /// The device as this node has it in memory: no row is read for it, as the change rests on its version.
+    fn known(&self, name: &DeviceName) -> Result<Arc<KnownDevice>, Error> {
+        self.memory.device(name).ok_or_else(|| Error::no_device(name))
+    }
+
+    fn may_renew(
+        &self,
+        tx: &Tx<'_>,
+        renewal: &Renewal<'_>,
+        (row, known): (&CertificateRow, &KnownDevice),
+        now: UnixSeconds,
+    ) -> Result<(), Stop> {
+        let Renewal { name, held: HeldCertificate { serial, issuer, .. }, .. } = renewal;
+        self.require_active(known.state)?;
+        let holder = Holder::Device(name.clone());
+        if let Some(revoked) = self.revocation_by(tx, &holder, serial, (issuer, row))? {
             let message = format_args!("the client certificate {serial} was revoked: {}", revoked.reason);
             return Err(Error::new(ErrorCode::HolderRevoked, message).into());
         }
-        if !(certificate.not_before..=certificate.not_after).contains(&now) {
+        if !(row.not_before..=row.not_after).contains(&now) {
             let message = format_args!(
                 "the client certificate {serial} is valid from Unix second {} to {}",
-                certificate.not_before.get(),
-                certificate.not_after.get()
+                row.not_before.get(),
+                row.not_after.get()
             );
             return Err(Error::new(ErrorCode::HolderExpired, message).into());
         }
@@ -175,11 +175,12 @@ impl Engine {
         &self,
         tx: &mut Tx<'_>,
         renewal: &Renewal<'_>,
-        (name, row): (&DeviceName, &DeviceRow),
+        known: &KnownDevice,
         now: u64,
         change: &mut Change,
     ) -> Result<Done, Stop> {
-        let rules = self.memory.rules(&name.tenant, &row.profile).unwrap_or_default();
+        let (name, profile) = (&renewal.name, &known.profile);
+        let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
         let accepted = rules.profile.certificate_keys();
         renewal.wanted.judge(accepted)?;
         let csr = match (renewal.wanted, &renewal.made) {
@@ -189,8 +190,12 @@ impl Engine {
             // It was refused a moment ago, and is not now.
             (Wanted::Made(_), None) => return Err(Error::contended().into()),
         };
-        let assurance = self.assurance_of(tx, name, csr.key())?;
-        let certifying = Certifying { name, profile: &row.profile, rules: &rules, now, assurance, change };
+        // Only a device that signs has a level, and only it has the row of a key.
+        let assurance = match known.assurance {
+            Some(_) => self.assurance_of(tx, name, csr.key())?,
+            None => None,
+        };
+        let certifying = Certifying { name, profile, rules: &rules, now, assurance, change };
         Ok(self.issue_certificate(tx, &csr, certifying)?)
     }
 
@@ -210,9 +215,9 @@ impl Engine {
     }
 
     /// Refuses a device that is not active.
-    pub(crate) fn require_active(&self, row: &DeviceRow) -> Result<(), Error> {
-        row.state.refusal().map_or(Ok(()), |code| {
-            let message = format_args!("the device is {}; an administrator must decide", row.state);
+    fn require_active(&self, state: DeviceState) -> Result<(), Error> {
+        state.refusal().map_or(Ok(()), |code| {
+            let message = format_args!("the device is {state}; an administrator must decide");
             Err(Error::new(code, message))
         })
     }
@@ -241,6 +246,8 @@ impl Engine {
 struct Renewal<'a> {
     asked: EstCall<'a>,
     held: HeldCertificate,
+    /// The device that it names.
+    name: DeviceName,
     /// The certificate, DER.
     shown: &'a [u8],
     wanted: &'a Wanted<'a>,

@@ -1,5 +1,6 @@
 //! Many callers about one record: in turn, nobody without keys in the way, and none of them left behind by one that goes away.
 
+use crate::est::{certified, key};
 use crate::world::{ROOT_KEY, TestDevice, World, csr, open, order};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -7,8 +8,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use wardein_crypto::Digest;
 use wardein_ddkg::message::{ProofRequest, SealedPayload};
-use wardein_domain::{AuditEntry, DeviceState, Event, KeyKeeper, Right, Role, Serial, Verdict};
-use wardein_engine::{AuditFilter, Engine, Error, ErrorKind, KeyPolicy, OpenAsk, Page, Ports, Subject};
+use wardein_domain::{AuditEntry, DeviceState, EstOperation, Event, KeyKeeper, Right, Role, Serial, Verdict};
+use wardein_engine::{
+    AuditFilter, Engine, Error, ErrorKind, EstCall, KeyPolicy, OpenAsk, Page, Ports, Subject, Wanted,
+};
+use wardein_pki::Csr;
 use wardein_port::Store;
 use wardein_testkit::{Chaos, ChaosStore, MemoryCustody};
 
@@ -211,6 +215,32 @@ async fn no_proof_is_accepted_after_the_suspension_that_it_met_on_its_way() {
             let refused = device.prove(engine, "authenticate", b"").await.unwrap_err();
             assert_eq!(refused.code.as_str(), "suspended");
         }
+    }
+}
+
+/// Whatever memory says of the device: its version is checked in the change that has the certificate.
+#[tokio::test]
+async fn no_certificate_renews_itself_after_the_suspension_that_it_met_on_its_way() {
+    for is_elsewhere in [false, true] {
+        let world = World::new().await;
+        let mut device = world.proven("pump-1").await;
+        let own = key();
+        let (shown, request) = (certified(&world, &mut device, &own).await, Csr::create(&own).unwrap());
+        let other = open(&world.store, &world.clock).await;
+        let there = if is_elsewhere { &other } else { &world.engine };
+        let renew: Call<'_, ()> = Box::pin(async {
+            let call = wardein_domain::Call::new("renewal");
+            let asked = EstCall { call: &call, operation: EstOperation::SimpleReenroll };
+            world.engine.renew(asked, &shown, &Wanted::Csr(&request)).await.map(|_| ())
+        });
+        let mut calls = vec![set(&world, there, &device, DeviceState::Suspended), renew];
+        world.store.hold();
+        begin(&mut calls);
+        assert_eq!(world.store.waiting(), if is_elsewhere { 2 } else { 1 });
+        world.store.release();
+        let outcomes = end(calls).await;
+        let code = outcomes[1].as_ref().map_err(|error| error.code.as_str());
+        assert_eq!((&outcomes[0], code), (&Ok(()), Err("suspended")), "elsewhere: {is_elsewhere}");
     }
 }
 

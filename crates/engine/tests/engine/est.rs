@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use wardein_crypto::{KeyAlgorithm, P256SigningKey, Secret};
 use wardein_domain::RevocationReason::{CertificateHold, KeyCompromise};
-use wardein_domain::{Call, DeviceState, EstOperation, Event, KeyKeeper, KeyKind, Role};
+use wardein_domain::{
+    Call, CertificateNames, DeviceState, EstOperation, Event, KeyKeeper, KeyKind, KeyPurposes, Role, Serial,
+};
 use wardein_engine::{
     CaKeySource, CaKeys, Certificate, Enrolled, Error, EstCall, Issued, KeyOrder, KeyPolicy, OperatorOrder,
     Page, Voucher, VoucherOrder, Wanted,
 };
-use wardein_pki::{Csr, HeldCertificate, PublicKey, SubjectKey, pem};
+use wardein_pki::{
+    Csr, DeviceCsr, DeviceIdentity, HeldCertificate, PublicKey, RootCa, SubjectKey, Validity, pem,
+};
 use wardein_testkit::{CrashPoint, Elsewhere};
 
 const DAY: u64 = 86_400;
@@ -84,7 +88,7 @@ fn voucher(device: &str) -> VoucherOrder {
 }
 
 /// A device's certificate for that key.
-async fn certified(world: &World, device: &mut TestDevice, key: &P256SigningKey) -> Vec<u8> {
+pub(crate) async fn certified(world: &World, device: &mut TestDevice, key: &P256SigningKey) -> Vec<u8> {
     device.prove(&world.engine, "certificate", &Csr::create(key).unwrap()).await.unwrap();
     let all = world.all_certificates().await;
     let of_key = SubjectKey::from_spki(&PublicKey::from(*key.verifying_key()).spki()).unwrap();
@@ -118,6 +122,30 @@ async fn a_certificate_renews_itself_and_for_its_own_key_no_second_signature_is_
     assert_eq!(world.refused().await, ["/.well-known/est/simplereenroll csr-signature"]);
 }
 
+/// What somebody with a CA of his own makes of a certificate: the same in all that says where it is on record.
+fn forged(like: &[u8]) -> Vec<u8> {
+    let held = HeldCertificate::read(like).unwrap();
+    let valid = Validity::new(START, START + DAY).unwrap();
+    let (domain, [one, two]) =
+        ("wardein.test".parse().unwrap(), [1, 2].map(|n| Serial::from_random([n; 16])));
+    let root = RootCa::found(&domain, key(), one, valid).unwrap();
+    let issuing = root.found_issuing(key(), two, valid).unwrap();
+    let identity = DeviceIdentity {
+        serial: held.serial,
+        tenant: held.tenant.clone(),
+        device: held.device.clone(),
+        names: CertificateNames::default(),
+        validity: valid,
+        assurance: None,
+        purposes: KeyPurposes::CLIENT,
+        no_rev_avail: false,
+    };
+    let forged = issuing.issue_device(&DeviceCsr::of_made(&held.key), &identity).unwrap().into_der();
+    let read = HeldCertificate::read(&forged).unwrap();
+    assert_eq!((read.serial, read.device, read.key), (held.serial, held.device, held.key));
+    forged
+}
+
 #[tokio::test]
 async fn a_certificate_that_is_not_on_record_or_not_valid_now_renews_nothing() {
     let world = World::new().await;
@@ -131,10 +159,12 @@ async fn a_certificate_that_is_not_on_record_or_not_valid_now_renews_nothing() {
     let of_another = certified(&foreign, &mut elsewhere, &own).await;
     let mut altered = first.clone();
     *altered.last_mut().unwrap() ^= 1;
+    let forged = forged(&first);
     let root = pem::decode_certificates(&world.engine.trust_bundle().pem).unwrap();
     for (what, shown) in [
         ("another authority's", &of_another[..]),
         ("one that was altered", &altered),
+        ("another CA's for its serial, device and key", &forged),
         ("no certificate", b"\x30\x00"),
         ("nothing", b""),
         ("the root", &root[0]),

@@ -1,7 +1,9 @@
 use super::*;
 use crate::testing::{
-    DONE, PATIENCE, Scripted, activation, evidence, name, runtime, said, says_confirmation, says_request,
+    DONE, PATIENCE, Scripted, activation, evidence, name, proof, runtime, said, says_confirmation,
+    says_request,
 };
+use wardein_device::Authority as _;
 
 /// All that comes of a line on which `said` is said; with what the authority was asked, what was answered, and how much was noise.
 fn relayed(said: &[u8]) -> (Vec<Relayed>, Vec<String>, Vec<String>, u64) {
@@ -109,6 +111,42 @@ fn a_device_is_enrolled_where_the_authority_says_so_and_nowhere_else() {
     assert_eq!(ends(&format!("{begins}{signs}")), one("malformed"));
     assert_eq!(ends(&format!("{begins}{finishes}{signs}")), one("tpm-vendor"));
     assert_eq!(ends(&format!("{begins}{finishes}")), one("tpm-vendor, noted"));
+}
+
+#[test]
+fn a_device_proves_itself_over_the_line_and_is_enrolled_where_the_authority_takes_its_proof() {
+    let asks = said(async |station| drop(station.challenge(&name("p-1")).await));
+    let proves = said(async |station| drop(station.prove(&proof("p-1"), b"p256").await));
+    let (begins, confirms) = (says_request("p-1"), says_confirmation("p-1"));
+    let line = [begins.as_str(), &confirms, &asks, &proves, DONE].concat();
+    let (told, asked, answers, _) = relayed(line.as_bytes());
+    assert_eq!(asked, ["enroll p-1", "confirm p-1", "challenge p-1", "prove p-1"]);
+    assert_eq!(told[0].end, End::Done { generation: 1, is_confirmed: true });
+    assert!(answers[2].starts_with("{\"type\":\"challenge\",\"answer\":\""), "{}", answers[2]);
+    assert!(answers[3].starts_with("{\"type\":\"proof\",\"answer\":\""), "{}", answers[3]);
+    let one = |end: &str| vec![(Some("p-1".to_owned()), end.to_owned())];
+    // One that came back for its key, whose confirmation the authority does not need any more.
+    let (mut authority, mut answers) = (Scripted::default(), Vec::new());
+    runtime().block_on(async {
+        Station::confirm(&mut authority, &crate::testing::confirmation("p-1")).await.unwrap();
+        let line = [asks.as_str(), &proves, DONE].concat();
+        let mut relay = Relay::new(line.as_bytes(), &mut answers, Deadline::default(), PATIENCE);
+        let told = relay.next(&mut authority).await.unwrap().unwrap();
+        assert_eq!(told.end, End::Done { generation: 1, is_confirmed: true });
+    });
+    // A refused proof makes nobody enrolled, whatever the device says; nor does a challenge, which anybody gets.
+    assert_eq!(ends(&format!("{asks}{proves}{DONE}")), one("mac-wrong"));
+    assert_eq!(ends(&format!("{asks}{DONE}")), one("malformed"));
+    assert_eq!(ends(&format!("{asks}{proves}")), one("mac-wrong"));
+    // Another device's proof is the end of the one that speaks.
+    let other = said(async |station| drop(station.prove(&proof("p-2"), b"p256").await));
+    assert_eq!(ends(&format!("{begins}{other}"))[0], (Some("p-1".to_owned()), "device-gone".to_owned()));
+    for odd in [
+        "{\"type\":\"proof\",\"version\":1,\"ask\":\"00\"}",
+        "{\"type\":\"proof\",\"version\":2,\"ask\":\"\"}",
+    ] {
+        assert_eq!(ends(&format!("{odd}\n")), [(None, "malformed".to_owned())]);
+    }
 }
 
 #[test]
