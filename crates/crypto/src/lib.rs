@@ -56,7 +56,7 @@ pub use digest::{Digest, Sha256};
 pub use entropy::SystemEntropy;
 pub use entropy::{Entropy, EntropyError};
 pub use hkdf::Prk;
-pub use mac::{MacKey, MacMismatch, Tag, hmac_sha256};
+pub use mac::{MacKey, MacMismatch, Tag};
 #[cfg(feature = "ml-kem")]
 pub use ml_kem::{
     InvalidEncapsulationKey, ML_KEM_768_CIPHERTEXT_LEN, ML_KEM_768_KEY_LEN, MlKemSeed, ml_kem_encapsulate,

@@ -3,7 +3,6 @@
 use crate::credentials::Credentials;
 use crate::error::said;
 use crate::http::{Address, Answer, TIME};
-use crate::sign::{Scope, authorization};
 use crate::{Environment, KeyArn, KmsError};
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
@@ -11,8 +10,9 @@ use http::Request;
 use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
-use wardein_crypto::{Secret, SecretBytes};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use wardein_crypto::{Digest, Secret, SecretBytes};
+use wardein_sigv4::{Scope, authorization, date};
 
 /// What a wrapping is bound to: names and values that are not secret, and that `Decrypt` must be given again. AWS writes them into
 /// CloudTrail, and policies can ask for them.
@@ -165,8 +165,8 @@ impl<'a> Kms<'a> {
 
     async fn send(&self, action: &'static str, body: SecretBytes) -> Result<Answer, KmsError> {
         let credentials = Credentials::find(self.environment, self.key).await?;
-        let scope = Scope { at: SystemTime::now(), region: self.key.region(), service: "kms" };
-        let (host, date) = (self.address.authority(), scope.date());
+        let (host, date) = (self.address.authority(), date(now()));
+        let scope = Scope { date: &date, region: self.key.region(), service: "kms" };
         let target = format!("TrentService.{action}");
         let token = credentials.token.as_ref().map(|token| String::from_utf8_lossy(token.expose()));
         // In the order of their names, which the signature takes them in.
@@ -176,7 +176,10 @@ impl<'a> Kms<'a> {
             headers.push(("x-amz-security-token", token.as_ref()));
         }
         headers.push(("x-amz-target", target.as_str()));
-        let signed = authorization(&scope, &credentials, &headers, body.expose());
+        let payload = Digest::of(body.expose());
+        let to_sign =
+            wardein_sigv4::Request { method: "POST", path: "/", headers: &headers, payload: &payload };
+        let signed = authorization(&credentials.id, &credentials.secret, &scope, &to_sign);
         let mut request = Request::post("/").header("authorization", signed);
         for (name, value) in headers {
             request = request.header(name, value);
@@ -232,6 +235,15 @@ impl AsRef<[u8]> for Owner {
     fn as_ref(&self) -> &[u8] {
         self.0.expose()
     }
+}
+
+/// The Unix second of the machine's clock, which AWS compares with its own.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "AWS judges signatures by the wall clock, and nothing is decided by it here"
+)]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";

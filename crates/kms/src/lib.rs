@@ -15,7 +15,6 @@ mod credentials;
 mod environment;
 mod error;
 mod http;
-mod sign;
 
 pub use arn::KeyArn;
 pub use call::{Context, Kms};

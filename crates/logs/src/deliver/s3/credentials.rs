@@ -8,7 +8,7 @@ use wardein_crypto::SecretBytes;
 pub(super) struct Credentials {
     /// Who signs.
     pub(super) id: String,
-    /// The secret, with `AWS4` before it, as the signature takes it.
+    /// Its secret.
     pub(super) secret: SecretBytes,
     /// For credentials that end.
     pub(super) token: Option<String>,
@@ -54,10 +54,9 @@ impl Credentials {
                 b"aws_access_key_id" => id.replace(as_text()).is_none(),
                 b"aws_session_token" => token.replace(as_text()).is_none(),
                 b"aws_secret_access_key" => {
-                    let mut prefixed = SecretBytes::with_capacity(PREFIX.len() + value.len());
-                    prefixed.extend(PREFIX);
-                    prefixed.extend(value);
-                    secret.replace(prefixed).is_none()
+                    let mut copied = SecretBytes::with_capacity(value.len());
+                    copied.extend(value);
+                    secret.replace(copied).is_none()
                 }
                 _ => false,
             };
@@ -70,7 +69,6 @@ impl Credentials {
     }
 }
 
-const PREFIX: &[u8] = b"AWS4";
 const MAX_FILE: usize = 16 << 10;
 const MAX_VALUE: usize = 8 << 10;
 
@@ -86,7 +84,7 @@ mod tests {
     fn a_file_of_the_aws_tools_is_taken_and_errors_name_a_line_and_no_secret() {
         let text = "# of the pumps\n[default]\naws_access_key_id = AKID\r\naws_secret_access_key=s3cret/+=\n";
         let Credentials { id, secret, token } = parse(text).unwrap();
-        assert_eq!((id.as_str(), secret.expose(), token), ("AKID", &b"AWS4s3cret/+="[..], None));
+        assert_eq!((id.as_str(), secret.expose(), token), ("AKID", &b"s3cret/+="[..], None));
         let token = parse(&format!("{text}aws_session_token = t0ken\n")).unwrap().token;
         assert_eq!(token.as_deref(), Some("t0ken"));
         for (wrong, line) in [

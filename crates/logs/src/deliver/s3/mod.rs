@@ -4,15 +4,14 @@
 //! tells whether it is the same file, whose acknowledgement was lost, or another one.
 
 mod credentials;
-mod sign;
 
 use super::transport::plain;
 use super::{Answer, Connection, Content, Parcel, Request, Target, Transport, Undelivered};
 use credentials::Credentials;
-use sign::{ToSign, authorization, timestamp};
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 use wardein_crypto::{Digest, hex};
+use wardein_sigv4::{Scope, authorization, date};
 
 /// A store of objects that takes batches.
 pub struct S3Target<T> {
@@ -94,8 +93,7 @@ impl<T: Transport> S3Target<T> {
         content: Option<&Content>,
     ) -> Result<Answer, Undelivered> {
         let payload = content.map_or_else(|| Digest::of(b""), Content::sha256);
-        let (digest, at) =
-            (hex::encode(&payload.0), timestamp((self.now)().saturating_add_signed(self.behind)));
+        let (digest, at) = (hex::encode(&payload.0), date((self.now)().saturating_add_signed(self.behind)));
         let method = if content.is_some() { "PUT" } else { "HEAD" };
         // In the order of their names, as they are signed.
         let mut headers = vec![("host", self.at.host.clone())];
@@ -110,9 +108,9 @@ impl<T: Transport> S3Target<T> {
             headers.push(("x-amz-security-token", token.clone()));
         }
         let signed: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let region = &self.at.region;
-        let to_sign = ToSign { method, path, headers: &signed, payload: &payload, region, at: &at };
-        let authorization = authorization(credentials, &to_sign);
+        let scope = Scope { date: &at, region: &self.at.region, service: "s3" };
+        let to_sign = wardein_sigv4::Request { method, path, headers: &signed, payload: &payload };
+        let authorization = authorization(&credentials.id, &credentials.secret, &scope, &to_sign);
         // The transport says which host it is.
         headers.remove(0);
         headers.push(("authorization", authorization));
