@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -205,7 +206,14 @@ pub(crate) fn answered(output: &Output) {
 ///
 /// As cargo builds it for that package's own tests, beside all others: where those ran too it is there, and where it is not, what they were
 /// built with stays.
+///
+/// Cargo is asked once: it takes a second, and waits where another one builds.
 pub(crate) fn wardein_device() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build_wardein_device).clone()
+}
+
+fn build_wardein_device() -> PathBuf {
     let ours = Path::new(env!("CARGO_BIN_EXE_wardein"));
     let mut build = Command::new(env!("CARGO"));
     // What cargo says of this package: build scripts, ring's among them, run again where it changes, and all that rests on them is built
