@@ -194,9 +194,9 @@ impl Asked {
         Self { action: "authenticate".parse().unwrap(), body: Vec::new() }
     }
 
-    /// The offer of an update.
-    pub(crate) fn offer() -> Self {
-        Self { action: "update-offer".parse().unwrap(), body: crate::offers::ask() }
+    /// The offer of an update, by the body that asks for it.
+    pub(crate) fn offer(body: Vec<u8>) -> Self {
+        Self { action: "update-offer".parse().unwrap(), body }
     }
 
     /// A certificate, by one request for all devices: the cost of their keys does not concern the authority. With the key.

@@ -85,7 +85,7 @@ fn main() {
 
     // The echo answers what the authority answers, so one of each is asked first.
     let (authenticate, (certificate, key)) = (Asked::authenticate(), Asked::certificate());
-    let offer = Asked::offer();
+    let offer = Asked::offer(offers::ask());
     let mut first = |asked, count| {
         let proofs = fleet.prepare(&platforms, 0, count, asked);
         let (replies, _) = platforms.prove(&proofs.requests, 1);

@@ -48,7 +48,7 @@ impl Measured {
         rate("CheckStream, 1,024 at a time: verdicts", &self.batches);
         rate("echo that signs, as large as a receipt", &self.echo_signed);
         rate("Check with a receipt", &self.signed);
-        bar("Check / echo", median(&ratios(&self.check, &self.echo_check)), 0.7);
+        bar("Check / echo", median(&ratios(&self.check, &self.echo_check)), 0.85);
         bar("CheckStream / echo", median(&ratios(&self.batches, &self.echo_batches)), 0.5);
         bar("verdicts a second on streams", median(&self.batches), 1_000_000.0);
         bar("Check with a receipt / echo that signs", median(&ratios(&self.signed, &self.echo_signed)), 0.8);
@@ -81,7 +81,7 @@ impl Measured {
             rate(&format!("{what}, {callers} at a time"), &race.granted);
             println!("{:<42} {}", "", race.refusals());
         }
-        bar("Prove / echo", median(&ratios(&self.prove, &self.echo_prove)), 0.4);
+        bar("Prove / echo", median(&ratios(&self.prove, &self.echo_prove)), 0.42);
         let (beside_check, beside_prove) =
             (ratios(&self.offer, &self.check), ratios(&self.offer, &self.prove));
         let (beside_check, beside_prove) = (median(&beside_check), median(&beside_prove));
@@ -90,7 +90,7 @@ impl Measured {
         println!("     certificate / echo: {certificates:.2}, no bar");
         bar("certificate / signatures alone", median(&ratios(&self.certificate, &self.signatures)), 0.55);
         bar("renewal / certificate", median(&ratios(&self.renewal, &self.certificate)), 1.5);
-        bar("devices enrolled a second", median(&self.enroll), 2_000.0);
+        bar("devices enrolled a second", median(&self.enroll), 8_000.0);
     }
 }
 

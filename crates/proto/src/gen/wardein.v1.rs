@@ -13236,8 +13236,8 @@ pub struct Visit {
     /// What its devices told of the technician's sessions, at most 256, in the order in which they came.
     #[prost(message, repeated, tag = "21")]
     pub protocols: ::prost::alloc::vec::Vec<VisitProtocol>,
-    /// Those of its devices for which the technician was certified and of which no protocol has come, once the visit is ended or over; none
-    /// once it is closed.
+    /// Those of its devices for which the technician was certified, or got a code, and of which no protocol has come, once the visit
+    /// is ended or over; none once it is closed.
     #[prost(string, repeated, tag = "22")]
     pub awaited_protocols: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// That it was closed without protocols; unset where it was not.
@@ -13264,7 +13264,7 @@ pub struct VisitClosing {
     #[prost(string, repeated, tag = "4")]
     pub device_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// A technician's session, as its device told of it by a proof (`visit-protocol`).
+/// A session, as its device told of it by a proof (`visit-protocol`) or a file.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct VisitProtocol {
     /// The device.
@@ -13420,6 +13420,36 @@ pub struct CloseVisitResponse {
     #[prost(message, optional, tag = "1")]
     pub visit: ::core::option::Option<Visit>,
 }
+/// What ImportVisitProtocol takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImportVisitProtocolRequest {
+    /// The carried or signed protocol, as bytes (DDKG-1, section 11, kinds 17 and 18), at most 2144.
+    ///
+    /// Next unused field number: 2.
+    #[prost(bytes = "vec", tag = "1")]
+    pub protocol: ::prost::alloc::vec::Vec<u8>,
+}
+/// What ImportVisitProtocol answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImportVisitProtocolResponse {
+    /// The tenant of the device.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The device.
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    /// The visit's id; empty where a code for emergencies let somebody in.
+    #[prost(string, tag = "3")]
+    pub visit_id: ::prost::alloc::string::String,
+    /// Which session, 32 digits of lower-case hex.
+    #[prost(string, tag = "4")]
+    pub session: ::prost::alloc::string::String,
+    /// That it was on record already.
+    ///
+    /// Next unused field number: 6.
+    #[prost(bool, tag = "5")]
+    pub is_repeated: bool,
+}
 /// What GetServiceCa takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetServiceCaRequest {
@@ -13536,7 +13566,7 @@ pub struct ShowEmergencyCodeResponse {
     pub stored_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// A use of a device's code for emergencies.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EmergencyUse {
     /// The name of the key that the code comes from.
     #[prost(string, tag = "1")]
@@ -13551,10 +13581,13 @@ pub struct EmergencyUse {
     #[prost(message, optional, tag = "4")]
     pub closed_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Why.
-    ///
-    /// Next unused field number: 6.
     #[prost(string, tag = "5")]
     pub close_reason: ::prost::alloc::string::String,
+    /// What the device told of the session; unset until it has.
+    ///
+    /// Next unused field number: 7.
+    #[prost(message, optional, tag = "6")]
+    pub protocol: ::core::option::Option<VisitProtocol>,
 }
 /// The uses of a device's codes for emergencies.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -13989,8 +14022,8 @@ pub mod service_access_service_client {
                 .insert(GrpcMethod::new("wardein.v1.ServiceAccessService", "EndVisit"));
             self.inner.unary(req, path, codec).await
         }
-        /// Puts on record that protocols which are awaited of a visit will not come. The visit is not open any more, and stays marked. A protocol
-        /// that comes all the same is taken. Callers: role `admin`, `tenant-admin` and `site`.
+        /// Puts on record that protocols which are awaited of a visit will not come. The visit is not open any more, and stays marked. A
+        /// protocol that comes all the same is taken. Callers: role `admin`, `tenant-admin` and `site`.
         pub async fn close_visit(
             &mut self,
             request: impl tonic::IntoRequest<super::CloseVisitRequest>,
@@ -14014,6 +14047,38 @@ pub mod service_access_service_client {
             req.extensions_mut()
                 .insert(
                     GrpcMethod::new("wardein.v1.ServiceAccessService", "CloseVisit"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes the protocol of a session that a device without network wrote into a file (DDKG-1, section 7.3). It is judged as one that
+        /// the device gives by a proof; the same again changes nothing. Callers: role `admin`, `tenant-admin`, `site`,
+        /// `service-coordinator`, and `technician` for its own visits.
+        pub async fn import_visit_protocol(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ImportVisitProtocolRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ImportVisitProtocolResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ServiceAccessService/ImportVisitProtocol",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.ServiceAccessService",
+                        "ImportVisitProtocol",
+                    ),
                 );
             self.inner.unary(req, path, codec).await
         }
@@ -14273,13 +14338,23 @@ pub mod service_access_service_server {
             tonic::Response<super::EndVisitResponse>,
             tonic::Status,
         >;
-        /// Puts on record that protocols which are awaited of a visit will not come. The visit is not open any more, and stays marked. A protocol
-        /// that comes all the same is taken. Callers: role `admin`, `tenant-admin` and `site`.
+        /// Puts on record that protocols which are awaited of a visit will not come. The visit is not open any more, and stays marked. A
+        /// protocol that comes all the same is taken. Callers: role `admin`, `tenant-admin` and `site`.
         async fn close_visit(
             &self,
             request: tonic::Request<super::CloseVisitRequest>,
         ) -> std::result::Result<
             tonic::Response<super::CloseVisitResponse>,
+            tonic::Status,
+        >;
+        /// Takes the protocol of a session that a device without network wrote into a file (DDKG-1, section 7.3). It is judged as one that
+        /// the device gives by a proof; the same again changes nothing. Callers: role `admin`, `tenant-admin`, `site`,
+        /// `service-coordinator`, and `technician` for its own visits.
+        async fn import_visit_protocol(
+            &self,
+            request: tonic::Request<super::ImportVisitProtocolRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ImportVisitProtocolResponse>,
             tonic::Status,
         >;
         /// The tenant's SSH CA, for `TrustedUserCAKeys`; devices get it by a proof (`service-access`). Callers: as with ListVisits.
@@ -14778,6 +14853,55 @@ pub mod service_access_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CloseVisitSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ServiceAccessService/ImportVisitProtocol" => {
+                    #[allow(non_camel_case_types)]
+                    struct ImportVisitProtocolSvc<T: ServiceAccessService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccessService,
+                    > tonic::server::UnaryService<super::ImportVisitProtocolRequest>
+                    for ImportVisitProtocolSvc<T> {
+                        type Response = super::ImportVisitProtocolResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ImportVisitProtocolRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccessService>::import_visit_protocol(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ImportVisitProtocolSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
