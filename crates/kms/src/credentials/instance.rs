@@ -1,6 +1,6 @@
 //! The role of an instance of EC2, by its metadata service, version 2
-//! (docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html). Version 1, which answers whoever can
-//! make the instance send a GET, is not asked.
+//! (docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html). Version 1 is not asked:
+//! it answers anybody who can have the instance send a GET.
 
 use super::{Credentials, given, no_credentials, request};
 use crate::http::Address;

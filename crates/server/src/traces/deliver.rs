@@ -1,4 +1,4 @@
-//! Spans on their way to the collector, in batches. What it does not take is lost, and counted: a trace is no record.
+//! Spans on their way to the collector, in batches. What it does not take is lost, and counted: traces are not records.
 
 use super::attribute;
 use crate::edge::metrics::Metrics;
