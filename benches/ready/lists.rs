@@ -1,6 +1,7 @@
 //! How long a page of `device list`, `audit list` and `device history` takes, beside so many devices and entries of the audit log.
 
 use crate::{BATCH, ID, TENANT};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{DeviceId, DeviceState, TenantId};
@@ -48,6 +49,11 @@ fn copied(template: &[u8], time_ms: u64, id: &str) -> Vec<u8> {
 /// The id of a device, as long as that of the one that was enrolled.
 pub(crate) fn id(number: usize) -> String {
     format!("pump-{number:07}")
+}
+
+/// The devices on the pages that are asked for, by number.
+pub(crate) fn listed(devices: usize) -> Vec<Range<usize>> {
+    [0, devices / 2].map(|first| first..devices.min(first + 1_002)).into()
 }
 
 /// Asks for pages, each a few times, and prints the slowest of each.

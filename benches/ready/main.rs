@@ -4,7 +4,8 @@
 //! `cargo bench --bench ready`; `WARDEIN_READY_DEVICES=N` for another number of them. The devices are copies of one that was enrolled, under
 //! other ids, with rows of keys of their true size.
 //!
-//! With `WARDEIN_READY_ENTRIES=10000000` so many entries are in the audit log, and it is measured how long a page of each list takes.
+//! With `WARDEIN_READY_ENTRIES=10000000` so many entries are in the audit log, and it is measured how long a page of each list takes. The
+//! devices on those pages are enrolled one by one: a list opens their keys, which are sealed for each of them alone.
 #![allow(clippy::unwrap_used, reason = "a benchmark ends where something is not as it must be")]
 
 mod lists;
@@ -41,10 +42,14 @@ fn main() {
         let rows;
         // Before the first of the entries.
         let began = (SystemClock.wall_ms() - entries * lists::APART_MS) / 1_000 - 60;
-        (admin, rows) = block_on(enroll_one(store.clone(), TestClock::at(began)));
+        let listed = if entries > 0 { lists::listed(devices) } else { Vec::new() };
+        let is_listed = |number: &usize| listed.iter().any(|range| range.contains(number));
+        let ids: Vec<_> =
+            [ID.to_owned()].into_iter().chain(listed.iter().cloned().flatten().map(id)).collect();
+        (admin, rows) = block_on(enroll(store.clone(), TestClock::at(began), &ids));
         for first in (0..devices).step_by(BATCH) {
             let mut change = Change::default();
-            for number in first..devices.min(first + BATCH) {
+            for number in (first..devices.min(first + BATCH)).filter(|number| !is_listed(number)) {
                 let key = format!("{TENANT}\0{}", id(number)).into_bytes();
                 for (table, value) in &rows {
                     change.insert(*table, key.clone(), value.clone());
@@ -69,8 +74,8 @@ fn main() {
     }
 }
 
-/// An authority with one device; its administrator, and the device's rows.
-async fn enroll_one(store: Arc<dyn Store>, clock: TestClock) -> (Caller, Vec<(Table, Vec<u8>)>) {
+/// An authority with devices of these ids; its administrator, and the rows of the first one.
+async fn enroll(store: Arc<dyn Store>, clock: TestClock, ids: &[String]) -> (Caller, Vec<(Table, Vec<u8>)>) {
     let ports = Ports::new(store.clone(), clock);
     let founded = found(&ports, key(), "ready.test".parse().unwrap()).await.unwrap();
     let engine = Engine::open(ports, root_keys()).await.unwrap();
@@ -90,22 +95,24 @@ async fn enroll_one(store: Arc<dyn Store>, clock: TestClock) -> (Caller, Vec<(Ta
     let station = caller(engine.issue_operator(&admin, order).await.unwrap().1.principal);
     let mut attributes = Attributes::new();
     attributes.insert("firmware".parse().unwrap(), b"1.0").unwrap();
-    let name = DeviceName { tenant: TENANT.parse().unwrap(), device: ID.parse().unwrap() };
-    let identity = P256VerifyingKey(engine.trust_bundle().identity_key);
     let entropy = &mut SystemEntropy::default();
-    let enrolling = Enrolling::begin(identity, Suite::P256, name, attributes, entropy).unwrap();
-    let request = enrolling.request();
-    let order = EnrollOrder {
-        device: request.device.device.clone(),
-        suite: request.share.suite().number().into(),
-        nonce: request.nonce,
-        share: request.share.as_bytes().to_vec(),
-        attributes: request.attributes.clone(),
-        profile: "default".parse().unwrap(),
-        model: Some("pump".parse().unwrap()),
-        udi: None,
-    };
-    engine.enroll(&station, order).await.unwrap();
+    for id in ids {
+        let name = DeviceName { tenant: TENANT.parse().unwrap(), device: id.parse().unwrap() };
+        let identity = P256VerifyingKey(engine.trust_bundle().identity_key);
+        let enrolling = Enrolling::begin(identity, Suite::P256, name, attributes.clone(), entropy).unwrap();
+        let request = enrolling.request();
+        let order = EnrollOrder {
+            device: request.device.device.clone(),
+            suite: request.share.suite().number().into(),
+            nonce: request.nonce,
+            share: request.share.as_bytes().to_vec(),
+            attributes: request.attributes.clone(),
+            profile: "default".parse().unwrap(),
+            model: Some("pump".parse().unwrap()),
+            udi: None,
+        };
+        engine.enroll(&station, order).await.unwrap();
+    }
     let (mut rows, key) = (Vec::new(), format!("{TENANT}\0{ID}"));
     for table in [Table::Device, Table::DeviceKeys, Table::DeviceHot] {
         rows.push((table, get(&*store, table, key.as_bytes()).await.unwrap().unwrap().value));
