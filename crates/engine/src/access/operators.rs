@@ -86,23 +86,23 @@ impl Engine {
     /// its time not over (a connection may outlive it).
     pub async fn authenticate(&self, claimed: &Principal) -> Result<(), Error> {
         self.current()?;
-        let known = match self.memory.operator(&claimed.serial) {
-            Some(known) => known,
-            None => {
-                // It is new, and so may be what it asks about, which another node made.
-                self.hear_others().await?;
-                let row = rows::load(&*self.store, Table::Operator, claimed.serial.as_bytes()).await?;
-                unrevoked(claimed, row)?
+        let judge = |known: &KnownOperator| {
+            if known.principal != *claimed {
+                return Err(Error::not_on_record());
             }
+            if self.time() > known.not_after {
+                let message = "the operator's certificate has expired; have another one issued";
+                return Err(Error::new(ErrorCode::OperatorExpired, message));
+            }
+            Ok(())
         };
-        if known.principal != *claimed {
-            return Err(Error::not_on_record());
+        if let Some(judged) = self.memory.with_operator(&claimed.serial, judge) {
+            return judged;
         }
-        if self.time() > known.not_after {
-            let message = "the operator's certificate has expired; have another one issued";
-            return Err(Error::new(ErrorCode::OperatorExpired, message));
-        }
-        Ok(())
+        // It is new, and so may be what it asks about, which another node made.
+        self.hear_others().await?;
+        let row = rows::load(&*self.store, Table::Operator, claimed.serial.as_bytes()).await?;
+        judge(&unrevoked(claimed, row)?)
     }
 
     /// The version of the row of an operator that is on record and not revoked.

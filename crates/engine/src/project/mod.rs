@@ -10,6 +10,7 @@ mod expand;
 mod memory;
 mod operators;
 mod own;
+mod questions;
 mod revocations;
 mod revoked;
 mod rules;

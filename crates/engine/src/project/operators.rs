@@ -95,7 +95,11 @@ impl Default for Operators {
 
 impl Operators {
     pub(super) fn get(&self, serial: &Serial) -> Option<KnownOperator> {
-        self.read().known.get(serial).cloned()
+        self.with(serial, KnownOperator::clone)
+    }
+
+    pub(super) fn with<T>(&self, serial: &Serial, look: impl FnOnce(&KnownOperator) -> T) -> Option<T> {
+        self.read().known.get(serial).map(look)
     }
 
     #[cfg(test)]

@@ -113,16 +113,19 @@ impl Engine {
         let tenant = tenant_of(caller)?;
         let Subject::Device(device) = subject else { return Ok(None) };
         let name = DeviceName { tenant: tenant.clone(), device: device.clone() };
-        let revision = self.memory.revision();
-        let known = self.memory.device(&name);
-        if known.as_deref().is_some_and(KnownDevice::is_in_tpm) {
-            return Ok(None);
-        }
-        let now = self.now();
-        let judgment = self.judge_by(&name.tenant, known.as_deref(), |facts| Verdict::on_device(facts, now));
-        let state = known.as_deref().map(|known| known.state);
-        let shown = known.map_or((None, None, false), |known| (known.assurance, None, known.is_shared));
-        Ok(Some(answer(name.tenant, Some(name.device), state, judgment, shown, (now, revision))))
+        let (revision, now) = (self.memory.revision(), self.now());
+        let found = self.memory.with_device(&name, |known| {
+            if known.is_some_and(KnownDevice::is_in_tpm) {
+                return None;
+            }
+            let judged = self.judge_by(&name.tenant, known, |facts| Verdict::on_device(facts, now));
+            let shown = known.map_or((None, None, false), |known| (known.assurance, None, known.is_shared));
+            Some((known.map(|known| known.state), judged, shown))
+        });
+        let DeviceName { tenant, device } = name;
+        Ok(found.map(|(state, judged, shown)| {
+            answer(tenant, Some(device), state, judged, shown, (now, revision))
+        }))
     }
 
     /// A batch of verdicts on devices of the caller's tenant, from memory alone.

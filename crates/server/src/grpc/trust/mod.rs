@@ -28,9 +28,6 @@ impl v1::trust_service_server::TrustService for Api {
             let mut request = request.into_inner();
             let ask = receipt(request.receipt.take())?;
             let subject = subject(request)?;
-            if let Subject::Device(device) = &subject {
-                context.may_be_about("", device.as_str());
-            }
             let found = self.shared.engine.check_in_memory(context.caller()?, &subject)?;
             Ok((context, subject, ask, found))
         };
@@ -39,6 +36,10 @@ impl v1::trust_service_server::TrustService for Api {
             Ok(asked) => asked,
             Err(failed) => return reply(Err(failed)),
         };
+        // Only what can still be refused is named for the audit log.
+        if let Subject::Device(device) = &subject {
+            context.may_be_about("", device.as_str());
+        }
         let engine = &self.shared.engine;
         let check = Box::pin(async move {
             let found = match found {
