@@ -42,13 +42,20 @@ prepare() {
 	PATH=${built%/*}:$PATH
 	daemon=$tools/rsyslog
 	# Installed, it would take over this machine's own log.
-	if [[ ! -x $daemon/usr/sbin/rsyslogd ]]; then
+	if [[ ! -e $daemon/complete ]]; then
 		echo "taking rsyslog out of Debian's packages, into $tools"
 		house=$(mktemp -d)
+		rm -rf "$daemon"
+		mkdir -p "$daemon"
 		for package in rsyslog rsyslog-gnutls libestr0 libfastjson4; do
-			(cd "$house" && apt-get download -qq "$package" 2>/dev/null)
+			# A machine that has never asked for a package does not know where it is.
+			if ! (cd "$house" && apt-get download -qq "$package" 2>/dev/null); then
+				if ((EUID == 0)); then apt-get update -qq; else sudo apt-get update -qq; fi
+				(cd "$house" && apt-get download -qq "$package")
+			fi
 			dpkg-deb -x "$house/$package"_*.deb "$daemon"
 		done
+		touch "$daemon/complete"
 		rm -rf "$house"
 	fi
 	libraries=$(find "$daemon" -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)
