@@ -44,7 +44,7 @@ leave() {
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
-if [[ $(git tag --points-at HEAD) != *"v$version"* ]]; then
+if [[ -z $(git tag --points-at HEAD --list "v$version") ]]; then
 	version+="~$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S).$(git rev-parse --short=8 HEAD)"
 fi
 arch=$(dpkg --print-architecture)
