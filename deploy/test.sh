@@ -186,6 +186,7 @@ if [[ -n $all ]]; then
 	step "signed verdicts and status lists, as others read them" deploy/verdicts.sh
 	step "nginx, and the hooks of brokers and proxies" deploy/integrations.sh
 	step "audit sinks, and receivers of others" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/sinks.sh
+	step "traces, and an OpenTelemetry Collector" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/traces.sh
 	step "visits of technicians, and sshd" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/service.sh
 	step "logs, from devices to their readers" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/logs.sh
 	step "the roles of a database" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/postgresql.sh
