@@ -87,6 +87,13 @@ impl TrustService for Echo {
         Err(Status::unimplemented("not measured"))
     }
 
+    async fn release_file_keys(
+        &self,
+        _: Request<v1::ReleaseFileKeysRequest>,
+    ) -> Result<Response<v1::ReleaseFileKeysResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
     async fn open(&self, _: Request<v1::OpenRequest>) -> Result<Response<v1::OpenResponse>, Status> {
         Err(Status::unimplemented("not measured"))
     }

@@ -53,6 +53,7 @@ client! {
             list_subjects: ListSubjectsRequest => ListSubjectsResponse,
             verify_token: VerifyTokenRequest => VerifyTokenResponse,
             release_key: ReleaseKeyRequest => ReleaseKeyResponse,
+            release_file_keys: ReleaseFileKeysRequest => ReleaseFileKeysResponse,
             open: OpenRequest => OpenResponse,
         }
         certificates {

@@ -66,6 +66,7 @@ methods! {
     ListSubjects = "/wardein.v1.TrustService/ListSubjects": Roles(&[Platform]),
     VerifyToken = "/wardein.v1.TrustService/VerifyToken": Roles(&[Platform]),
     ReleaseKey = "/wardein.v1.TrustService/ReleaseKey": Roles(&[Platform]),
+    ReleaseFileKeys = "/wardein.v1.TrustService/ReleaseFileKeys": Roles(&[Platform]),
     Open = "/wardein.v1.TrustService/Open": Roles(&[Platform]),
     ListCertificates = "/wardein.v1.CertificateService/ListCertificates": Roles(&[Admin, TenantAdmin, Auditor]),
     RevokeCertificate = "/wardein.v1.CertificateService/RevokeCertificate": Roles(&[Admin, TenantAdmin]),

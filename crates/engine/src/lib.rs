@@ -67,6 +67,7 @@ pub use keep::unserved::{StoreDeed, record_store_deed};
 pub use kernel::{Caller, Detail, Engine, Error, Etag, Meter, Page, Paged, Ports, Status};
 pub use project::ReceiptCounts;
 pub use project::Revoked;
+pub use release::files::{FileKeys, FileKeysAsk, FileStanzas};
 pub use release::keys::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
 pub use release::readers::{ReaderOrder, Sealing};
 pub use release::tokens::{LoggedIn, TokenAsk};

@@ -247,7 +247,7 @@ events! {
     GrantRemoved = "grant.remove",
     /// A token was verified for a platform, and spent.
     TokenVerified = "token.verify",
-    /// A key was released to a platform.
+    /// A key was released to a platform, or those of many files by one request.
     KeyReleased = "key.release",
     /// A payload was opened for a platform.
     PayloadOpened = "payload.open",

@@ -342,8 +342,15 @@ names! {
     UserName = "user-name",
     /// The name of the key that was used.
     Key = "key",
-    /// Whether the key was given out for the `first` time, `again` because the answer was lost, or from the `archive`.
+    /// Whether the key was given out for the `first` time, `again` because the answer was lost, or from the `archive`. Where one request
+    /// released many: how many in which way, with commas.
     Delivery = "delivery",
+    /// How many keys one request released.
+    Keys = "keys",
+    /// Which: SHA-256 over their names in byte order, each with a line feed behind it, in hex.
+    KeysDigest = "keys-digest",
+    /// The codes of those that it did not release, each with its number, with commas.
+    RefusedKeys = "refused-keys",
     /// How surely a device's key is where it is said to be.
     Assurance = "assurance",
     /// SHA-256 of the SubjectPublicKeyInfo of the key that a device signs with, in hex.

@@ -5,7 +5,7 @@ use crate::rows::{self, OperatorRow, SpentRow};
 use wardein_crypto::Digest;
 use wardein_ddkg::{DeviceName, KeyName};
 use wardein_domain::{ErrorCode, Principal, UnixSeconds};
-use wardein_port::{Change, Table};
+use wardein_port::{Change, RowKey, Table};
 
 /// Seconds within which a platform whose reply was lost may ask the same again. Long enough for a retry after a time-out, and
 /// short beside the time for which anybody could make use of a captured request.
@@ -96,16 +96,27 @@ impl Engine {
         spending: &Spending<'_>,
         now: UnixSeconds,
     ) -> Result<(), Stop> {
+        if self.is_idempotency_key_used(tx, spending, now)? {
+            return Err(idempotency_key_used().into());
+        }
+        change.insert(Table::IdempotencyKey, idempotency_key(window(now), spending), rows::encode(&())?);
+        Ok(())
+    }
+
+    /// Whether the caller's idempotency key was used for a request that may still be repeated.
+    pub(crate) fn is_idempotency_key_used(
+        &self,
+        tx: &Tx<'_>,
+        spending: &Spending<'_>,
+        now: UnixSeconds,
+    ) -> Result<bool, Stop> {
         let window = window(now);
-        let key = |window| idempotency_key(window, spending);
         for window in [window.saturating_sub(1), window] {
-            if tx.get(Table::IdempotencyKey, &key(window))?.is_some() {
-                let message = "idempotency_key: it was used for another request; draw one at random for each";
-                return Err(Error::new(ErrorCode::IdempotencyKeyUsed, message).into());
+            if tx.get(Table::IdempotencyKey, &idempotency_key(window, spending))?.is_some() {
+                return Ok(true);
             }
         }
-        change.insert(Table::IdempotencyKey, key(window), rows::encode(&())?);
-        Ok(())
+        Ok(false)
     }
 
     /// Forgets up to so many idempotency keys that nobody may repeat any more; whether there are more.
@@ -157,6 +168,17 @@ impl Engine {
             }
         }
     }
+}
+
+/// A platform's idempotency key comes with a second request.
+pub(crate) fn idempotency_key_used() -> Error {
+    let message = "idempotency_key: it was used for another request; draw one at random for each";
+    Error::new(ErrorCode::IdempotencyKeyUsed, message)
+}
+
+/// The row that says whether a key is spent.
+pub(crate) fn row_key(name: &KeyName) -> RowKey {
+    RowKey { table: Table::Spent, key: key(name) }
 }
 
 /// Adds to `change` that a key is spent. The row must not exist.

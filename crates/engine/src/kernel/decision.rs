@@ -45,7 +45,7 @@ impl<T> Decision<T> {
 /// Why a decision was not reached.
 pub(crate) enum Stop {
     /// Rows must be loaded first; then it is made again.
-    Need(RowKey),
+    Need(Vec<RowKey>),
     /// It is refused, and nothing is on record of it here.
     Refuse(Error),
 }

@@ -125,7 +125,7 @@ impl Engine {
                 Err(Stop::Refuse(error)) if tx.is_final() => return Err(error),
                 // What another node acknowledged may not be known here yet: nothing is refused for that.
                 Err(Stop::Refuse(_)) => self.hear_for(tx).await?,
-                Err(Stop::Need(key)) => self.load(tx, key).await?,
+                Err(Stop::Need(keys)) => self.load(tx, keys).await?,
             }
         }
         Err(Error::internal("a decision asks for rows without end"))
@@ -153,12 +153,14 @@ impl Engine {
         Ok(())
     }
 
-    async fn load(&self, tx: &mut Tx<'_>, key: RowKey) -> Result<(), Error> {
-        let mut keys = vec![key];
+    async fn load(&self, tx: &mut Tx<'_>, mut keys: Vec<RowKey>) -> Result<(), Error> {
         // The two rows of a device's keys belong together: read at two moments, one may be older than a commit that wrote both.
-        if let [RowKey { table: Table::DeviceKeys, key }] = &keys[..] {
-            keys.push(RowKey { table: Table::DeviceHot, key: key.clone() });
-        }
+        let cold = keys.iter().filter(|key| key.table == Table::DeviceKeys);
+        let hot: Vec<_> =
+            cold.map(|cold| RowKey { table: Table::DeviceHot, key: cold.key.clone() }).collect();
+        keys.extend(hot);
+        keys.sort_unstable();
+        keys.dedup();
         let rows = self.store.load(&keys).await?;
         keys.into_iter().zip(rows).for_each(|(key, row)| tx.take_in(key, row));
         Ok(())

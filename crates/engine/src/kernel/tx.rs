@@ -44,8 +44,21 @@ impl<'a> Tx<'a> {
         }
         match self.store.peek(table, key)? {
             Peek::Found(row) => Ok(row),
-            Peek::Later => Err(Stop::Need(RowKey { table, key: key.to_vec() })),
+            Peek::Later => Err(Stop::Need(vec![RowKey { table, key: key.to_vec() }])),
         }
+    }
+
+    /// Sees to it that all these rows are at hand. Those that are not are loaded together: a decision on many rows would otherwise be
+    /// made again for each.
+    pub(crate) fn need(&self, keys: Vec<RowKey>) -> Result<(), Stop> {
+        let mut missing = Vec::new();
+        for key in keys {
+            let is_loaded = self.loaded.contains_key(&key);
+            if !is_loaded && matches!(self.store.peek(key.table, &key.key)?, Peek::Later) {
+                missing.push(key);
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(Stop::Need(missing)) }
     }
 
     /// The decoded row at `key` with its version.

@@ -3,13 +3,16 @@
 use crate::derive::spent::{self, Spending, Standing};
 use crate::kernel::record::{Recording, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Held, Kept, Stop, Tx};
-use crate::rows;
+use crate::project::KnownDevice;
+use crate::rows::{self, KeysRow, SpentRow};
+use std::sync::Arc;
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::message::{FileStanza, SealedPayload};
 use wardein_ddkg::{DeviceName, KeyName, Policy};
 use wardein_domain::{
-    Actor, DeviceState, ErrorCode, Event, FieldName, Fields, Outcome, Purpose, Reason, Right, UnixSeconds,
+    Actor, DeviceState, ErrorCode, Event, FieldName, Fields, Outcome, Profile, Purpose, Reason, Right,
+    UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -141,28 +144,15 @@ impl Engine {
         let (owner, caller) = (&key_name.owner, spending.caller);
         let now_ms = self.clock.now_ms();
         let now = now_ms / 1000;
-        let known = self.memory.device(owner).ok_or_else(|| Error::no_device(owner))?;
-        self.require_grant(tx, caller, &owner.tenant, *right, &known.profile)?;
-        let rules = self.memory.rules(&owner.tenant, &known.profile).unwrap_or_default();
-        let present = self.spent(tx, key_name)?;
-        let spent = present.as_ref().map(|(_, row)| row);
-        let is_of_caller = self.is_spent_by(tx, spent, caller)?;
-        let standing = spending.standing(spent, is_of_caller, UnixSeconds::new(now));
-        let is_archived = rules.profile.archives(key_name.purpose);
-        if standing == Standing::Spent && !is_archived {
-            return Err(spent_error(key_name).into());
-        }
+        let (known, profile) = self.granted(tx, caller, owner, *right)?;
+        let (standing, present) = self.standing(tx, key_name, spending, &profile, UnixSeconds::new(now))?;
         // Regardless of the device's state: its sealed data is its owner's, who learns the state.
         let Held { cold, version, mut keys } =
             self.open_keys(tx, owner)?.ok_or_else(|| Error::no_keys(owner))?;
         let mut kept = None;
-        let policy = self.policy_of(&rules.profile);
-        if keys.is_stale(key_name.generation, self.authority.restored_at) {
-            self.judge_stale(&keys, key_name, is_archived)?;
-        }
-        let taken = take(&mut keys.record, now, &policy);
+        let policy = self.policy_of(&profile);
         let (secret, spend) =
-            taken.map_err(|refusal| of_platform(self.refusal(refusal, &keys, key_name.generation)))?;
+            self.take_key(&mut keys, key_name, &profile, |record| take(record, now, &policy))?;
         let mut change = Change::default();
         change.check(Table::Device, rows::device_key(owner), known.version);
         let delivery = match (standing, present) {
@@ -193,6 +183,65 @@ impl Engine {
         Ok(Decision { keys: kept.map(|cold| Kept { keys, cold }), ..Decision::new(change, unsealed) })
     }
 
+    /// The device that a key is of, and its profile with inherited settings, where the caller was granted the right to it.
+    pub(super) fn granted(
+        &self,
+        tx: &Tx<'_>,
+        caller: &Caller,
+        owner: &DeviceName,
+        right: Right,
+    ) -> Result<(Arc<KnownDevice>, Profile), Stop> {
+        let known = self.memory.device(owner).ok_or_else(|| Error::no_device(owner))?;
+        self.require_grant(tx, caller, &owner.tenant, right, &known.profile)?;
+        let rules = self.memory.rules(&owner.tenant, &known.profile).unwrap_or_default();
+        Ok((known, rules.profile))
+    }
+
+    /// How a use of a key relates to the record, and the row of the key if it is spent. One that is spent is refused, unless the profile
+    /// archives it.
+    pub(super) fn standing(
+        &self,
+        tx: &Tx<'_>,
+        key_name: &KeyName,
+        spending: &Spending<'_>,
+        profile: &Profile,
+        now: UnixSeconds,
+    ) -> Result<(Standing, Option<(u64, SpentRow)>), Stop> {
+        let present = self.spent(tx, key_name)?;
+        let spent = present.as_ref().map(|(_, row)| row);
+        let is_of_caller = self.is_spent_by(tx, spent, spending.caller)?;
+        let standing = spending.standing(spent, is_of_caller, now);
+        if standing == Standing::Spent && !profile.archives(key_name.purpose) {
+            return Err(spent_error(key_name).into());
+        }
+        Ok((standing, present))
+    }
+
+    /// What `take` has of a device's keys, by the rules of an authority that was restored.
+    pub(super) fn take_key<T>(
+        &self,
+        keys: &mut KeysRow,
+        key_name: &KeyName,
+        profile: &Profile,
+        take: impl FnOnce(&mut Record) -> Result<T, Refusal>,
+    ) -> Result<T, Error> {
+        if keys.is_stale(key_name.generation, self.authority.restored_at) {
+            self.judge_stale(keys, key_name, profile.archives(key_name.purpose))?;
+        }
+        let taken = take(&mut keys.record);
+        taken.map_err(|refusal| of_platform(self.refusal(refusal, keys, key_name.generation)))
+    }
+
+    /// Puts on record that one key was used for two messages which are both right.
+    pub(super) async fn alarm_key_twice(&self, caller: &Caller, key_name: &KeyName) -> Result<(), Error> {
+        let now_ms = self.clock.now_ms();
+        let alarm = |tx: &mut Tx<'_>| self.decide_key_twice::<()>(tx, caller, key_name, now_ms);
+        match self.transact_by(caller, alarm).await {
+            Err(error) if error.code != ErrorCode::CloneSuspected => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// One key was used for two messages, and both are right: two holders of the device's state.
     pub(crate) fn decide_key_twice<T>(
         &self,
@@ -205,12 +254,16 @@ impl Engine {
             .with(FieldName::Key, key_name.to_string())
             .with(FieldName::Operator, Actor::from(&caller.principal));
         let change = self.clone_alarm(tx, &caller.call, &key_name.owner, now_ms, "key-twice", evidence)?;
-        let message = "two holders of the device's state speak: one key was used for two messages";
-        Ok(Decision::refused(change, Error::new(ErrorCode::CloneSuspected, message)))
+        Ok(Decision::refused(change, key_twice()))
     }
 }
 
-fn copied(secret: &[u8]) -> SecretBytes {
+pub(super) fn key_twice() -> Error {
+    let message = "two holders of the device's state speak: one key was used for two messages";
+    Error::new(ErrorCode::CloneSuspected, message)
+}
+
+pub(super) fn copied(secret: &[u8]) -> SecretBytes {
     let mut copy = SecretBytes::with_capacity(secret.len());
     copy.extend(secret);
     copy

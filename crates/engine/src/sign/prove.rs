@@ -140,7 +140,7 @@ impl Engine {
                 let entry = record::entry(now_ms, actor, event, target(name), Outcome::Done, call);
                 (entry.with_all(fields), Ok(Answering { transcript, now, body, renewal }))
             }
-            Err(Stop::Need(key)) => return Err(Stop::Need(key)),
+            Err(Stop::Need(keys)) => return Err(Stop::Need(keys)),
             Err(Stop::Refuse(fault)) if fault.kind() == ErrorKind::Internal => return Err(fault.into()),
             // It proved who it is, and may not. Its challenge is spent all the same.
             Err(Stop::Refuse(error)) => {

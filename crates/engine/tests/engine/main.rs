@@ -39,6 +39,7 @@ mod readers;
 mod receipts;
 mod refusals;
 mod release;
+mod release_many;
 mod restored;
 mod revocations;
 mod root_rotation;

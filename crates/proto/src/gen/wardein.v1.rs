@@ -19137,6 +19137,58 @@ pub struct ReleaseKeyResponse {
     #[prost(bytes = "bytes", tag = "2")]
     pub key: ::prost::bytes::Bytes,
 }
+/// What ReleaseFileKeys takes.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReleaseFileKeysRequest {
+    /// The stanzas that wrap the keys: 1 to 1,000, each with another key.
+    #[prost(message, repeated, tag = "1")]
+    pub files: ::prost::alloc::vec::Vec<FileStanza>,
+    /// Why, for the audit log; 1 to 256 bytes.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// 16 to 64 random bytes: drawn for this request, and repeated only with it (see the service).
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub idempotency_key: ::prost::alloc::vec::Vec<u8>,
+}
+/// What came of one file of ReleaseFileKeys.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileKeyResult {
+    /// One is set.
+    #[prost(oneof = "file_key_result::Result", tags = "1, 2")]
+    pub result: ::core::option::Option<file_key_result::Result>,
+}
+/// Nested message and enum types in `FileKeyResult`.
+pub mod file_key_result {
+    /// One is set.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Result {
+        /// Its key is released, and is among the keys of the answer: whose it is.
+        #[prost(message, tag = "1")]
+        Released(super::SealedBy),
+        /// It is refused, with the status, code and message that ReleaseKey would have. The other files are not affected.
+        #[prost(message, tag = "2")]
+        Failure(super::Failure),
+    }
+}
+/// What ReleaseFileKeys answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReleaseFileKeysResponse {
+    /// One for each stanza, in their order.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<FileKeyResult>,
+    /// The digest of the list of released keys, as the audit log has it in the field `keys-digest`: SHA-256 over their names in byte order,
+    /// each with a line feed behind it. Empty where none was released.
+    #[prost(bytes = "vec", tag = "2")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// The age file keys of those that were released, 16 bytes each, one behind the other, in their order. The last field, and one for all
+    /// of them, for the reason that ReleaseKeyResponse has.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub keys: ::prost::bytes::Bytes,
+}
 /// What Open takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OpenRequest {
@@ -19382,7 +19434,7 @@ pub mod trust_service_client {
     use tonic::codegen::http::Uri;
     /// Trust verdicts, and the data that devices give a platform to read. Callers: role `platform`, for devices of its tenant.
     ///
-    /// VerifyToken, ReleaseKey and Open use up a key, each for good, and are for platforms that were granted the right to it
+    /// VerifyToken, ReleaseKey, ReleaseFileKeys and Open use up keys, each for good, and are for platforms that were granted the right to it
     /// (AdminService.AddGrant); others are refused as `grant-missing`. A key that is already spent is refused as `token-spent` or
     /// `key-spent`, with one exception, for lost replies: the operator that spent it, perhaps by a certificate that it has renewed since,
     /// making the same request with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too. So a
@@ -19626,6 +19678,32 @@ pub mod trust_service_client {
                 .insert(GrpcMethod::new("wardein.v1.TrustService", "ReleaseKey"));
             self.inner.unary(req, path, codec).await
         }
+        /// Releases the keys of up to 1,000 age files by one request: for one reason, by one decision that is durable as one, with one entry in
+        /// the audit log. Each stanza is judged by itself, as ReleaseKey judges it; one that is refused leaves the others as they are. Right: `file`.
+        pub async fn release_file_keys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReleaseFileKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseFileKeysResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustService/ReleaseFileKeys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.TrustService", "ReleaseFileKeys"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Opens a small sealed payload without giving out its key. Right: `open`. As ReleaseKey for devices that are out of trust.
         pub async fn open(
             &mut self,
@@ -19737,6 +19815,15 @@ pub mod trust_service_server {
             tonic::Response<super::ReleaseKeyResponse>,
             tonic::Status,
         >;
+        /// Releases the keys of up to 1,000 age files by one request: for one reason, by one decision that is durable as one, with one entry in
+        /// the audit log. Each stanza is judged by itself, as ReleaseKey judges it; one that is refused leaves the others as they are. Right: `file`.
+        async fn release_file_keys(
+            &self,
+            request: tonic::Request<super::ReleaseFileKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseFileKeysResponse>,
+            tonic::Status,
+        >;
         /// Opens a small sealed payload without giving out its key. Right: `open`. As ReleaseKey for devices that are out of trust.
         async fn open(
             &self,
@@ -19745,7 +19832,7 @@ pub mod trust_service_server {
     }
     /// Trust verdicts, and the data that devices give a platform to read. Callers: role `platform`, for devices of its tenant.
     ///
-    /// VerifyToken, ReleaseKey and Open use up a key, each for good, and are for platforms that were granted the right to it
+    /// VerifyToken, ReleaseKey, ReleaseFileKeys and Open use up keys, each for good, and are for platforms that were granted the right to it
     /// (AdminService.AddGrant); others are refused as `grant-missing`. A key that is already spent is refused as `token-spent` or
     /// `key-spent`, with one exception, for lost replies: the operator that spent it, perhaps by a certificate that it has renewed since,
     /// making the same request with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too. So a
@@ -20086,6 +20173,52 @@ pub mod trust_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReleaseKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.TrustService/ReleaseFileKeys" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReleaseFileKeysSvc<T: TrustService>(pub Arc<T>);
+                    impl<
+                        T: TrustService,
+                    > tonic::server::UnaryService<super::ReleaseFileKeysRequest>
+                    for ReleaseFileKeysSvc<T> {
+                        type Response = super::ReleaseFileKeysResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReleaseFileKeysRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrustService>::release_file_keys(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReleaseFileKeysSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -17,6 +17,7 @@ fn generated_code_is_current() {
         .out_dir(&fresh)
         // Secrets, which the server holds in memory that it wipes.
         .bytes(".wardein.v1.ReleaseKeyResponse.key")
+        .bytes(".wardein.v1.ReleaseFileKeysResponse.keys")
         .bytes(".wardein.v1.OpenResponse.plaintext")
         .bytes(".wardein.v1.CreateBearerTokenResponse.token")
         .bytes(".wardein.v1.CreateInvitationResponse.token")

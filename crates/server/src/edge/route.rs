@@ -42,6 +42,8 @@ impl Route {
                 Method::RedeemInvitation => 8 * KIB,
                 // 1,024 ids.
                 Method::CheckStream => 160 * KIB,
+                // 1,000 stanzas: the longest name of a key, the 32 bytes of a body, and their frames.
+                Method::ReleaseFileKeys => 320 * KIB,
                 // 64 attributes of 4 KiB.
                 Method::Enroll | Method::EnrollStream => 512 * KIB,
                 // The PEM of as many vendors' certificates as a key policy takes.

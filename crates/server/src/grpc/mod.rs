@@ -106,8 +106,9 @@ pub(crate) async fn services(shared: &Arc<Shared>) -> Result<Services, Error> {
 }
 
 /// The methods whose replies hold a secret.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 9] = [
     Method::ReleaseKey.path(),
+    Method::ReleaseFileKeys.path(),
     Method::Open.path(),
     Method::CreateInvitation.path(),
     Method::MakeVoucher.path(),

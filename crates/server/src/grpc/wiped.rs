@@ -125,13 +125,18 @@ mod tests {
     use std::future::poll_fn;
     use tonic::codec::{Codec, EncodeBody, SingleMessageCompressionOverride};
     use tonic_prost::ProstCodec;
-    use wardein_proto::v1::OpenResponse;
+    use wardein_proto::v1::{
+        FileKeyResult, OpenResponse, ReleaseFileKeysResponse, SealedBy, file_key_result,
+    };
 
     /// A reply as tonic encodes it.
     fn reply(length: usize) -> WipedBody {
-        let message =
-            OpenResponse { plaintext: wiped(SecretBytes::from_vec(vec![7; length])), sealed_by: None };
-        let encoder = ProstCodec::<OpenResponse, OpenResponse>::default().encoder();
+        let plaintext = wiped(SecretBytes::from_vec(vec![7; length]));
+        body_of(OpenResponse { plaintext, sealed_by: None })
+    }
+
+    fn body_of<M: prost::Message + Default + Send + 'static>(message: M) -> WipedBody {
+        let encoder = ProstCodec::<M, M>::default().encoder();
         let (source, as_it_is) =
             (tokio_stream::once(Ok(message)), SingleMessageCompressionOverride::default());
         WipedBody::new(Body::new(EncodeBody::new_server(encoder, source, None, as_it_is, None)))
@@ -147,6 +152,20 @@ mod tests {
             // What is shared would stay as it is, and not be wiped.
             assert!(data.try_into_mut().is_ok(), "{length}");
         }
+    }
+
+    /// However much comes before the keys, they are copied once, into memory that is wiped.
+    #[tokio::test]
+    async fn nobody_else_holds_the_memory_of_a_thousand_keys() {
+        let sealed_by = SealedBy { key_name: "n".repeat(200), ..Default::default() };
+        let result = FileKeyResult { result: Some(file_key_result::Result::Released(sealed_by)) };
+        let keys = wiped(SecretBytes::from_vec(vec![7; 16_000]));
+        let mut body =
+            body_of(ReleaseFileKeysResponse { results: vec![result; 1_000], digest: vec![], keys });
+        poll_fn(|context| body.gather(context)).await.unwrap();
+        let frames: Vec<_> = body.frames.drain(..).filter_map(|frame| frame.into_data().ok()).collect();
+        assert_eq!(frames.iter().flatten().filter(|byte| **byte == 7).count(), 16_000);
+        assert!(frames.into_iter().all(|data| data.try_into_mut().is_ok()));
     }
 
     #[tokio::test]

@@ -80,7 +80,7 @@ impl Api {
     }
 }
 
-fn failure(error: &Error, request_id: &str) -> v1::Failure {
+pub(super) fn failure(error: &Error, request_id: &str) -> v1::Failure {
     v1::Failure {
         status: code_of(error.kind()) as u32,
         code: error.code.to_string(),

@@ -2,6 +2,7 @@
 
 mod batches;
 mod convert;
+mod file_keys;
 mod release;
 mod watch;
 
@@ -11,6 +12,7 @@ use crate::grpc::{Api, reply};
 use batches::{Batches, batches};
 use convert::{answer, filter, from, listed, receipt, subject};
 pub(crate) use convert::{offline, verdict};
+use file_keys::{file_keys, file_keys_ask};
 use release::{logged_in, open_ask, opened, release_ask, released, token_ask};
 use std::sync::Arc;
 use std::time::Instant;
@@ -128,6 +130,22 @@ impl v1::trust_service_server::TrustService for Api {
             let ask = release_ask(request.into_inner())?;
             context.is_about(ask.sealed.owner());
             Ok(released(self.shared.engine.release_key(context.caller()?, ask).await?))
+        };
+        reply(release.await)
+    }
+
+    async fn release_file_keys(
+        &self,
+        request: Request<v1::ReleaseFileKeysRequest>,
+    ) -> Result<Response<v1::ReleaseFileKeysResponse>, Status> {
+        let release = async {
+            let context = Context::of(&request)?;
+            let ask = file_keys_ask(request.into_inner())?;
+            // A thousand keys take as long as a page of a list, and are on the threads of lists.
+            let release =
+                async move |engine: Arc<Engine>, caller: Caller| engine.release_file_keys(&caller, ask).await;
+            let keys = self.scan(&context, release).await?;
+            Ok(file_keys(keys, &context.call().request_id))
         };
         reply(release.await)
     }

@@ -33,10 +33,7 @@ pub(crate) fn logged_in(logged_in: LoggedIn) -> v1::VerifyTokenResponse {
 pub(crate) fn release_ask(request: v1::ReleaseKeyRequest) -> Result<ReleaseAsk, Error> {
     let sealed = match request.key {
         Some(Key::KeyName(name)) => Sealed::Payload(parse("key_name", &name)?),
-        Some(Key::File(v1::FileStanza { arguments, body })) => {
-            bounded("file.arguments", arguments.as_bytes(), 1..=MAX_ARGUMENTS)?;
-            Sealed::File(FileStanza::parse(&arguments, &body).map_err(|error| wrong("file", error))?)
-        }
+        Some(Key::File(file)) => Sealed::File(stanza("file", &file)?),
         None => return Err(wrong("key", "is missing; it takes key_name or file")),
     };
     let (reason, idempotency) = (parse("reason", &request.reason)?, idempotency(&request.idempotency_key)?);
@@ -71,7 +68,14 @@ pub(crate) fn opened(unsealed: Unsealed) -> v1::OpenResponse {
     v1::OpenResponse { sealed_by: Some(sealed_by(&unsealed)), plaintext: wiped(unsealed.secret) }
 }
 
-fn sealed_by(unsealed: &Unsealed) -> v1::SealedBy {
+/// The stanza in `field`.
+pub(super) fn stanza(field: &str, file: &v1::FileStanza) -> Result<FileStanza, Error> {
+    let v1::FileStanza { arguments, body } = file;
+    bounded(&format!("{field}.arguments"), arguments.as_bytes(), 1..=MAX_ARGUMENTS)?;
+    FileStanza::parse(arguments, body).map_err(|error| wrong(field, error))
+}
+
+pub(super) fn sealed_by(unsealed: &Unsealed) -> v1::SealedBy {
     let owner = &unsealed.key_name.owner;
     v1::SealedBy {
         tenant: owner.tenant.to_string(),
@@ -81,7 +85,7 @@ fn sealed_by(unsealed: &Unsealed) -> v1::SealedBy {
     }
 }
 
-fn idempotency(key: &[u8]) -> Result<Digest, Error> {
+pub(super) fn idempotency(key: &[u8]) -> Result<Digest, Error> {
     bounded("idempotency_key", key, 16..=64)?;
     Ok(Digest::of(key))
 }

@@ -18,6 +18,7 @@ mod queries;
 mod quotes;
 mod reader;
 mod release;
+mod release_many;
 mod service_access;
 mod signing;
 mod site;

@@ -14,7 +14,7 @@ use wardein_domain::Method;
 /// The platform here, and so the audience of its tokens.
 const PLATFORM: &str = "one";
 
-async fn granted(world: &World, rights: &[&str]) {
+pub(super) async fn granted(world: &World, rights: &[&str]) {
     for right in rights {
         let request = v1::AddGrantRequest { grant: Some(grant(right)) };
         world.admin.admin().add_grant(request).await.unwrap();
@@ -22,7 +22,7 @@ async fn granted(world: &World, rights: &[&str]) {
 }
 
 /// A device with epochs of a minute, so that they end before the operators here do.
-async fn proven(world: &World, id: &str) -> TestDevice {
+pub(super) async fn proven(world: &World, id: &str) -> TestDevice {
     let profile = v1::Profile {
         tenant: "t".into(),
         name: "default".into(),
@@ -46,7 +46,7 @@ async fn proven(world: &World, id: &str) -> TestDevice {
 }
 
 /// An idempotency key of its own for each request.
-fn key_of(request: &[u8]) -> Vec<u8> {
+pub(super) fn key_of(request: &[u8]) -> Vec<u8> {
     Digest::of(request).0[..16].to_vec()
 }
 
@@ -64,7 +64,7 @@ fn precondition(code: &'static str, word: &'static str) -> Expected {
     (Code::FailedPrecondition, code, word)
 }
 
-const NO_GRANT: Expected = (Code::PermissionDenied, "grant-missing", "wardein grant add");
+pub(super) const NO_GRANT: Expected = (Code::PermissionDenied, "grant-missing", "wardein grant add");
 
 #[tokio::test]
 async fn verify_token() {
