@@ -204,6 +204,29 @@ fn a_file_is_sealed_verified_and_opened_and_after_a_shredding_opens_nowhere() {
         assert!(!opened().status.success(), "its key is spent");
     }
 
+    // Many by one request: one entry, whose digest an auditor makes of the files. One of them was opened before.
+    for name in ["m-1.age", "m-2.age"] {
+        assert!(seal(1, name, &[]).status.success());
+    }
+    let [spent, first, second] = ["a.age", "m-1.age", "m-2.age"].map(|name| hospital.file(name));
+    let into = hospital.file("many");
+    fs::create_dir(&into).unwrap();
+    let open =
+        ["--json", "file", "open", &first, &spent, &second, "--out-dir", &into, "--reason", "ticket 8"];
+    let many = wardein(&[&open[..], &["--identity", &platform]].concat());
+    assert!(many.status.code() == Some(1) && words(&many).contains("1 of 3 files"), "{}", words(&many));
+    let many = json(&many.stdout);
+    let codes =
+        many["files"].as_array().unwrap().iter().map(|file| file["code"].as_str()).collect::<Vec<_>>();
+    assert_eq!(codes, [None, Some("key-spent"), None]);
+    for name in ["m-1", "m-2"] {
+        assert_eq!(fs::read(Path::new(&into).join(name)).unwrap(), fs::read(&log).unwrap());
+    }
+    let digest = json(&wardein(&["--json", "file", "digest", &first, &second]).stdout);
+    assert_eq!(many["releases"], serde_json::json!([digest]));
+    let entries = hospital.told(&["audit", "list", "--event", "key.release"]).to_string();
+    assert_eq!(entries.matches(digest["keys_digest"].as_str().unwrap()).count(), 1, "{entries}");
+
     // End to end for a reader: the authority has no key of it.
     let sealed = seal(1, "reader.age", &["--reader", READER]);
     assert!(sealed.status.success() && json(&sealed.stdout)["key_name"].is_null(), "{}", words(&sealed));

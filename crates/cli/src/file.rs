@@ -1,11 +1,15 @@
 //! `wardein file`: files that devices sealed, for platforms and readers; where they come from, for everybody.
 
+mod digest;
+mod many;
+
 use crate::connection::ConnectArgs;
 use crate::progress::progress;
 use crate::trust::{idempotency_key, until_answered};
 use crate::{Column, Failure, Output, Record, files};
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
+use many::By;
 use serde::Serialize;
 use std::fs::File;
 use std::io::BufReader;
@@ -20,10 +24,13 @@ use wardein_pki::pem;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FileCommand {
-    /// Open a sealed file, as a platform with the right `file`, or with a reader's key
+    /// Open sealed files, as a platform with the right `file`, or with a reader's key
     ///
-    /// The authority releases the file's key once, or again where the profile archives it, and its audit log says why. The file itself stays
+    /// The authority releases a file's key once, or again where the profile archives it, and its audit log says why. The file itself stays
     /// here. A reader's key needs no authority.
+    ///
+    /// The keys of several files are released by one request for up to 1,000 of them, with one entry in the audit log: how many, and a digest
+    /// of the list, which is printed. A file that is not opened leaves the others alone.
     Open(Box<OpenArgs>),
     /// Print an identity for age and rage, which open sealed files with it through age-plugin-wardein
     ///
@@ -32,6 +39,11 @@ pub(crate) enum FileCommand {
     Identity(IdentityArgs),
     /// Tell what can be seen of a sealed file without a key. Nothing vouches for it
     Inspect(InspectArgs),
+    /// Tell the digest under which the audit log has the release of these files' keys by one request
+    ///
+    /// It is the SHA-256 over the names of their keys in byte order, each with a line feed behind it. As with `inspect`, nothing vouches for
+    /// the names; the statements beside the files do.
+    Digest(digest::DigestArgs),
     /// Verify files by the statements beside them, offline, and tell whether one is missing between them or in another's place
     ///
     /// Beside each FILE is FILE.sig. The certificate must lead to one of the roots and have been valid when the file was sealed. Exits with 5 where a
@@ -42,11 +54,15 @@ pub(crate) enum FileCommand {
 /// `wardein file open`.
 #[derive(Debug, Args)]
 pub(crate) struct OpenArgs {
-    /// The sealed file
-    file: PathBuf,
-    /// Where it goes; it must not be there yet, and its owner alone may read it
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    /// The sealed files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Where the one file goes; it must not be there yet, and its owner alone may read it
+    #[arg(long, value_name = "FILE", required_unless_present = "out_dir", conflicts_with = "out_dir")]
+    out: Option<PathBuf>,
+    /// The directory that the files go into, each under its name without `.age`, as with --out
+    #[arg(long, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
     /// Why, for the audit log: the authority is asked for the key
     #[arg(long, value_name = "TEXT", required_unless_present = "reader_key")]
     reason: Option<String>,
@@ -123,6 +139,7 @@ impl FileCommand {
                 let seen = read(&file)?.inspect().map_err(|why| of(&file, why))?;
                 out.say(&seen.to_string(), &seen)
             }
+            Self::Digest(args) => args.run(out),
             Self::Verify(args) => args.run(out),
         }
     }
@@ -130,33 +147,61 @@ impl FileCommand {
 
 impl OpenArgs {
     async fn run(self, out: Output) -> Result<(), Failure> {
-        let Self { file, out: path, reason, reader_key, verify_by, connect } = self;
+        let Self { files, out: path, out_dir, reason, reader_key, verify_by, connect } = self;
+        let single = match (files.as_slice(), path, &out_dir) {
+            ([file], Some(path), _) => Some((file.clone(), path)),
+            (_, None, Some(_)) => None,
+            _ => return Err(Failure::Usage("--out is for one file; give --out-dir".to_owned())),
+        };
         if let Some(roots) = verify_by {
-            verify(std::slice::from_ref(&file), &roots)?;
+            verify(&files, &roots)?;
         }
-        let sealed = read(&file)?;
-        let bar = bar(&file);
-        let mut shown = |at| bar.set_position(at);
-        let begin = || Target::begin(&path).map_err(|why| Failure::file("write", &path, why));
-        if let Some(key) = reader_key {
-            let key = files::read_private(&key)?;
-            let text =
-                std::str::from_utf8(key.expose()).map_err(|_| Failure::failed(FileError::ReaderKey))?;
-            let key = ReaderKey::parse(text).map_err(Failure::failed)?;
-            let opened = begin()?.fill(sealed, &Opening::Reader(&key), &mut shown);
-            bar.finish_and_clear();
-            let bytes = opened.map_err(|why| of(&file, why))?;
-            return say(out, path, bytes, v1::SealedBy::default(), false);
+        let reader_key = reader_key.as_deref().map(read_reader_key).transpose()?;
+        let reason = reason.unwrap_or_default();
+        match (single, out_dir) {
+            (Some((file, path)), _) => open_one(file, path, reader_key, &connect, reason, out).await,
+            (None, Some(directory)) => {
+                let as_platform = || By::Platform(Box::new(connect), reason);
+                let by = reader_key.map_or_else(as_platform, By::Reader);
+                many::open(files, &directory, by, out).await
+            }
+            (None, None) => Err(Failure::Usage("give --out or --out-dir".to_owned())),
         }
-        let stanza = sealed.stanza().map_err(|why| of(&file, why))?;
-        // Before the key is spent.
-        let target = begin()?;
-        let (key, by) = release(&connect, &stanza, reason.unwrap_or_default()).await?;
-        let opened = target.fill(sealed, &Opening::FileKey(&key), &mut shown);
+    }
+}
+
+async fn open_one(
+    file: PathBuf,
+    path: PathBuf,
+    reader_key: Option<ReaderKey>,
+    connect: &ConnectArgs,
+    reason: String,
+    out: Output,
+) -> Result<(), Failure> {
+    let sealed = read(&file)?;
+    let bar = bar(&file);
+    let mut shown = |at| bar.set_position(at);
+    let begin = || Target::begin(&path).map_err(|why| Failure::file("write", &path, why));
+    if let Some(key) = reader_key {
+        let opened = begin()?.fill(sealed, &Opening::Reader(&key), &mut shown);
         bar.finish_and_clear();
         let bytes = opened.map_err(|why| of(&file, why))?;
-        say(out, path, bytes, by, true)
+        return say(out, path, bytes, v1::SealedBy::default(), false);
     }
+    let stanza = sealed.stanza().map_err(|why| of(&file, why))?;
+    // Before the key is spent.
+    let target = begin()?;
+    let (key, by) = release(connect, &stanza, reason).await?;
+    let opened = target.fill(sealed, &Opening::FileKey(&key), &mut shown);
+    bar.finish_and_clear();
+    let bytes = opened.map_err(|why| of(&file, why))?;
+    say(out, path, bytes, by, true)
+}
+
+fn read_reader_key(path: &Path) -> Result<ReaderKey, Failure> {
+    let key = files::read_private(path)?;
+    let text = std::str::from_utf8(key.expose()).map_err(|_| Failure::failed(FileError::ReaderKey))?;
+    ReaderKey::parse(text).map_err(Failure::failed)
 }
 
 impl VerifyArgs {
@@ -207,6 +252,10 @@ fn say(out: Output, path: PathBuf, bytes: u64, by: v1::SealedBy, is_known: bool)
 fn read(path: &Path) -> Result<SealedFile<BufReader<File>>, Failure> {
     let file = File::open(path).map_err(|error| Failure::file("read", path, error))?;
     SealedFile::read(BufReader::new(file)).map_err(|why| of(path, why))
+}
+
+fn stanza(file: &Path) -> Result<FileStanza, Failure> {
+    read(file)?.stanza().map_err(|why| of(file, why))
 }
 
 fn of(path: &Path, why: FileError) -> Failure {
