@@ -168,12 +168,49 @@ async fn a_technician_is_invited_released_and_sent_away() {
     done(place.by("anna", &policy));
     let shown = done(place.by("carla", &["service", "policy", "show"]));
     assert_eq!(shown["scopes"], serde_json::json!(["dose-library", "view"]));
+    assert_eq!(shown["release_at_device"], false);
     refused(&place.by("carla", &policy), "role-denied");
+    at_the_device(&place, &key, &policy);
     let log = place.by("anna", &["audit", "list"]);
     let log = String::from_utf8_lossy(&log.stdout).into_owned();
     for event in ["visit.invite", "visit.release", "visit.end", "service-policy.put", "visit.certify"] {
         assert!(log.contains(event), "{event}");
     }
+}
+
+/// A person at the device releases a visit of it, once the tenant allows that.
+fn at_the_device(place: &Place, key: &str, policy: &[&str]) {
+    let until = moment(now() + 3_600);
+    let order = ["service", "invite", "--technician", "eva", "--key", key, "--device", "pump-2", "--yes"];
+    let rest = ["--work-order", "WO-13", "--scope", "view", "--until", &until];
+    let visit = done(place.by("carla", &[&order[..], &rest].concat()));
+    let id = visit["id"].as_str().unwrap();
+    let there = |args: &[&str]| {
+        let directory = place.path("devices/pump-2");
+        let command = ["--dir", &directory, "service"];
+        Command::new(wardein_device()).args(command).args(args).stdin(Stdio::null()).output().unwrap()
+    };
+    let off = there(&["release", id, "--yes"]);
+    let said = String::from_utf8_lossy(&off.stderr).into_owned();
+    assert!(off.status.code() == Some(3) && said.contains("release-at-device-off"), "{said}");
+    done(place.by("anna", &[policy, &["--release-at-device"]].concat()));
+    let listed = done(there(&["pending", "--json"]));
+    assert_eq!(
+        (listed["visits"][0]["id"].as_str(), &listed["visits"][0]["invited_by"]),
+        (Some(id), &"carla".into())
+    );
+    // It shows the visit, and does nothing unless a person says yes.
+    let asked = there(&["release", id]);
+    let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert_eq!(asked.status.code(), Some(2), "{said}");
+    for part in ["technician eva", "work order WO-13, scope view", "would release visit"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let state = || done(place.by("sina", &["service", "show", id]))["state"].clone();
+    assert_eq!(state(), "requested");
+    assert_eq!(done(there(&["release", id, "--yes", "--json"]))["released"], true);
+    assert_eq!(state(), "current");
+    assert_eq!(done(place.by("sina", &["service", "show", id]))["released_by"], "device/klinik/pump-2");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -319,7 +319,9 @@ async fn ca(args: PolicyShowArgs, out: Output) -> Result<(), Failure> {
     let request = v1::GetServiceCaRequest { tenant: scope(&session, args.tenant) };
     let ca = Ca { ca: session.operator().get_service_ca(request).await?.ca };
     if ca.ca.is_empty() && !out.is_json() {
-        return Err(Failure::failed("there is none before the tenant's first visit was released"));
+        return Err(Failure::failed(
+            "there is none before the tenant's first visit was released, or release at the device was switched on",
+        ));
     }
     out.say(&ca.ca, &ca)
 }

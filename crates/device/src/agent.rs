@@ -52,6 +52,10 @@ pub trait Prover {
     async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error>;
     /// Tells what came of an installation, with that body (DDKG-1 §8.6).
     async fn update_receipt(&mut self, body: &[u8]) -> Result<(), Error>;
+    /// Asks which visits of the device wait for their release (DDKG-1 §8.9); the reply body.
+    async fn pending_visits(&mut self) -> Result<Vec<u8>, Error>;
+    /// Releases a visit, with that body (DDKG-1 §8.9).
+    async fn visit_release(&mut self, body: &[u8]) -> Result<(), Error>;
     /// Gives the protocol of a technician's session (DDKG-1 §8.7).
     async fn visit_protocol(&mut self, body: &[u8]) -> Result<(), Error>;
     /// Agrees on new keys and goes over to them.

@@ -180,6 +180,12 @@ pub enum Error {
     /// Files are missing, or in each other's place.
     #[error("files are missing, or in each other's place")]
     FilesMissing,
+    /// A visit would be released, and there is nobody to ask.
+    #[error("would release visit {0}; nothing was done. Add --yes to do it")]
+    NobodyToAsk(String),
+    /// The person at the device was asked, and did not say yes.
+    #[error("visit {0} is not released; nothing was done")]
+    NotConfirmed(String),
     /// There is no key to sign a file with.
     #[error("the device cannot sign what it seals: {0}")]
     NoSigner(&'static str),
@@ -251,7 +257,11 @@ impl Error {
     /// platform, or the place of updates cannot be reached, 5 for an update or a file that is not to be trusted, 6 where no technician is let in.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config { .. } | Self::NotConfigured(_) | Self::ConfigDiffers(_) | Self::Signs(_) => 2,
+            Self::Config { .. }
+            | Self::NotConfigured(_)
+            | Self::ConfigDiffers(_)
+            | Self::Signs(_)
+            | Self::NobodyToAsk(_) => 2,
             #[cfg(feature = "tpm")]
             Self::Tpm(_) | Self::SealedElsewhere(_) => 1,
             Self::Refused(_) => 3,
@@ -290,6 +300,7 @@ impl Error {
             | Self::Answer(_)
             | Self::Update(_)
             | Self::NoSigner(_)
+            | Self::NotConfirmed(_)
             | Self::NoReaders
             | Self::Fault(_) => 1,
         }

@@ -65,7 +65,7 @@ pub use log::{LogAgent, LogStatus};
 pub use platform::{PlatformStream, connect_platform, is_platform};
 pub use service::{
     Admission, Carrier, CodeRefused, Moment, ServiceAccess, SessionEnd, Visit, attend, attend_admitted,
-    carry_protocols, give_protocols, note,
+    carry_protocols, give_protocols, note, pending_visits, release_visit,
 };
 pub use session::{Rekeyed, Session, Transferred};
 pub use signing::{Signer, SigningKey, SigningSession, TpmActivation, TpmSettings, TpmStation};

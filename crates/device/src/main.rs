@@ -8,6 +8,7 @@ mod files;
 mod logs;
 mod progress;
 mod prover;
+mod releases;
 mod services;
 mod updates;
 

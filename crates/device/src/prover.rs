@@ -129,6 +129,20 @@ impl Prover for Either {
         }
     }
 
+    async fn pending_visits(&mut self) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Derives(session) => session.pending_visits().await,
+            Self::Signs(session) => session.pending_visits().await,
+        }
+    }
+
+    async fn visit_release(&mut self, body: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Derives(session) => session.visit_release(body).await,
+            Self::Signs(session) => session.visit_release(body).await,
+        }
+    }
+
     async fn visit_protocol(&mut self, body: &[u8]) -> Result<(), Error> {
         match self {
             Self::Derives(session) => session.visit_protocol(body).await,

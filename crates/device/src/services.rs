@@ -3,6 +3,7 @@
 use crate::args::Service;
 use crate::commands::print;
 use crate::prover::{Either, prover, session};
+use crate::releases::{pending, release};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
@@ -44,6 +45,8 @@ pub(crate) async fn service(path: &Path, order: Service) -> Result<(), Error> {
             });
             Ok(())
         }
+        Service::Pending(output) => pending(path, output.json).await,
+        Service::Release { visit, yes, output } => release(path, visit, yes, output.json).await,
         Service::Note { category } => {
             let missing = || Error::Config {
                 field: "category",
@@ -126,7 +129,7 @@ fn end(end: SessionEnd) -> ! {
 }
 
 /// One line of standard input, byte by byte: what follows it is for the shell.
-fn typed() -> Result<String, Error> {
+pub(crate) fn typed() -> Result<String, Error> {
     let wrong = |source| Error::File { doing: "read", path: "standard input".into(), source };
     let mut input = File::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(wrong)?);
     let mut line = Vec::new();

@@ -434,6 +434,14 @@ impl<A: Authority, E: Entropy> Prover for Session<A, E> {
         self.request(&Asking::Action("update-receipt", body)).await.map(|_| ())
     }
 
+    async fn pending_visits(&mut self) -> Result<Vec<u8>, Error> {
+        Ok(self.request(&Asking::Action("pending-visits", b"")).await?.body)
+    }
+
+    async fn visit_release(&mut self, body: &[u8]) -> Result<(), Error> {
+        self.request(&Asking::Action("visit-release", body)).await.map(|_| ())
+    }
+
     async fn visit_protocol(&mut self, body: &[u8]) -> Result<(), Error> {
         self.request(&Asking::Action("visit-protocol", body)).await.map(|_| ())
     }

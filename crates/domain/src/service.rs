@@ -13,6 +13,7 @@ use core::str::FromStr;
 pub struct ServicePolicy {
     scopes: BTreeSet<ServiceScope>,
     longest: Seconds,
+    is_released_at_device: bool,
 }
 
 /// Why something is not a service policy.
@@ -55,7 +56,18 @@ impl ServicePolicy {
         if !(Self::SHORTEST_LIMIT..=Self::LONGEST_LIMIT).contains(&longest) {
             return Err(ServicePolicyError::Longest(longest.get()));
         }
-        Ok(Self { scopes, longest })
+        Ok(Self { scopes, longest, is_released_at_device: false })
+    }
+
+    /// The same, saying whether a person at a device may release a visit of it. Without this nobody at a device may.
+    #[must_use]
+    pub fn with_release_at_device(self, is_released_at_device: bool) -> Self {
+        Self { is_released_at_device, ..self }
+    }
+
+    /// Whether a person at a device may release a visit of that device alone.
+    pub const fn is_released_at_device(&self) -> bool {
+        self.is_released_at_device
     }
 
     /// The scopes, each once and in order.
@@ -79,7 +91,7 @@ impl Default for ServicePolicy {
     fn default() -> Self {
         let scopes = ["view", "configure", "maintenance", "calibration"];
         let scopes = scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
-        Self { scopes, longest: Self::LONGEST }
+        Self { scopes, longest: Self::LONGEST, is_released_at_device: false }
     }
 }
 
@@ -234,11 +246,13 @@ mod tests {
     fn a_policy_has_scopes_and_a_bound() {
         let names: Vec<_> = ServicePolicy::default().scopes().map(ToString::to_string).collect();
         assert_eq!(names, ["calibration", "configure", "maintenance", "view"]);
+        assert!(!ServicePolicy::default().is_released_at_device());
         let of = |count: usize, longest| {
             let scopes = (0..count).map(|at| alloc::format!("s{at}").parse().unwrap());
             ServicePolicy::new(scopes, Seconds::new(longest))
         };
-        assert!(of(1, 3_600).is_ok() && of(16, 30 * 86_400).is_ok());
+        assert!(of(1, 3_600).is_ok_and(|policy| !policy.is_released_at_device()));
+        assert!(of(16, 30 * 86_400).is_ok());
         assert_eq!(of(0, 3_600), Err(ServicePolicyError::Scopes(0)));
         assert_eq!(of(17, 3_600), Err(ServicePolicyError::Scopes(17)));
         assert_eq!(of(1, 3_599), Err(ServicePolicyError::Longest(3_599)));

@@ -79,7 +79,7 @@ pub use service::counts::ServiceCounts;
 pub use service::emergency::{EmergencyCode, EmergencyUse, EmergencyUses};
 pub use service::invite::VisitOrder;
 pub use service::protocols::SessionProtocol;
-pub use service::visits::{Visit, VisitClosing, VisitId, VisitState};
+pub use service::visits::{Releaser, Visit, VisitClosing, VisitId, VisitState};
 pub use sign::{
     EndorsementKey, KeyOrder, KeyPolicy, PcrPolicy, SetPcrPolicy, SignedReply, SignedRequest, TpmActivation,
 };

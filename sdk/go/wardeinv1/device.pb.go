@@ -290,7 +290,7 @@ type ProveRequest struct {
 	// The number of its key within the epoch. Each is good for one request.
 	Number uint64 `protobuf:"varint,7,opt,name=number,proto3" json:"number,omitempty"`
 	// `authenticate`, `certificate`, `made-key`, `rekey`, `attributes`, `transfer`, `trust-bundle`, `update-offer`, `update-receipt`,
-	// `service-access` or `visit-protocol` (DDKG-1 section 8).
+	// `service-access`, `pending-visits`, `visit-release` or `visit-protocol` (DDKG-1 section 8).
 	Action string `protobuf:"bytes,8,opt,name=action,proto3" json:"action,omitempty"`
 	// The action's body; the proof covers its SHA-256.
 	Body []byte `protobuf:"bytes,9,opt,name=body,proto3" json:"body,omitempty"`
@@ -562,7 +562,8 @@ type ProveBySignatureRequest struct {
 	Challenge []byte `protobuf:"bytes,3,opt,name=challenge,proto3" json:"challenge,omitempty"`
 	// 32 random bytes of the device.
 	DeviceNonce []byte `protobuf:"bytes,4,opt,name=device_nonce,json=deviceNonce,proto3" json:"device_nonce,omitempty"`
-	// `authenticate`, `certificate`, `trust-bundle`, `update-offer`, `update-receipt`, `service-access` or `visit-protocol` (DDKG-1 section 8).
+	// `authenticate`, `certificate`, `trust-bundle`, `update-offer`, `update-receipt`, `service-access`, `pending-visits`,
+	// `visit-release` or `visit-protocol` (DDKG-1 section 8).
 	Action string `protobuf:"bytes,5,opt,name=action,proto3" json:"action,omitempty"`
 	// The action's body; the signature covers its SHA-256.
 	Body []byte `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`

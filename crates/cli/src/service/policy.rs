@@ -32,6 +32,10 @@ pub(crate) struct PolicySetArgs {
     /// How long a visit may be: 1h to 30d
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = time::seconds)]
     longest: u64,
+    /// Have a person at a device release visits of that device alone, too (`wardein-device service release`). Without it nobody at
+    /// a device does
+    #[arg(long)]
+    release_at_device: bool,
     #[command(flatten)]
     show: PolicyShowArgs,
 }
@@ -40,19 +44,21 @@ pub(crate) struct PolicySetArgs {
 struct Policy {
     scopes: Vec<String>,
     longest_visit: u64,
+    release_at_device: bool,
 }
 
 impl Record for Policy {
     const COLUMNS: &'static [Column<Self>] = &[
         ("scopes", |policy| policy.scopes.join(",")),
         ("longest visit", |policy| time::span(policy.longest_visit)),
+        ("release at device", |policy| if policy.release_at_device { "yes" } else { "no" }.to_owned()),
     ];
 }
 
 impl From<Option<v1::ServicePolicy>> for Policy {
     fn from(policy: Option<v1::ServicePolicy>) -> Self {
-        let v1::ServicePolicy { scopes, longest_visit } = policy.unwrap_or_default();
-        Self { scopes, longest_visit: wire::span_seconds(longest_visit) }
+        let v1::ServicePolicy { scopes, longest_visit, release_at_device } = policy.unwrap_or_default();
+        Self { scopes, longest_visit: wire::span_seconds(longest_visit), release_at_device }
     }
 }
 
@@ -72,11 +78,12 @@ async fn show_policy(args: PolicyShowArgs, out: Output) -> Result<(), Failure> {
 }
 
 async fn set_policy(args: PolicySetArgs, out: Output) -> Result<(), Failure> {
-    let PolicySetArgs { scopes, longest, show: PolicyShowArgs { tenant, connect } } = args;
+    let PolicySetArgs { scopes, longest, release_at_device, show } = args;
+    let PolicyShowArgs { tenant, connect } = show;
     let session = connect.open().await?;
     let request = v1::PutServicePolicyRequest {
         tenant: scope(&session, tenant),
-        policy: Some(v1::ServicePolicy { scopes, longest_visit: wire::span(longest) }),
+        policy: Some(v1::ServicePolicy { scopes, longest_visit: wire::span(longest), release_at_device }),
     };
     out.one(&Policy::from(session.operator().put_service_policy(request).await?.policy))
 }

@@ -3,6 +3,8 @@
 use super::Json;
 use clap::Subcommand;
 use std::path::PathBuf;
+use wardein_crypto::hex;
+use wardein_ddkg::message::VisitRelease;
 use wardein_domain::ServiceScope;
 
 #[derive(Debug, Subcommand)]
@@ -13,6 +15,20 @@ pub(crate) enum Service {
         /// The directory, which is there and which root alone writes.
         #[arg(long, value_name = "DIR", default_value = "/etc/ssh/wardein")]
         out: PathBuf,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// List the visits of this device that wait for their release. The tenant's service policy has to allow release at the device.
+    Pending(Json),
+    /// Release a visit of this device alone: from then on its technician is let in during its window. It shows the visit and asks
+    /// first; the authority takes it where the tenant's service policy allows it, and nobody may be in the device by another visit.
+    Release {
+        /// The visit's id, as `pending` lists it.
+        #[arg(value_parser = visit)]
+        visit: VisitRelease,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         output: Json,
     },
@@ -65,4 +81,8 @@ pub(crate) enum Service {
         #[arg(long)]
         until: u64,
     },
+}
+
+fn visit(text: &str) -> Result<VisitRelease, &'static str> {
+    hex::decode_array(text).map(VisitRelease).ok_or("is not 16 lower-case hex digits")
 }

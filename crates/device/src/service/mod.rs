@@ -5,6 +5,7 @@ mod codes;
 mod emergency;
 mod moment;
 mod protocol;
+mod release;
 mod sync;
 mod visit;
 
@@ -13,5 +14,6 @@ pub(crate) use codes::Codes;
 pub use codes::{Admission, CodeRefused};
 pub use moment::Moment;
 pub use protocol::{give_protocols, note};
+pub use release::{pending_visits, release_visit};
 pub use sync::ServiceAccess;
 pub use visit::{SessionEnd, Visit, attend, attend_admitted};

@@ -180,6 +180,14 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
         self.request("update-receipt", body).await.map(|_| ())
     }
 
+    async fn pending_visits(&mut self) -> Result<Vec<u8>, Error> {
+        Ok(self.request("pending-visits", b"").await?.body)
+    }
+
+    async fn visit_release(&mut self, body: &[u8]) -> Result<(), Error> {
+        self.request("visit-release", body).await.map(|_| ())
+    }
+
     async fn visit_protocol(&mut self, body: &[u8]) -> Result<(), Error> {
         self.request("visit-protocol", body).await.map(|_| ())
     }

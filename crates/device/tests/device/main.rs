@@ -17,6 +17,7 @@ mod made_keys;
 mod pins;
 mod protocols;
 mod rekey;
+mod releases;
 mod requests;
 mod roots;
 #[cfg(feature = "tpm")]

@@ -73,8 +73,10 @@ events! {
     ServicePolicyPut = "service-policy.put",
     /// A technician was invited to visit a device; each device has an entry.
     TechnicianInvited = "visit.invite",
-    /// The visit was released by another person.
+    /// The visit was released by another person, or by one at its device: the actor is the device then.
     VisitReleased = "visit.release",
+    /// A device asked to release a visit that is released.
+    VisitReleaseRepeated = "visit.release-again",
     /// The visit was ended before its window.
     VisitEnded = "visit.end",
     /// A visit was closed without the protocol of a device; each such device has an entry.
@@ -107,6 +109,8 @@ events! {
     EmergencyReviewClosed = "break-glass.close",
     /// A device was told which visits were ended, and by which CA technicians are certified.
     ServiceAccessServed = "device.service-access",
+    /// A device was told which of its visits wait for their release.
+    PendingVisitsServed = "device.pending-visits",
     /// An operator was revoked.
     OperatorRevoked = "operator.revoke",
     /// An administrator was made while the service was stopped, by a person who has the directory and opens the root key.
@@ -294,6 +298,8 @@ impl Event {
                 | Self::UpdateNotOffered
                 | Self::ReceiptRepeated
                 | Self::VisitProtocolRepeated
+                | Self::VisitReleaseRepeated
+                | Self::PendingVisitsServed
                 | Self::SoftwareVerified
                 | Self::ServiceAccessServed
                 | Self::EmergencyCodeKept

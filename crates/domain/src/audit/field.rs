@@ -278,6 +278,10 @@ names! {
     Ends = "ends",
     /// Seconds that a visit's window may have.
     LongestVisit = "longest-visit",
+    /// Whether a person at a device may release a visit of it.
+    ReleaseAtDevice = "release-at-device",
+    /// Who released a visit, where the actor is its device: a person there, whom the authority does not know.
+    ReleasedBy = "released-by",
     /// The name of a reader of files.
     Reader = "reader",
     /// The public key of a reader, as age writes it.

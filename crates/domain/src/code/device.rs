@@ -201,7 +201,10 @@ impl ErrorCode {
                 | Self::ReceiptReplayed
                 | Self::ReceiptContradicts
                 | Self::VisitUnknown
+                | Self::VisitClosed
                 | Self::VisitNotReleased
+                | Self::ReleaseAtDeviceOff
+                | Self::ReleaseNeedsSite
                 | Self::VisitQuota
                 | Self::ProtocolOtherDevice
                 | Self::ProtocolOtherVisit

@@ -114,6 +114,10 @@ codes! {
     EmergencyReviewMissing = "emergency-review-missing", Precondition, "Nothing is to be done; `wardein service break-glass list` shows what is open.";
     /// The person who releases the visit asked for it, or is the technician.
     ReleaserNotIndependent = "releaser-not-independent", Denied, "Have another person release it.";
+    /// The tenant does not have visits released at the device.
+    ReleaseAtDeviceOff = "release-at-device-off", Precondition, "Have a person of role `site` release it (`wardein service release`), or a tenant administrator switch this on (`wardein service policy set --release-at-device`).";
+    /// The visit is of several devices, or somebody may be in the device by another visit: it is not released at the device.
+    ReleaseNeedsSite = "release-needs-site", Precondition, "Have a person of role `site` release it (`wardein service release`).";
     /// The token of the invitation is unknown, used, revoked or over; it is not said which.
     InvitationInvalid = "invitation-invalid", Unauthenticated, "Have another invitation made (`wardein operator invite`). If the token was used by somebody else, an administrator finds it in the audit log as `operator.redeem`.";
     /// There is no such invitation, or the caller may not see it.

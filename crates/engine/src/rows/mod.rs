@@ -88,8 +88,8 @@ pub(crate) use revocation::{
 };
 pub(crate) use service::{
     ActionColumn, ClosedRow, DeviceVisitsRow, EmergencyUseRow, EmergencyUsesRow, EndedRow, MAX_PROTOCOLS,
-    OpenVisitRow, ProtocolColumn, ReleasedRow, ServiceCaRow, ServicePolicyRow, VisitEndColumn, VisitRow,
-    VisitTerms, parse_visit_key, service_ca_place, visit_key,
+    OpenVisitRow, ProtocolColumn, ReleasedAtDeviceRow, ReleasedRow, ServiceCaRow, ServicePolicyRow,
+    VisitEndColumn, VisitReleaseColumn, VisitRow, VisitTerms, parse_visit_key, service_ca_place, visit_key,
 };
 pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
 pub(crate) use site::{ChoiceColumn, SiteRow, WindowColumn};

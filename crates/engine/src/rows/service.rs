@@ -3,7 +3,7 @@
 use super::seal::Place;
 use super::{PersonRow, column};
 use crate::kernel::Error;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use wardein_crypto::P256VerifyingKey;
 use wardein_domain::{
     ActionCategory, DeviceId, OperatorName, Reason, Seconds, ServicePolicy, ServiceScope, SourceAddress,
@@ -17,6 +17,14 @@ pub(crate) struct ServicePolicyRow {
     scopes: Vec<ServiceScope>,
     #[serde(with = "column")]
     longest: Seconds,
+    /// Whether a person at a device may release a visit of it.
+    #[serde(deserialize_with = "or_off")]
+    is_released_at_device: bool,
+}
+
+/// A row that was written before there was this column ends here, and says no. So does a damaged one.
+fn or_off<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(bool::deserialize(from).unwrap_or(false))
 }
 
 #[derive(Serialize, Deserialize, Clone)]
@@ -46,7 +54,7 @@ pub(crate) struct VisitRow {
     /// Which restoring of the authority it was made after: its `restored_at` at that time.
     #[serde(with = "column")]
     pub(crate) restored_at: UnixSeconds,
-    pub(crate) released: Option<ReleasedRow>,
+    pub(crate) released: VisitReleaseColumn,
     pub(crate) ended: Option<EndedRow>,
     /// Those of its devices for which the technician was certified, or got a code.
     #[serde(with = "column::list")]
@@ -92,6 +100,24 @@ pub(crate) enum VisitEndColumn {
 
 /// The most sessions of a visit that are on record.
 pub(crate) const MAX_PROTOCOLS: usize = 256;
+
+/// Whether a visit was released, and by whom. The order of the variants is stored; the first two have the bytes of an option.
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) enum VisitReleaseColumn {
+    Waiting,
+    /// By an operator.
+    By(ReleasedRow),
+    /// By a person at its device.
+    AtDevice(ReleasedAtDeviceRow),
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct ReleasedAtDeviceRow {
+    #[serde(with = "column")]
+    pub(crate) device: DeviceId,
+    #[serde(with = "column")]
+    pub(crate) at: UnixSeconds,
+}
 
 #[derive(Serialize, Deserialize, Clone)]
 pub(crate) struct ReleasedRow {
@@ -178,11 +204,16 @@ pub(crate) fn service_ca_place(public: &P256VerifyingKey) -> Place<'_> {
 
 impl ServicePolicyRow {
     pub(crate) fn new(policy: &ServicePolicy) -> Self {
-        Self { scopes: policy.scopes().cloned().collect(), longest: policy.longest() }
+        Self {
+            scopes: policy.scopes().cloned().collect(),
+            longest: policy.longest(),
+            is_released_at_device: policy.is_released_at_device(),
+        }
     }
 
     pub(crate) fn policy(&self) -> Result<ServicePolicy, Error> {
         ServicePolicy::new(self.scopes.iter().cloned(), self.longest)
+            .map(|policy| policy.with_release_at_device(self.is_released_at_device))
             .map_err(|error| super::damaged(Table::ServicePolicy, error))
     }
 }
@@ -224,7 +255,7 @@ impl VisitRow {
             by,
             made,
             restored_at,
-            released: None,
+            released: VisitReleaseColumn::Waiting,
             ended: None,
             certified: Vec::new(),
             protocols: Vec::new(),
@@ -282,7 +313,13 @@ mod tests {
         let policy = ServicePolicy::new(["view".parse().unwrap()], Seconds::new(3_600)).unwrap();
         let row = ServicePolicyRow::new(&policy);
         assert_eq!(row.policy().unwrap(), policy);
-        stays(Table::ServicePolicy, &row, "02010476696577901c");
+        stays(Table::ServicePolicy, &row, "02010476696577901c00");
+        let row = ServicePolicyRow::new(&policy.clone().with_release_at_device(true));
+        assert!(row.policy().unwrap().is_released_at_device());
+        stays(Table::ServicePolicy, &row, "02010476696577901c01");
+        let former = hex::decode("02010476696577901c").unwrap();
+        let former: ServicePolicyRow = decode(Table::ServicePolicy, &former).unwrap();
+        assert_eq!(former.policy().unwrap(), policy);
         let by = PersonRow::from(&Principal {
             role: Role::ServiceCoordinator,
             tenant: Some("t".parse().unwrap()),
@@ -301,7 +338,10 @@ mod tests {
         };
         let mut row = VisitRow::new(terms, by.clone(), UnixSeconds::new(4), UnixSeconds::new(2));
         stays(Table::Visit, &row, &format!("{VISIT}0000000000"));
-        row.released = Some(ReleasedRow { by: by.clone(), at: UnixSeconds::new(5) });
+        let at = UnixSeconds::new(5);
+        row.released = VisitReleaseColumn::AtDevice(ReleasedAtDeviceRow { device: "d".parse().unwrap(), at });
+        stays(Table::Visit, &row, &format!("{VISIT}0201640500000000"));
+        row.released = VisitReleaseColumn::By(ReleasedRow { by: by.clone(), at });
         let end_by = by.clone();
         row.ended = Some(EndedRow { by, at: UnixSeconds::new(6), reason: "no".parse().unwrap() });
         row.certified = vec!["d".parse().unwrap()];

@@ -26,7 +26,7 @@ pub struct VisitCertificate {
 }
 
 impl Engine {
-    /// The line of a tenant's SSH CA; none before its first visit was released.
+    /// The line of a tenant's SSH CA; none before its first visit was released, or release at the device was switched on.
     pub async fn get_service_ca(&self, caller: &Caller, tenant: TenantId) -> Result<Option<String>, Error> {
         self.require_tenant(caller, &tenant)?;
         self.look(|tx| Ok(service_ca(tx, &tenant)?.map(|(_, row)| SshCa::new(&row.public).line()))).await
@@ -184,7 +184,7 @@ impl Engine {
     }
 }
 
-fn service_ca(tx: &Tx<'_>, tenant: &TenantId) -> Result<Option<(u64, ServiceCaRow)>, Stop> {
+pub(super) fn service_ca(tx: &Tx<'_>, tenant: &TenantId) -> Result<Option<(u64, ServiceCaRow)>, Stop> {
     tx.row(Table::ServiceCa, &rows::tenant_prefix(tenant))
 }
 

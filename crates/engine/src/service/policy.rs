@@ -3,6 +3,7 @@
 use crate::kernel::record::{Recording, listed};
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, ServicePolicyRow};
+use wardein_crypto::P256SigningKey;
 use wardein_domain::{Event, FieldName, Outcome, ServicePolicy, ServiceScope, Target, TenantId};
 use wardein_port::{Change, Table};
 
@@ -25,11 +26,18 @@ impl Engine {
         policy: ServicePolicy,
     ) -> Result<(), Error> {
         self.require_tenant(caller, tenant)?;
+        // Of use where the tenant has no SSH CA yet.
+        let document =
+            P256SigningKey::generate_pkcs8().map_err(|_| Error::internal("no entropy for keys"))?;
         self.transact_by(caller, |tx| {
             let (version, before) = service_policy(tx, tenant)?;
             let mut change = Change::default();
             if before == policy {
                 return Ok(Decision::new(change, ()));
+            }
+            if policy.is_released_at_device() {
+                // The proof of a device brings no key that could become the CA: it is there before the first such release.
+                self.ensure_service_ca(tx, tenant, &document, &mut change)?;
             }
             let row = ServicePolicyRow::new(&policy);
             let target = Target::Tenant(tenant.clone());
@@ -38,7 +46,12 @@ impl Engine {
                 .entry(caller, Event::ServicePolicyPut, target, Outcome::Done)
                 .in_tenant(tenant)
                 .changed(FieldName::ServiceScope, scopes(&before), scopes(&policy))
-                .changed(FieldName::LongestVisit, before.longest().get(), policy.longest().get());
+                .changed(FieldName::LongestVisit, before.longest().get(), policy.longest().get())
+                .changed(
+                    FieldName::ReleaseAtDevice,
+                    before.is_released_at_device(),
+                    policy.is_released_at_device(),
+                );
             change.record(&entry)?;
             Ok(Decision::new(change, ()))
         })

@@ -4,7 +4,9 @@ use super::code::visit_of;
 use super::visits::{VisitId, VisitState};
 use crate::kernel::record::hex;
 use crate::kernel::{Engine, Error, Stop, Tx};
-use crate::rows::{self, ActionColumn, MAX_PROTOCOLS, ProtocolColumn, VisitEndColumn, VisitRow};
+use crate::rows::{
+    self, ActionColumn, MAX_PROTOCOLS, ProtocolColumn, VisitEndColumn, VisitReleaseColumn, VisitRow,
+};
 use wardein_ddkg::message::{Admitted, ServiceKey, VisitEnd, VisitProtocol};
 use wardein_ddkg::{DeviceName, ServiceCode};
 use wardein_domain::{ActionCategory, Call, DeviceId, ErrorCode, Event, FieldName, Fields, UnixSeconds};
@@ -168,7 +170,7 @@ fn judge(row: &VisitRow, id: &VisitId, protocol: &VisitProtocol) -> Result<(), E
             format_args!("the protocol names another technician, order, scope or device than visit {id}");
         return Err(Error::new(ErrorCode::ProtocolOtherVisit, message));
     }
-    if row.released.is_none() {
+    if matches!(row.released, VisitReleaseColumn::Waiting) {
         return Err(Error::new(ErrorCode::VisitNotReleased, format_args!("visit {id} was never released")));
     }
     if !matches!(protocol.by, Admitted::Visit { .. }) {

@@ -4,11 +4,15 @@ use super::protocols::{self, SessionProtocol};
 use crate::access::operators::Issuer;
 use crate::kernel::record::{Recording, hex, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, Stop, Tx};
-use crate::rows::{self, ClosedRow, DeviceVisitsRow, EndedRow, PersonRow, ReleasedRow, VisitRow};
+use crate::rows::{
+    self, ClosedRow, DeviceVisitsRow, EndedRow, PersonRow, ReleasedAtDeviceRow, ReleasedRow,
+    VisitReleaseColumn, VisitRow,
+};
+use std::fmt;
 use wardein_crypto::P256SigningKey;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    AuditEntry, DeviceId, ErrorCode, Event, FieldName, OperatorName, Outcome, Principal, Reason, Role,
+    Actor, AuditEntry, DeviceId, ErrorCode, Event, FieldName, OperatorName, Outcome, Principal, Reason, Role,
     ServiceScope, SourceAddress, TenantId, VisitWindow, WorkOrder,
 };
 use wardein_pki::ssh::SshKey;
@@ -45,7 +49,7 @@ pub struct Visit {
     /// Unix seconds at which that was.
     pub made_at: u64,
     /// Who released it, and the Unix second.
-    pub released: Option<(Issuer, u64)>,
+    pub released: Option<(Releaser, u64)>,
     /// Who ended it, the Unix second, and why.
     pub ended: Option<(Issuer, u64, Reason)>,
     /// Where it is now.
@@ -56,6 +60,27 @@ pub struct Visit {
     pub awaited: Vec<DeviceId>,
     /// That it was closed without protocols.
     pub closed: Option<VisitClosing>,
+}
+
+/// Who released a visit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Releaser {
+    /// An operator.
+    Operator(Issuer),
+    /// A person at this device, whom the authority does not know.
+    AtDevice(DeviceName),
+}
+
+impl fmt::Display for Releaser {
+    /// As an actor of the audit log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator(issuer) => f.write_str(&issuer.name),
+            Self::AtDevice(DeviceName { tenant, device }) => {
+                write!(f, "{}", Actor::Device(tenant.clone(), device.clone()))
+            }
+        }
+    }
 }
 
 /// Who closed a visit of which protocols were awaited.
@@ -145,7 +170,8 @@ impl Engine {
                 }
                 VisitState::Ended | VisitState::Over => return Err(closed(&id, &row).into()),
             }
-            row.released = Some(ReleasedRow { by: PersonRow::from(&caller.principal), at: self.time() });
+            let by = PersonRow::from(&caller.principal);
+            row.released = VisitReleaseColumn::By(ReleasedRow { by, at: self.time() });
             let mut change = Change::default();
             self.ensure_service_ca(tx, &tenant, &document, &mut change)?;
             change.update(Table::Visit, rows::visit_key(&tenant, &id), version, rows::encode(&row)?);
@@ -216,14 +242,22 @@ impl Engine {
             _ if row.window().until() <= now || row.restored_at != self.authority.restored_at => {
                 VisitState::Over
             }
-            None => VisitState::Requested,
-            Some(_) if row.window().contains(now) => VisitState::Current,
-            Some(_) => VisitState::Released,
+            VisitReleaseColumn::Waiting => VisitState::Requested,
+            _ if row.window().contains(now) => VisitState::Current,
+            VisitReleaseColumn::By(_) | VisitReleaseColumn::AtDevice(_) => VisitState::Released,
         }
     }
 
     pub(super) fn visit(&self, tenant: TenantId, id: VisitId, row: &VisitRow) -> Result<Visit, Error> {
         let ssh_key = SshKey::from_blob(&row.ssh_key).map_err(|error| rows::damaged(Table::Visit, error))?;
+        let released = match &row.released {
+            VisitReleaseColumn::Waiting => None,
+            VisitReleaseColumn::By(ReleasedRow { by, at }) => Some((Releaser::Operator(who(by)), at.get())),
+            VisitReleaseColumn::AtDevice(ReleasedAtDeviceRow { device, at }) => {
+                let name = DeviceName { tenant: tenant.clone(), device: device.clone() };
+                Some((Releaser::AtDevice(name), at.get()))
+            }
+        };
         Ok(Visit {
             tenant,
             id,
@@ -237,7 +271,7 @@ impl Engine {
             needs_verification: row.needs_verification,
             by: who(&row.by),
             made_at: row.made.get(),
-            released: row.released.as_ref().map(|released| (who(&released.by), released.at.get())),
+            released,
             ended: row.ended.as_ref().map(|end| (who(&end.by), end.at.get(), end.reason.clone())),
             state: self.state(row),
             protocols: row.protocols.iter().map(protocols::protocol).collect(),
@@ -279,7 +313,7 @@ fn is_seen(caller: &Principal, row: &VisitRow) -> bool {
     caller.role != Role::Technician || caller.name == row.technician
 }
 
-fn closed(id: &VisitId, row: &VisitRow) -> Error {
+pub(super) fn closed(id: &VisitId, row: &VisitRow) -> Error {
     let how = if row.ended.is_some() { "was ended" } else { "is over" };
     Error::new(ErrorCode::VisitClosed, format_args!("visit {} {how}", hex(id)))
 }

@@ -8,7 +8,7 @@ use crate::rows::{self, SignatureKeyRow, key_id};
 use crate::update::offers::Offering;
 use std::sync::Arc;
 use wardein_crypto::Digest;
-use wardein_ddkg::message::{SignatureClaim, ack_transcript};
+use wardein_ddkg::message::{SignatureClaim, VisitRelease, ack_transcript};
 use wardein_ddkg::{Challenge, DeviceName};
 use wardein_domain::{
     Action, Actor, Call, ErrorCode, ErrorKind, Event, FieldName, Fields, Method, Outcome, ProfileName, Quote,
@@ -197,6 +197,11 @@ impl Engine {
                 Ok(Done::new(event, fields, Vec::new()))
             }
             Ask::ServiceAccess => Ok(answered(Event::ServiceAccessServed, self.service_bundle(tx, name)?)),
+            Ask::PendingVisits => Ok(answered(Event::PendingVisitsServed, self.pending_visits(tx, name)?)),
+            Ask::VisitRelease(VisitRelease(id)) => {
+                let (event, fields) = self.release_at_device(tx, name, *id, change)?;
+                Ok(Done::new(event, fields, Vec::new()))
+            }
             Ask::Readers => {
                 let body = self.signed_readers(tx, Sealing { tenant: &name.tenant, profile })?;
                 Ok(answered(Event::ReadersServed, body))

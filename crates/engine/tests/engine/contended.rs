@@ -1,16 +1,20 @@
 //! Many callers about one record: in turn, nobody without keys in the way, and none of them left behind by one that goes away.
 
 use crate::est::{certified, key};
+use crate::service::Site;
 use crate::world::{ROOT_KEY, TestDevice, World, csr, open, order};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use wardein_crypto::Digest;
-use wardein_ddkg::message::{ProofRequest, SealedPayload};
-use wardein_domain::{AuditEntry, DeviceState, EstOperation, Event, KeyKeeper, Right, Role, Serial, Verdict};
+use wardein_ddkg::message::{ProofRequest, SealedPayload, VisitRelease};
+use wardein_domain::{
+    AuditEntry, DeviceState, EstOperation, Event, KeyKeeper, Right, Role, Serial, ServicePolicy, Verdict,
+};
 use wardein_engine::{
-    AuditFilter, Engine, Error, ErrorKind, EstCall, KeyPolicy, OpenAsk, Page, Ports, Subject, Wanted,
+    AuditFilter, Engine, Error, ErrorKind, EstCall, KeyPolicy, OpenAsk, Page, Ports, Subject, VisitOrder,
+    Wanted,
 };
 use wardein_pki::Csr;
 use wardein_port::Store;
@@ -241,6 +245,41 @@ async fn no_certificate_renews_itself_after_the_suspension_that_it_met_on_its_wa
         let outcomes = end(calls).await;
         let code = outcomes[1].as_ref().map_err(|error| error.code.as_str());
         assert_eq!((&outcomes[0], code), (&Ok(()), Err("suspended")), "elsewhere: {is_elsewhere}");
+    }
+}
+
+/// Whatever it read of the policy: it is checked in the change that has the release.
+#[tokio::test]
+async fn no_visit_is_released_at_a_device_once_that_was_switched_off_while_it_was_on_its_way() {
+    for is_elsewhere in [false, true] {
+        let site = Site::new().await;
+        let (world, tenant) = (&site.world, site.world.tenant());
+        let mut device = world.proven("a").await;
+        let on = ServicePolicy::default().with_release_at_device(true);
+        world.engine.put_service_policy(&site.anna, &tenant, on).await.unwrap();
+        let order = VisitOrder { devices: vec!["a".parse().unwrap()], ..site.order() };
+        let body = VisitRelease(site.invite(order).await.unwrap().id).encode();
+        let other = open(&world.store, &world.clock).await;
+        let there = if is_elsewhere { &other } else { &world.engine };
+        let (request, _) = device.proof(&world.engine, "visit-release", &body);
+        let off: Call<'_, ()> =
+            Box::pin(there.put_service_policy(&site.anna, &tenant, ServicePolicy::default()));
+        let release: Call<'_, ()> = Box::pin(async {
+            let call = wardein_domain::Call::new("release");
+            world.engine.prove(&call, request, body).await.map(|_| ())
+        });
+        let mut calls = vec![off, release];
+        world.store.hold();
+        begin(&mut calls);
+        world.store.release();
+        let outcomes = end(calls).await;
+        let code = outcomes[1].as_ref().map_err(|error| error.code.as_str());
+        assert_eq!(
+            (&outcomes[0], code),
+            (&Ok(()), Err("release-at-device-off")),
+            "elsewhere: {is_elsewhere}"
+        );
+        assert!(world.entries(Event::VisitReleased).await.is_empty());
     }
 }
 

@@ -1,5 +1,7 @@
 //! Visits of technicians: asked by one person, released by another, within a window, and ended at any time.
 
+mod at_device;
+
 use crate::world::{World, caller, facts, name, order};
 use std::collections::BTreeMap;
 use wardein_crypto::hex;
@@ -106,7 +108,7 @@ async fn a_visit_is_asked_released_ended_and_on_record() {
     assert_eq!(visit.state, VisitState::Requested);
     let released = site.release(&site.site, visit.id).await.unwrap();
     assert_eq!(
-        (released.state, released.released.unwrap().0.name.as_str()),
+        (released.state, released.released.unwrap().0.to_string().as_str()),
         (VisitState::Released, "site/klinik/sina")
     );
     // Again changes nothing.

@@ -9685,7 +9685,7 @@ pub struct ProveRequest {
     #[prost(uint64, tag = "7")]
     pub number: u64,
     /// `authenticate`, `certificate`, `made-key`, `rekey`, `attributes`, `transfer`, `trust-bundle`, `update-offer`, `update-receipt`,
-    /// `service-access` or `visit-protocol` (DDKG-1 section 8).
+    /// `service-access`, `pending-visits`, `visit-release` or `visit-protocol` (DDKG-1 section 8).
     #[prost(string, tag = "8")]
     pub action: ::prost::alloc::string::String,
     /// The action's body; the proof covers its SHA-256.
@@ -9753,7 +9753,8 @@ pub struct ProveBySignatureRequest {
     /// 32 random bytes of the device.
     #[prost(bytes = "vec", tag = "4")]
     pub device_nonce: ::prost::alloc::vec::Vec<u8>,
-    /// `authenticate`, `certificate`, `trust-bundle`, `update-offer`, `update-receipt`, `service-access` or `visit-protocol` (DDKG-1 section 8).
+    /// `authenticate`, `certificate`, `trust-bundle`, `update-offer`, `update-receipt`, `service-access`, `pending-visits`,
+    /// `visit-release` or `visit-protocol` (DDKG-1 section 8).
     #[prost(string, tag = "5")]
     pub action: ::prost::alloc::string::String,
     /// The action's body; the signature covers its SHA-256.
@@ -9938,7 +9939,7 @@ pub mod device_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// The same for a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with,
-        /// `trust-bundle`, `update-offer`, `update-receipt`, `service-access` and `visit-protocol`. A
+        /// `trust-bundle`, `update-offer`, `update-receipt`, `service-access`, `pending-visits`, `visit-release` and `visit-protocol`. A
         /// challenge is good for one signature.
         pub async fn prove_by_signature(
             &mut self,
@@ -10021,7 +10022,7 @@ pub mod device_service_server {
             request: tonic::Request<super::ProveRequest>,
         ) -> std::result::Result<tonic::Response<super::ProveResponse>, tonic::Status>;
         /// The same for a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with,
-        /// `trust-bundle`, `update-offer`, `update-receipt`, `service-access` and `visit-protocol`. A
+        /// `trust-bundle`, `update-offer`, `update-receipt`, `service-access`, `pending-visits`, `visit-release` and `visit-protocol`. A
         /// challenge is good for one signature.
         async fn prove_by_signature(
             &self,
@@ -13081,10 +13082,13 @@ pub struct ServicePolicy {
     #[prost(string, repeated, tag = "1")]
     pub scopes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// How long a visit's window may be: an hour to 30 days, in whole seconds; unset for 7 days.
-    ///
-    /// Next unused field number: 3.
     #[prost(message, optional, tag = "2")]
     pub longest_visit: ::core::option::Option<::prost_types::Duration>,
+    /// Whether a person at a device may release visits of that device alone, by a proof of the device (`visit-release`).
+    ///
+    /// Next unused field number: 4.
+    #[prost(bool, tag = "3")]
+    pub release_at_device: bool,
 }
 /// What GetServicePolicy takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -13218,7 +13222,8 @@ pub struct Visit {
     /// When that was.
     #[prost(message, optional, tag = "15")]
     pub invited_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// Who released it; empty where nobody did.
+    /// Who released it, such as `site/TENANT/NAME`, or `device/TENANT/DEVICE` where a person at that device did; empty where nobody
+    /// did.
     #[prost(string, tag = "16")]
     pub released_by: ::prost::alloc::string::String,
     /// When that was.
@@ -13462,7 +13467,7 @@ pub struct GetServiceCaRequest {
 /// What GetServiceCa answers.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetServiceCaResponse {
-    /// The line of the CA's public key; empty before the tenant's first visit was released.
+    /// The line of the CA's public key; empty before the tenant's first visit was released, or release at the device was switched on.
     ///
     /// Next unused field number: 2.
     #[prost(string, tag = "1")]
@@ -13969,7 +13974,8 @@ pub mod service_access_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Releases a visit: from then on the technician is let in during its window. Callers: role `site`; but not the person who asked for the
-        /// visit, nor the technician (`releaser-not-independent`). Releasing what is released changes nothing.
+        /// visit, nor the technician (`releaser-not-independent`). Releasing what is released changes nothing. Where the service policy
+        /// says so, a person at the device releases a visit of that device alone, by a proof (`visit-release`).
         pub async fn release_visit(
             &mut self,
             request: impl tonic::IntoRequest<super::ReleaseVisitRequest>,
@@ -14321,7 +14327,8 @@ pub mod service_access_service_server {
             tonic::Status,
         >;
         /// Releases a visit: from then on the technician is let in during its window. Callers: role `site`; but not the person who asked for the
-        /// visit, nor the technician (`releaser-not-independent`). Releasing what is released changes nothing.
+        /// visit, nor the technician (`releaser-not-independent`). Releasing what is released changes nothing. Where the service policy
+        /// says so, a person at the device releases a visit of that device alone, by a proof (`visit-release`).
         async fn release_visit(
             &self,
             request: tonic::Request<super::ReleaseVisitRequest>,

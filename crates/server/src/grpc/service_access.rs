@@ -326,7 +326,8 @@ fn asked_policy(request: &v1::PutServicePolicyRequest) -> Result<ServicePolicy, 
     let field = "policy.longest_visit";
     let longest = span_optional(field, asked.longest_visit.as_ref())?;
     let longest = longest.map_or(ServicePolicy::LONGEST, Seconds::new);
-    ServicePolicy::new(scopes, longest).map_err(|error| wrong(field, error))
+    let policy = ServicePolicy::new(scopes, longest).map_err(|error| wrong(field, error))?;
+    Ok(policy.with_release_at_device(asked.release_at_device))
 }
 
 fn order(caller: &Caller, request: &v1::InviteTechnicianRequest) -> Result<VisitOrder, Error> {
@@ -357,6 +358,7 @@ fn policy(policy: &ServicePolicy) -> v1::ServicePolicy {
     v1::ServicePolicy {
         scopes: policy.scopes().map(ToString::to_string).collect(),
         longest_visit: time::span(policy.longest().get()),
+        release_at_device: policy.is_released_at_device(),
     }
 }
 
@@ -382,7 +384,7 @@ fn visit(visit: Visit) -> v1::Visit {
         state: visit.state.wire(),
         invited_by: visit.by.name,
         invited_at: time::at(visit.made_at),
-        released_by: released_by.map(|by| by.name).unwrap_or_default(),
+        released_by: released_by.map(|by| by.to_string()).unwrap_or_default(),
         released_at: released_at.and_then(time::at),
         ended_by,
         ended_at,

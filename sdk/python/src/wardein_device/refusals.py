@@ -47,9 +47,9 @@ _CODES: Final[Mapping[Action, str]] = {
         csr-key-not-accepted device-unknown fault generation-pending generation-retired generation-unknown
         internal keeper-not-allowed key-policy-changed keys-after-backup line-unknown mac-wrong pcr-changed
         pcr-digest pcr-selection pcr-unknown pcr-value protocol-contradicts quarantined quote-missing
-        quote-without-tpm receipt-contradicts receipt-replayed release-state release-unknown
-        repository-unknown retention-full signature-wrong suspended update-quota visit-not-released
-        visit-quota visit-unknown
+        quote-without-tpm receipt-contradicts receipt-replayed release-at-device-off release-needs-site
+        release-state release-unknown repository-unknown retention-full signature-wrong suspended
+        update-quota visit-closed visit-not-released visit-quota visit-unknown
     """,
     Action.STOP: "retired revoked transferred",
     Action.MEND: """

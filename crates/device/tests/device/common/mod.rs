@@ -81,6 +81,9 @@ pub(crate) struct World {
     pub(crate) receipts: Vec<Vec<u8>>,
     /// The protocols of visits that were taken.
     pub(crate) protocols: Vec<Vec<u8>>,
+    /// What it says of visits that wait for their release, and the bodies that released some.
+    pub(crate) pending: Vec<u8>,
+    pub(crate) released: Vec<Vec<u8>>,
     /// The key of a device that signs.
     pub(crate) signs_with: Option<P256VerifyingKey>,
     /// The TPM that seals the device's state.
@@ -141,6 +144,8 @@ impl Shared {
             pins: Vec::new(),
             receipts: Vec::new(),
             protocols: Vec::new(),
+            pending: Vec::new(),
+            released: Vec::new(),
             root_pem: pem::encode_certificates([root.certificate().der()]).unwrap(),
             signs_with: None,
             sealed_by: None,
@@ -268,6 +273,11 @@ impl World {
             }
             "visit-protocol" => {
                 self.protocols.push(body.to_vec());
+                Ok(Vec::new())
+            }
+            "pending-visits" => Ok(self.pending.clone()),
+            "visit-release" => {
+                self.released.push(body.to_vec());
                 Ok(Vec::new())
             }
             "update-receipt" => {

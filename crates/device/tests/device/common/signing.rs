@@ -64,6 +64,11 @@ impl SigningAuthority for Shared {
         }
         let body = match claim.action.as_str() {
             "certificate" => world.certify_request(&claim.device, body),
+            "pending-visits" => world.pending.clone(),
+            "visit-release" => {
+                world.released.push(body.to_vec());
+                Vec::new()
+            }
             _ => Vec::new(),
         };
         let signature = world.identity.sign(ack_transcript(&transcript, now, &body).as_ref()).unwrap();

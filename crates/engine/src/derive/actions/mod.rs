@@ -15,7 +15,7 @@ use crate::release::readers::Sealing;
 use crate::rows::EmergencyPlace;
 use crate::update::offers::Offering;
 use wardein_ddkg::authority::{Accepted, Record};
-use wardein_ddkg::message::{EmergencyReport, RekeyAsk, VisitProtocol};
+use wardein_ddkg::message::{EmergencyReport, RekeyAsk, VisitProtocol, VisitRelease};
 use wardein_ddkg::{Attributes, DeviceName};
 use wardein_domain::{
     Action, Call, ErrorCode, Event, Fields, KeyKind, KeyKinds, Profile, ProfileName, RenewalWindow,
@@ -40,6 +40,10 @@ pub(crate) enum Ask<'a> {
     /// For a release that the device may install.
     UpdateOffer(OfferAsk),
     ServiceAccess,
+    /// For the visits that wait for their release.
+    PendingVisits,
+    /// That a person at the device releases a visit.
+    VisitRelease(VisitRelease),
     /// For the readers of its files.
     Readers,
     /// What came of an installation.
@@ -106,6 +110,7 @@ impl<'a> Ask<'a> {
         match (action.as_str(), body) {
             ("authenticate", b"") => Ok(Self::Authenticate),
             ("service-access", b"") => Ok(Self::ServiceAccess),
+            ("pending-visits", b"") => Ok(Self::PendingVisits),
             ("readers", b"") => Ok(Self::Readers),
             ("emergency-code", body) => Ok(Self::EmergencyCode(EmergencyReport::decode(body)?)),
             ("trust-bundle", b"") => Ok(Self::TrustBundle),
@@ -122,7 +127,8 @@ impl<'a> Ask<'a> {
                 Receipt::decode(body).map(Self::UpdateReceipt).ok_or_else(wrong)
             }
             ("visit-protocol", body) => Ok(Self::VisitProtocol(VisitProtocol::decode(body)?)),
-            ("authenticate" | "service-access" | "readers", _) => {
+            ("visit-release", body) => Ok(Self::VisitRelease(VisitRelease::decode(body)?)),
+            ("authenticate" | "service-access" | "pending-visits" | "readers", _) => {
                 Err(Error::wrong("body", format_args!("action {action} takes none")))
             }
             ("certificate", der) => Ok(Self::Certificate(der)),
@@ -143,7 +149,7 @@ impl<'a> Ask<'a> {
             ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
             _ => {
                 let message = format_args!(
-                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer, update-receipt, service-access, visit-protocol, readers, emergency-code"
+                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle, update-offer, update-receipt, service-access, pending-visits, visit-release, visit-protocol, readers, emergency-code"
                 );
                 Err(Error::new(ErrorCode::ActionUnknown, message))
             }
@@ -212,6 +218,14 @@ impl Engine {
             Ask::ServiceAccess => {
                 let body = self.service_bundle(tx, performing.name)?;
                 Ok(answered(Event::ServiceAccessServed, body))
+            }
+            Ask::PendingVisits => {
+                let body = self.pending_visits(tx, performing.name)?;
+                Ok(answered(Event::PendingVisitsServed, body))
+            }
+            Ask::VisitRelease(VisitRelease(id)) => {
+                let (event, fields) = self.release_at_device(tx, performing.name, *id, performing.change)?;
+                Ok(Done::new(event, fields, Vec::new()))
             }
             Ask::Readers => {
                 let Performing { name, profile, .. } = performing;

@@ -50,6 +50,7 @@ async fn service_policy() {
         policy: Some(v1::ServicePolicy {
             scopes: scopes.iter().map(ToString::to_string).collect(),
             longest_visit: time::span(seconds),
+            release_at_device: false,
         }),
     };
     let elsewhere = v1::PutServicePolicyRequest { tenant: "nowhere".into(), ..with(&["view"], 3_600) };
