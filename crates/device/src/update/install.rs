@@ -1,6 +1,7 @@
 //! The installation: what must hold before it, what is on record around it, and the maker's command.
 
 use super::artifact;
+#[cfg(feature = "hawkbit")]
 use super::catalog::Listed;
 use super::error::UpdateError;
 use super::progress::{Installed, Phase, Standing};
@@ -13,6 +14,7 @@ use std::process::{Command, Stdio};
 /// An installation that may begin: all that must hold before it was judged, and *installing* is on record.
 pub(super) struct Begun {
     pub(super) installed: Installed,
+    #[cfg(feature = "hawkbit")]
     pub(super) listed: Listed,
     /// The artifact.
     pub(super) path: PathBuf,
@@ -85,7 +87,14 @@ impl Updater {
         // An installation that was begun may be begun again by the same offer.
         let pending = Some((Phase::Installing, installed.clone()));
         Standing { pending, ..before.clone() }.keep(&self.files)?;
-        Ok(Start::Now(Box::new(Begun { installed, listed, path, before, offered })))
+        Ok(Start::Now(Box::new(Begun {
+            installed,
+            #[cfg(feature = "hawkbit")]
+            listed,
+            path,
+            before,
+            offered,
+        })))
     }
 
     /// It has come to its end: it waits for its first start, and its offer is used up.
