@@ -8,7 +8,7 @@ use wardein_client::{number, time as wire, v1, word};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum GrantCommand {
-    /// Grant a platform a right; granting it again replaces the user name
+    /// Grant a platform a right; granting it again replaces the names
     Add(AddArgs),
     /// List a tenant's grants
     List(ListArgs),
@@ -39,6 +39,12 @@ pub(crate) struct AddArgs {
     /// device's id: give one with a prefix where the platform has users beside devices
     #[arg(long, value_name = "TEMPLATE")]
     user_name: Option<String>,
+    /// With `token`: the organization in which the platform puts a device, with the same places
+    #[arg(long, value_name = "TEMPLATE")]
+    organization: Option<String>,
+    /// With `token`: a group in which the platform puts a device, with the same places; up to 16 times
+    #[arg(long = "group", value_name = "TEMPLATE")]
+    groups: Vec<String>,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -72,15 +78,27 @@ struct Grant {
     right: String,
     profile: String,
     user_name: String,
+    organization: String,
+    groups: Vec<String>,
     granted_at: u64,
     granted_by: String,
 }
 
 impl From<v1::Grant> for Grant {
     fn from(grant: v1::Grant) -> Self {
-        let v1::Grant { tenant, platform, right, profile, user_name, granted_at, granted_by } = grant;
+        let v1::Grant {
+            tenant,
+            platform,
+            right,
+            profile,
+            user_name,
+            granted_at,
+            granted_by,
+            organization,
+            groups,
+        } = grant;
         let (right, granted_at) = (word::<v1::Right>(right), wire::seconds(granted_at));
-        Self { tenant, platform, right, profile, user_name, granted_at, granted_by }
+        Self { tenant, platform, right, profile, user_name, organization, groups, granted_at, granted_by }
     }
 }
 
@@ -94,6 +112,8 @@ impl Record for Grant {
             "token" => or(&grant.user_name, "{device}"),
             _ => String::new(),
         }),
+        ("organization", |grant| grant.organization.clone()),
+        ("groups", |grant| grant.groups.join(" ")),
         ("granted", |grant| time::at(grant.granted_at)),
         ("by", |grant| grant.granted_by.clone()),
     ];
@@ -114,7 +134,13 @@ impl GrantCommand {
 }
 
 async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
-    let AddArgs { grant: GrantArgs { platform, right, profile, tenant }, user_name, connect } = args;
+    let AddArgs {
+        grant: GrantArgs { platform, right, profile, tenant },
+        user_name,
+        organization,
+        groups,
+        connect,
+    } = args;
     let session = connect.open().await?;
     let grant = v1::Grant {
         tenant: session.tenant(tenant).await?,
@@ -122,6 +148,8 @@ async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
         right: number::<v1::Right>(&right),
         profile: profile.unwrap_or_default(),
         user_name: user_name.unwrap_or_default(),
+        organization: organization.unwrap_or_default(),
+        groups,
         ..Default::default()
     };
     let request = v1::AddGrantRequest { grant: Some(grant) };

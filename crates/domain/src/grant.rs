@@ -4,6 +4,7 @@ use crate::name::{DeviceId, NameError, ProfileName, Purpose, TenantId, is_plain}
 use crate::template;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
@@ -61,11 +62,11 @@ impl fmt::Display for Right {
     }
 }
 
-/// As whom a platform knows a device: text in which `{device}`, `{tenant}` and `{profile}` are replaced.
+/// What a platform calls a device, or where it puts it: text in which `{device}`, `{tenant}` and `{profile}` are replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserNameTemplate(String);
+pub struct LoginTemplate(String);
 
-impl UserNameTemplate {
+impl LoginTemplate {
     /// The most bytes of a template.
     pub const MAX_LEN: usize = 128;
 
@@ -74,24 +75,24 @@ impl UserNameTemplate {
         &self.0
     }
 
-    /// The user name of one device.
-    pub fn user_name(&self, tenant: &TenantId, device: &DeviceId, profile: &ProfileName) -> String {
+    /// The text for one device.
+    pub fn filled(&self, tenant: &TenantId, device: &DeviceId, profile: &ProfileName) -> String {
         template::filled(&self.0, tenant, device, profile)
     }
 }
 
-impl Default for UserNameTemplate {
+impl Default for LoginTemplate {
     /// The device's id alone.
     fn default() -> Self {
         Self("{device}".to_owned())
     }
 }
 
-impl FromStr for UserNameTemplate {
+impl FromStr for LoginTemplate {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let (kind, length, min, max) = ("user name", text.len(), 1, Self::MAX_LEN);
+        let (kind, length, min, max) = ("template", text.len(), 1, Self::MAX_LEN);
         if !(min..=max).contains(&length) {
             return Err(NameError::Length { kind, length, min, max });
         }
@@ -103,10 +104,26 @@ impl FromStr for UserNameTemplate {
     }
 }
 
-impl fmt::Display for UserNameTemplate {
+impl fmt::Display for LoginTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// As whom a platform takes a device that logs in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoginNames {
+    /// Its user name; none for its id.
+    pub user_name: Option<LoginTemplate>,
+    /// Its organization, if it gets one.
+    pub organization: Option<LoginTemplate>,
+    /// Its groups, at most [`LoginNames::MAX_GROUPS`].
+    pub groups: Vec<LoginTemplate>,
+}
+
+impl LoginNames {
+    /// The most groups.
+    pub const MAX_GROUPS: usize = 16;
 }
 
 #[cfg(test)]
@@ -115,8 +132,8 @@ mod tests {
 
     fn name_by(template: &str) -> String {
         let (tenant, device, profile) = ("klinik", "pump:1", "default");
-        let template: UserNameTemplate = template.parse().unwrap();
-        template.user_name(&tenant.parse().unwrap(), &device.parse().unwrap(), &profile.parse().unwrap())
+        let template: LoginTemplate = template.parse().unwrap();
+        template.filled(&tenant.parse().unwrap(), &device.parse().unwrap(), &profile.parse().unwrap())
     }
 
     #[test]
@@ -124,12 +141,12 @@ mod tests {
         assert_eq!(name_by("edge"), "edge");
         assert_eq!(name_by("{tenant}/{profile}/Gerät {device}"), "klinik/default/Gerät pump:1");
         assert_eq!(name_by("{device}{device}"), "pump:1pump:1");
-        assert_eq!(name_by(UserNameTemplate::default().as_str()), "pump:1");
+        assert_eq!(name_by(LoginTemplate::default().as_str()), "pump:1");
     }
 
     #[test]
     fn a_template_has_its_bounds_and_no_place_that_is_unknown() {
-        assert!("u".repeat(128).parse::<UserNameTemplate>().is_ok());
+        assert!("u".repeat(128).parse::<LoginTemplate>().is_ok());
         for (bad, at) in [
             ("{serial}", 0),
             ("a{", 1),
@@ -139,14 +156,14 @@ mod tests {
             ("{device}}", 8),
             ("ä\n", 2),
         ] {
-            let error = bad.parse::<UserNameTemplate>().unwrap_err();
+            let error = bad.parse::<LoginTemplate>().unwrap_err();
             assert!(
                 matches!(error, NameError::Character { position, .. } if position == at),
                 "{bad}: {error}"
             );
         }
         for bad in [String::new(), "u".repeat(129)] {
-            assert!(matches!(bad.parse::<UserNameTemplate>(), Err(NameError::Length { .. })));
+            assert!(matches!(bad.parse::<LoginTemplate>(), Err(NameError::Length { .. })));
         }
     }
 

@@ -426,7 +426,7 @@ mod tests {
                 text.parse::<ModelName>().unwrap_err(),
                 text.parse::<Reason>().unwrap_err(),
                 text.parse::<Audience>().unwrap_err(),
-                text.parse::<crate::UserNameTemplate>().unwrap_err(),
+                text.parse::<crate::LoginTemplate>().unwrap_err(),
             ];
             for refused in refusals {
                 let words = refused.to_string();

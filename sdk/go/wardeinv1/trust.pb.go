@@ -1797,7 +1797,11 @@ type VerifyTokenResponse struct {
 	// The device's user name at the platform, by the grant's template.
 	UserName string `protobuf:"bytes,2,opt,name=user_name,json=userName,proto3" json:"user_name,omitempty"`
 	// When the device made the token, as far as it knows the time; unset where its word is after the year 9999.
-	IssuedAt      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"` // Next unused field number: 4.
+	IssuedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`
+	// The device's organization at the platform, by the grant's template; empty where it names none.
+	Organization string `protobuf:"bytes,4,opt,name=organization,proto3" json:"organization,omitempty"`
+	// The device's groups at the platform, by the grant's templates.
+	Groups        []string `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"` // Next unused field number: 6.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1849,6 +1853,20 @@ func (x *VerifyTokenResponse) GetUserName() string {
 func (x *VerifyTokenResponse) GetIssuedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.IssuedAt
+	}
+	return nil
+}
+
+func (x *VerifyTokenResponse) GetOrganization() string {
+	if x != nil {
+		return x.Organization
+	}
+	return ""
+}
+
+func (x *VerifyTokenResponse) GetGroups() []string {
+	if x != nil {
+		return x.Groups
 	}
 	return nil
 }
@@ -2070,6 +2088,223 @@ func (x *ReleaseKeyResponse) GetKey() []byte {
 	return nil
 }
 
+// What ReleaseFileKeys takes.
+type ReleaseFileKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stanzas that wrap the keys: 1 to 1,000, each with another key.
+	Files []*FileStanza `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	// Why, for the audit log; 1 to 256 bytes.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// 16 to 64 random bytes: drawn for this request, and repeated only with it (see the service).
+	IdempotencyKey []byte `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"` // Next unused field number: 4.
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReleaseFileKeysRequest) Reset() {
+	*x = ReleaseFileKeysRequest{}
+	mi := &file_wardein_v1_trust_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseFileKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseFileKeysRequest) ProtoMessage() {}
+
+func (x *ReleaseFileKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_trust_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseFileKeysRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseFileKeysRequest) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ReleaseFileKeysRequest) GetFiles() []*FileStanza {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *ReleaseFileKeysRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ReleaseFileKeysRequest) GetIdempotencyKey() []byte {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return nil
+}
+
+// What came of one file of ReleaseFileKeys.
+type FileKeyResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One is set.
+	//
+	// Types that are valid to be assigned to Result:
+	//
+	//	*FileKeyResult_Released
+	//	*FileKeyResult_Failure
+	Result        isFileKeyResult_Result `protobuf_oneof:"result"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileKeyResult) Reset() {
+	*x = FileKeyResult{}
+	mi := &file_wardein_v1_trust_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileKeyResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileKeyResult) ProtoMessage() {}
+
+func (x *FileKeyResult) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_trust_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileKeyResult.ProtoReflect.Descriptor instead.
+func (*FileKeyResult) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *FileKeyResult) GetResult() isFileKeyResult_Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *FileKeyResult) GetReleased() *SealedBy {
+	if x != nil {
+		if x, ok := x.Result.(*FileKeyResult_Released); ok {
+			return x.Released
+		}
+	}
+	return nil
+}
+
+func (x *FileKeyResult) GetFailure() *Failure {
+	if x != nil {
+		if x, ok := x.Result.(*FileKeyResult_Failure); ok {
+			return x.Failure
+		}
+	}
+	return nil
+}
+
+type isFileKeyResult_Result interface {
+	isFileKeyResult_Result()
+}
+
+type FileKeyResult_Released struct {
+	// Its key is released, and is among the keys of the answer: whose it is.
+	Released *SealedBy `protobuf:"bytes,1,opt,name=released,proto3,oneof"`
+}
+
+type FileKeyResult_Failure struct {
+	// It is refused, with the status, code and message that ReleaseKey would have. The other files are not affected.
+	Failure *Failure `protobuf:"bytes,2,opt,name=failure,proto3,oneof"`
+}
+
+func (*FileKeyResult_Released) isFileKeyResult_Result() {}
+
+func (*FileKeyResult_Failure) isFileKeyResult_Result() {}
+
+// What ReleaseFileKeys answers.
+type ReleaseFileKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each stanza, in their order.
+	Results []*FileKeyResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	// The digest of the list of released keys, as the audit log has it in the field `keys-digest`: SHA-256 over their names in byte order,
+	// each with a line feed behind it. Empty where none was released.
+	Digest []byte `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The age file keys of those that were released, 16 bytes each, one behind the other, in their order. The last field, and one for all
+	// of them, for the reason that ReleaseKeyResponse has.
+	Keys          []byte `protobuf:"bytes,3,opt,name=keys,proto3" json:"keys,omitempty"` // Next unused field number: 4.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseFileKeysResponse) Reset() {
+	*x = ReleaseFileKeysResponse{}
+	mi := &file_wardein_v1_trust_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseFileKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseFileKeysResponse) ProtoMessage() {}
+
+func (x *ReleaseFileKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_trust_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseFileKeysResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseFileKeysResponse) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ReleaseFileKeysResponse) GetResults() []*FileKeyResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+func (x *ReleaseFileKeysResponse) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *ReleaseFileKeysResponse) GetKeys() []byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
 // What Open takes.
 type OpenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2087,7 +2322,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[23]
+	mi := &file_wardein_v1_trust_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2099,7 +2334,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[23]
+	mi := &file_wardein_v1_trust_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2112,7 +2347,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{23}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OpenRequest) GetSealed() []byte {
@@ -2156,7 +2391,7 @@ type OpenResponse struct {
 
 func (x *OpenResponse) Reset() {
 	*x = OpenResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[24]
+	mi := &file_wardein_v1_trust_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2168,7 +2403,7 @@ func (x *OpenResponse) String() string {
 func (*OpenResponse) ProtoMessage() {}
 
 func (x *OpenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[24]
+	mi := &file_wardein_v1_trust_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2181,7 +2416,7 @@ func (x *OpenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenResponse.ProtoReflect.Descriptor instead.
 func (*OpenResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{24}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *OpenResponse) GetSealedBy() *SealedBy {
@@ -2215,7 +2450,7 @@ type SealedBy struct {
 
 func (x *SealedBy) Reset() {
 	*x = SealedBy{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[25]
+	mi := &file_wardein_v1_trust_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2227,7 +2462,7 @@ func (x *SealedBy) String() string {
 func (*SealedBy) ProtoMessage() {}
 
 func (x *SealedBy) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[25]
+	mi := &file_wardein_v1_trust_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2240,7 +2475,7 @@ func (x *SealedBy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealedBy.ProtoReflect.Descriptor instead.
 func (*SealedBy) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{25}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SealedBy) GetTenant() string {
@@ -2379,11 +2614,13 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\x12VerifyTokenRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12%\n" +
 	"\x0eplatform_nonce\x18\x02 \x01(\fR\rplatformNonce\x12'\n" +
-	"\x0fidempotency_key\x18\x03 \x01(\fR\x0eidempotencyKey\"\x9c\x01\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\fR\x0eidempotencyKey\"\xd8\x01\n" +
 	"\x13VerifyTokenResponse\x12/\n" +
 	"\x05trust\x18\x01 \x01(\v2\x19.wardein.v1.CheckResponseR\x05trust\x12\x1b\n" +
 	"\tuser_name\x18\x02 \x01(\tR\buserName\x127\n" +
-	"\tissued_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt\"\xa6\x01\n" +
+	"\tissued_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt\x12\"\n" +
+	"\forganization\x18\x04 \x01(\tR\forganization\x12\x16\n" +
+	"\x06groups\x18\x05 \x03(\tR\x06groups\"\xa6\x01\n" +
 	"\x11ReleaseKeyRequest\x12\x1b\n" +
 	"\bkey_name\x18\x01 \x01(\tH\x00R\akeyName\x12,\n" +
 	"\x04file\x18\x02 \x01(\v2\x16.wardein.v1.FileStanzaH\x00R\x04file\x12\x16\n" +
@@ -2396,7 +2633,19 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\x04body\x18\x02 \x01(\fR\x04body\"Y\n" +
 	"\x12ReleaseKeyResponse\x121\n" +
 	"\tsealed_by\x18\x01 \x01(\v2\x14.wardein.v1.SealedByR\bsealedBy\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\fR\x03key\"\x8f\x01\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\"\x87\x01\n" +
+	"\x16ReleaseFileKeysRequest\x12,\n" +
+	"\x05files\x18\x01 \x03(\v2\x16.wardein.v1.FileStanzaR\x05files\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12'\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\fR\x0eidempotencyKey\"~\n" +
+	"\rFileKeyResult\x122\n" +
+	"\breleased\x18\x01 \x01(\v2\x14.wardein.v1.SealedByH\x00R\breleased\x12/\n" +
+	"\afailure\x18\x02 \x01(\v2\x13.wardein.v1.FailureH\x00R\afailureB\b\n" +
+	"\x06result\"z\n" +
+	"\x17ReleaseFileKeysResponse\x123\n" +
+	"\aresults\x18\x01 \x03(\v2\x19.wardein.v1.FileKeyResultR\aresults\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest\x12\x12\n" +
+	"\x04keys\x18\x03 \x01(\fR\x04keys\"\x8f\x01\n" +
 	"\vOpenRequest\x12\x16\n" +
 	"\x06sealed\x18\x01 \x01(\fR\x06sealed\x12'\n" +
 	"\x0fadditional_data\x18\x02 \x01(\fR\x0eadditionalData\x12\x16\n" +
@@ -2444,7 +2693,7 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\rREASON_SILENT\x10\x11\x12\x17\n" +
 	"\x13REASON_FIRMWARE_OLD\x10\x12\x12\x1b\n" +
 	"\x17REASON_FIRMWARE_UNKNOWN\x10\x13\x12\x1e\n" +
-	"\x1aREASON_FIRMWARE_UNAPPROVED\x10\x142\xae\x04\n" +
+	"\x1aREASON_FIRMWARE_UNAPPROVED\x10\x142\x8f\x05\n" +
 	"\fTrustService\x12A\n" +
 	"\x05Check\x12\x18.wardein.v1.CheckRequest\x1a\x19.wardein.v1.CheckResponse\"\x03\x90\x02\x01\x12W\n" +
 	"\vCheckStream\x12\x1e.wardein.v1.CheckStreamRequest\x1a\x1f.wardein.v1.CheckStreamResponse\"\x03\x90\x02\x01(\x010\x01\x12C\n" +
@@ -2452,7 +2701,8 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\fListSubjects\x12\x1f.wardein.v1.ListSubjectsRequest\x1a .wardein.v1.ListSubjectsResponse\"\x03\x90\x02\x01\x12S\n" +
 	"\vVerifyToken\x12\x1e.wardein.v1.VerifyTokenRequest\x1a\x1f.wardein.v1.VerifyTokenResponse\"\x03\x90\x02\x02\x12P\n" +
 	"\n" +
-	"ReleaseKey\x12\x1d.wardein.v1.ReleaseKeyRequest\x1a\x1e.wardein.v1.ReleaseKeyResponse\"\x03\x90\x02\x02\x12>\n" +
+	"ReleaseKey\x12\x1d.wardein.v1.ReleaseKeyRequest\x1a\x1e.wardein.v1.ReleaseKeyResponse\"\x03\x90\x02\x02\x12_\n" +
+	"\x0fReleaseFileKeys\x12\".wardein.v1.ReleaseFileKeysRequest\x1a#.wardein.v1.ReleaseFileKeysResponse\"\x03\x90\x02\x02\x12>\n" +
 	"\x04Open\x12\x17.wardein.v1.OpenRequest\x1a\x18.wardein.v1.OpenResponse\"\x03\x90\x02\x02B^\n" +
 	"\n" +
 	"wardein.v1B\n" +
@@ -2473,69 +2723,72 @@ func file_wardein_v1_trust_proto_rawDescGZIP() []byte {
 }
 
 var file_wardein_v1_trust_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_wardein_v1_trust_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_wardein_v1_trust_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_wardein_v1_trust_proto_goTypes = []any{
-	(OfflineUse)(0),               // 0: wardein.v1.OfflineUse
-	(Verdict)(0),                  // 1: wardein.v1.Verdict
-	(Reason)(0),                   // 2: wardein.v1.Reason
-	(*CheckRequest)(nil),          // 3: wardein.v1.CheckRequest
-	(*ReceiptRequest)(nil),        // 4: wardein.v1.ReceiptRequest
-	(*CheckResponse)(nil),         // 5: wardein.v1.CheckResponse
-	(*CheckStreamRequest)(nil),    // 6: wardein.v1.CheckStreamRequest
-	(*CheckStreamResponse)(nil),   // 7: wardein.v1.CheckStreamResponse
-	(*CheckResult)(nil),           // 8: wardein.v1.CheckResult
-	(*DeviceVerdict)(nil),         // 9: wardein.v1.DeviceVerdict
-	(*OfflineLimit)(nil),          // 10: wardein.v1.OfflineLimit
-	(*WatchRequest)(nil),          // 11: wardein.v1.WatchRequest
-	(*FromSnapshot)(nil),          // 12: wardein.v1.FromSnapshot
-	(*WatchResponse)(nil),         // 13: wardein.v1.WatchResponse
-	(*Snapshot)(nil),              // 14: wardein.v1.Snapshot
-	(*SnapshotEnd)(nil),           // 15: wardein.v1.SnapshotEnd
-	(*Change)(nil),                // 16: wardein.v1.Change
-	(*Bookmark)(nil),              // 17: wardein.v1.Bookmark
-	(*ListSubjectsRequest)(nil),   // 18: wardein.v1.ListSubjectsRequest
-	(*ListSubjectsResponse)(nil),  // 19: wardein.v1.ListSubjectsResponse
-	(*Subject)(nil),               // 20: wardein.v1.Subject
-	(*VerifyTokenRequest)(nil),    // 21: wardein.v1.VerifyTokenRequest
-	(*VerifyTokenResponse)(nil),   // 22: wardein.v1.VerifyTokenResponse
-	(*ReleaseKeyRequest)(nil),     // 23: wardein.v1.ReleaseKeyRequest
-	(*FileStanza)(nil),            // 24: wardein.v1.FileStanza
-	(*ReleaseKeyResponse)(nil),    // 25: wardein.v1.ReleaseKeyResponse
-	(*OpenRequest)(nil),           // 26: wardein.v1.OpenRequest
-	(*OpenResponse)(nil),          // 27: wardein.v1.OpenResponse
-	(*SealedBy)(nil),              // 28: wardein.v1.SealedBy
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(DeviceState)(0),              // 30: wardein.v1.DeviceState
-	(Assurance)(0),                // 31: wardein.v1.Assurance
-	(PcrStanding)(0),              // 32: wardein.v1.PcrStanding
-	(*Failure)(nil),               // 33: wardein.v1.Failure
-	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
+	(OfflineUse)(0),                 // 0: wardein.v1.OfflineUse
+	(Verdict)(0),                    // 1: wardein.v1.Verdict
+	(Reason)(0),                     // 2: wardein.v1.Reason
+	(*CheckRequest)(nil),            // 3: wardein.v1.CheckRequest
+	(*ReceiptRequest)(nil),          // 4: wardein.v1.ReceiptRequest
+	(*CheckResponse)(nil),           // 5: wardein.v1.CheckResponse
+	(*CheckStreamRequest)(nil),      // 6: wardein.v1.CheckStreamRequest
+	(*CheckStreamResponse)(nil),     // 7: wardein.v1.CheckStreamResponse
+	(*CheckResult)(nil),             // 8: wardein.v1.CheckResult
+	(*DeviceVerdict)(nil),           // 9: wardein.v1.DeviceVerdict
+	(*OfflineLimit)(nil),            // 10: wardein.v1.OfflineLimit
+	(*WatchRequest)(nil),            // 11: wardein.v1.WatchRequest
+	(*FromSnapshot)(nil),            // 12: wardein.v1.FromSnapshot
+	(*WatchResponse)(nil),           // 13: wardein.v1.WatchResponse
+	(*Snapshot)(nil),                // 14: wardein.v1.Snapshot
+	(*SnapshotEnd)(nil),             // 15: wardein.v1.SnapshotEnd
+	(*Change)(nil),                  // 16: wardein.v1.Change
+	(*Bookmark)(nil),                // 17: wardein.v1.Bookmark
+	(*ListSubjectsRequest)(nil),     // 18: wardein.v1.ListSubjectsRequest
+	(*ListSubjectsResponse)(nil),    // 19: wardein.v1.ListSubjectsResponse
+	(*Subject)(nil),                 // 20: wardein.v1.Subject
+	(*VerifyTokenRequest)(nil),      // 21: wardein.v1.VerifyTokenRequest
+	(*VerifyTokenResponse)(nil),     // 22: wardein.v1.VerifyTokenResponse
+	(*ReleaseKeyRequest)(nil),       // 23: wardein.v1.ReleaseKeyRequest
+	(*FileStanza)(nil),              // 24: wardein.v1.FileStanza
+	(*ReleaseKeyResponse)(nil),      // 25: wardein.v1.ReleaseKeyResponse
+	(*ReleaseFileKeysRequest)(nil),  // 26: wardein.v1.ReleaseFileKeysRequest
+	(*FileKeyResult)(nil),           // 27: wardein.v1.FileKeyResult
+	(*ReleaseFileKeysResponse)(nil), // 28: wardein.v1.ReleaseFileKeysResponse
+	(*OpenRequest)(nil),             // 29: wardein.v1.OpenRequest
+	(*OpenResponse)(nil),            // 30: wardein.v1.OpenResponse
+	(*SealedBy)(nil),                // 31: wardein.v1.SealedBy
+	(*timestamppb.Timestamp)(nil),   // 32: google.protobuf.Timestamp
+	(DeviceState)(0),                // 33: wardein.v1.DeviceState
+	(Assurance)(0),                  // 34: wardein.v1.Assurance
+	(PcrStanding)(0),                // 35: wardein.v1.PcrStanding
+	(*Failure)(nil),                 // 36: wardein.v1.Failure
+	(*durationpb.Duration)(nil),     // 37: google.protobuf.Duration
 }
 var file_wardein_v1_trust_proto_depIdxs = []int32{
 	4,  // 0: wardein.v1.CheckRequest.receipt:type_name -> wardein.v1.ReceiptRequest
 	1,  // 1: wardein.v1.CheckResponse.verdict:type_name -> wardein.v1.Verdict
 	2,  // 2: wardein.v1.CheckResponse.reasons:type_name -> wardein.v1.Reason
-	29, // 3: wardein.v1.CheckResponse.keep_until:type_name -> google.protobuf.Timestamp
-	29, // 4: wardein.v1.CheckResponse.decided_at:type_name -> google.protobuf.Timestamp
-	30, // 5: wardein.v1.CheckResponse.state:type_name -> wardein.v1.DeviceState
-	31, // 6: wardein.v1.CheckResponse.assurance:type_name -> wardein.v1.Assurance
-	32, // 7: wardein.v1.CheckResponse.pcrs:type_name -> wardein.v1.PcrStanding
-	29, // 8: wardein.v1.CheckResponse.quoted_at:type_name -> google.protobuf.Timestamp
-	29, // 9: wardein.v1.CheckResponse.valid_until:type_name -> google.protobuf.Timestamp
+	32, // 3: wardein.v1.CheckResponse.keep_until:type_name -> google.protobuf.Timestamp
+	32, // 4: wardein.v1.CheckResponse.decided_at:type_name -> google.protobuf.Timestamp
+	33, // 5: wardein.v1.CheckResponse.state:type_name -> wardein.v1.DeviceState
+	34, // 6: wardein.v1.CheckResponse.assurance:type_name -> wardein.v1.Assurance
+	35, // 7: wardein.v1.CheckResponse.pcrs:type_name -> wardein.v1.PcrStanding
+	32, // 8: wardein.v1.CheckResponse.quoted_at:type_name -> google.protobuf.Timestamp
+	32, // 9: wardein.v1.CheckResponse.valid_until:type_name -> google.protobuf.Timestamp
 	10, // 10: wardein.v1.CheckResponse.offline:type_name -> wardein.v1.OfflineLimit
 	8,  // 11: wardein.v1.CheckStreamResponse.results:type_name -> wardein.v1.CheckResult
-	29, // 12: wardein.v1.CheckStreamResponse.decided_at:type_name -> google.protobuf.Timestamp
+	32, // 12: wardein.v1.CheckStreamResponse.decided_at:type_name -> google.protobuf.Timestamp
 	9,  // 13: wardein.v1.CheckResult.verdict:type_name -> wardein.v1.DeviceVerdict
-	33, // 14: wardein.v1.CheckResult.failure:type_name -> wardein.v1.Failure
+	36, // 14: wardein.v1.CheckResult.failure:type_name -> wardein.v1.Failure
 	1,  // 15: wardein.v1.DeviceVerdict.verdict:type_name -> wardein.v1.Verdict
 	2,  // 16: wardein.v1.DeviceVerdict.reasons:type_name -> wardein.v1.Reason
-	34, // 17: wardein.v1.DeviceVerdict.lifetime:type_name -> google.protobuf.Duration
-	30, // 18: wardein.v1.DeviceVerdict.state:type_name -> wardein.v1.DeviceState
-	31, // 19: wardein.v1.DeviceVerdict.assurance:type_name -> wardein.v1.Assurance
-	29, // 20: wardein.v1.DeviceVerdict.valid_until:type_name -> google.protobuf.Timestamp
+	37, // 17: wardein.v1.DeviceVerdict.lifetime:type_name -> google.protobuf.Duration
+	33, // 18: wardein.v1.DeviceVerdict.state:type_name -> wardein.v1.DeviceState
+	34, // 19: wardein.v1.DeviceVerdict.assurance:type_name -> wardein.v1.Assurance
+	32, // 20: wardein.v1.DeviceVerdict.valid_until:type_name -> google.protobuf.Timestamp
 	10, // 21: wardein.v1.DeviceVerdict.offline:type_name -> wardein.v1.OfflineLimit
 	0,  // 22: wardein.v1.OfflineLimit.use:type_name -> wardein.v1.OfflineUse
-	34, // 23: wardein.v1.OfflineLimit.time:type_name -> google.protobuf.Duration
+	37, // 23: wardein.v1.OfflineLimit.time:type_name -> google.protobuf.Duration
 	12, // 24: wardein.v1.WatchRequest.snapshot:type_name -> wardein.v1.FromSnapshot
 	14, // 25: wardein.v1.WatchResponse.snapshot:type_name -> wardein.v1.Snapshot
 	15, // 26: wardein.v1.WatchResponse.snapshot_end:type_name -> wardein.v1.SnapshotEnd
@@ -2543,37 +2796,43 @@ var file_wardein_v1_trust_proto_depIdxs = []int32{
 	17, // 28: wardein.v1.WatchResponse.bookmark:type_name -> wardein.v1.Bookmark
 	9,  // 29: wardein.v1.Snapshot.devices:type_name -> wardein.v1.DeviceVerdict
 	9,  // 30: wardein.v1.Change.devices:type_name -> wardein.v1.DeviceVerdict
-	29, // 31: wardein.v1.Bookmark.time:type_name -> google.protobuf.Timestamp
-	34, // 32: wardein.v1.Bookmark.elapsed:type_name -> google.protobuf.Duration
-	30, // 33: wardein.v1.ListSubjectsRequest.state:type_name -> wardein.v1.DeviceState
+	32, // 31: wardein.v1.Bookmark.time:type_name -> google.protobuf.Timestamp
+	37, // 32: wardein.v1.Bookmark.elapsed:type_name -> google.protobuf.Duration
+	33, // 33: wardein.v1.ListSubjectsRequest.state:type_name -> wardein.v1.DeviceState
 	20, // 34: wardein.v1.ListSubjectsResponse.subjects:type_name -> wardein.v1.Subject
-	30, // 35: wardein.v1.Subject.state:type_name -> wardein.v1.DeviceState
-	29, // 36: wardein.v1.Subject.enrolled_at:type_name -> google.protobuf.Timestamp
+	33, // 35: wardein.v1.Subject.state:type_name -> wardein.v1.DeviceState
+	32, // 36: wardein.v1.Subject.enrolled_at:type_name -> google.protobuf.Timestamp
 	5,  // 37: wardein.v1.VerifyTokenResponse.trust:type_name -> wardein.v1.CheckResponse
-	29, // 38: wardein.v1.VerifyTokenResponse.issued_at:type_name -> google.protobuf.Timestamp
+	32, // 38: wardein.v1.VerifyTokenResponse.issued_at:type_name -> google.protobuf.Timestamp
 	24, // 39: wardein.v1.ReleaseKeyRequest.file:type_name -> wardein.v1.FileStanza
-	28, // 40: wardein.v1.ReleaseKeyResponse.sealed_by:type_name -> wardein.v1.SealedBy
-	28, // 41: wardein.v1.OpenResponse.sealed_by:type_name -> wardein.v1.SealedBy
-	30, // 42: wardein.v1.SealedBy.state:type_name -> wardein.v1.DeviceState
-	3,  // 43: wardein.v1.TrustService.Check:input_type -> wardein.v1.CheckRequest
-	6,  // 44: wardein.v1.TrustService.CheckStream:input_type -> wardein.v1.CheckStreamRequest
-	11, // 45: wardein.v1.TrustService.Watch:input_type -> wardein.v1.WatchRequest
-	18, // 46: wardein.v1.TrustService.ListSubjects:input_type -> wardein.v1.ListSubjectsRequest
-	21, // 47: wardein.v1.TrustService.VerifyToken:input_type -> wardein.v1.VerifyTokenRequest
-	23, // 48: wardein.v1.TrustService.ReleaseKey:input_type -> wardein.v1.ReleaseKeyRequest
-	26, // 49: wardein.v1.TrustService.Open:input_type -> wardein.v1.OpenRequest
-	5,  // 50: wardein.v1.TrustService.Check:output_type -> wardein.v1.CheckResponse
-	7,  // 51: wardein.v1.TrustService.CheckStream:output_type -> wardein.v1.CheckStreamResponse
-	13, // 52: wardein.v1.TrustService.Watch:output_type -> wardein.v1.WatchResponse
-	19, // 53: wardein.v1.TrustService.ListSubjects:output_type -> wardein.v1.ListSubjectsResponse
-	22, // 54: wardein.v1.TrustService.VerifyToken:output_type -> wardein.v1.VerifyTokenResponse
-	25, // 55: wardein.v1.TrustService.ReleaseKey:output_type -> wardein.v1.ReleaseKeyResponse
-	27, // 56: wardein.v1.TrustService.Open:output_type -> wardein.v1.OpenResponse
-	50, // [50:57] is the sub-list for method output_type
-	43, // [43:50] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	31, // 40: wardein.v1.ReleaseKeyResponse.sealed_by:type_name -> wardein.v1.SealedBy
+	24, // 41: wardein.v1.ReleaseFileKeysRequest.files:type_name -> wardein.v1.FileStanza
+	31, // 42: wardein.v1.FileKeyResult.released:type_name -> wardein.v1.SealedBy
+	36, // 43: wardein.v1.FileKeyResult.failure:type_name -> wardein.v1.Failure
+	27, // 44: wardein.v1.ReleaseFileKeysResponse.results:type_name -> wardein.v1.FileKeyResult
+	31, // 45: wardein.v1.OpenResponse.sealed_by:type_name -> wardein.v1.SealedBy
+	33, // 46: wardein.v1.SealedBy.state:type_name -> wardein.v1.DeviceState
+	3,  // 47: wardein.v1.TrustService.Check:input_type -> wardein.v1.CheckRequest
+	6,  // 48: wardein.v1.TrustService.CheckStream:input_type -> wardein.v1.CheckStreamRequest
+	11, // 49: wardein.v1.TrustService.Watch:input_type -> wardein.v1.WatchRequest
+	18, // 50: wardein.v1.TrustService.ListSubjects:input_type -> wardein.v1.ListSubjectsRequest
+	21, // 51: wardein.v1.TrustService.VerifyToken:input_type -> wardein.v1.VerifyTokenRequest
+	23, // 52: wardein.v1.TrustService.ReleaseKey:input_type -> wardein.v1.ReleaseKeyRequest
+	26, // 53: wardein.v1.TrustService.ReleaseFileKeys:input_type -> wardein.v1.ReleaseFileKeysRequest
+	29, // 54: wardein.v1.TrustService.Open:input_type -> wardein.v1.OpenRequest
+	5,  // 55: wardein.v1.TrustService.Check:output_type -> wardein.v1.CheckResponse
+	7,  // 56: wardein.v1.TrustService.CheckStream:output_type -> wardein.v1.CheckStreamResponse
+	13, // 57: wardein.v1.TrustService.Watch:output_type -> wardein.v1.WatchResponse
+	19, // 58: wardein.v1.TrustService.ListSubjects:output_type -> wardein.v1.ListSubjectsResponse
+	22, // 59: wardein.v1.TrustService.VerifyToken:output_type -> wardein.v1.VerifyTokenResponse
+	25, // 60: wardein.v1.TrustService.ReleaseKey:output_type -> wardein.v1.ReleaseKeyResponse
+	28, // 61: wardein.v1.TrustService.ReleaseFileKeys:output_type -> wardein.v1.ReleaseFileKeysResponse
+	30, // 62: wardein.v1.TrustService.Open:output_type -> wardein.v1.OpenResponse
+	55, // [55:63] is the sub-list for method output_type
+	47, // [47:55] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_wardein_v1_trust_proto_init() }
@@ -2608,13 +2867,17 @@ func file_wardein_v1_trust_proto_init() {
 		(*ReleaseKeyRequest_KeyName)(nil),
 		(*ReleaseKeyRequest_File)(nil),
 	}
+	file_wardein_v1_trust_proto_msgTypes[24].OneofWrappers = []any{
+		(*FileKeyResult_Released)(nil),
+		(*FileKeyResult_Failure)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wardein_v1_trust_proto_rawDesc), len(file_wardein_v1_trust_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   26,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

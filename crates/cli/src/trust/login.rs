@@ -28,6 +28,8 @@ struct Nonce(Vec<u8>);
 struct Login {
     verdict: String,
     user_name: String,
+    organization: String,
+    groups: Vec<String>,
     tenant: String,
     device_id: String,
     issued_at: u64,
@@ -39,6 +41,8 @@ impl Record for Login {
     const COLUMNS: &'static [Column<Self>] = &[
         ("verdict", |login| login.verdict.clone()),
         ("user name", |login| login.user_name.clone()),
+        ("organization", |login| login.organization.clone()),
+        ("groups", |login| login.groups.join(" ")),
         ("tenant", |login| login.tenant.clone()),
         ("device", |login| login.device_id.clone()),
         ("token made", |login| time::at(login.issued_at)),
@@ -59,6 +63,8 @@ impl VerifyArgs {
         out.one(&Login {
             verdict: verdict(given.verdict),
             user_name: answer.user_name,
+            organization: answer.organization,
+            groups: answer.groups,
             tenant: given.tenant,
             device_id: given.device_id,
             issued_at: wire::seconds(answer.issued_at),

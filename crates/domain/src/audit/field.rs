@@ -5,7 +5,7 @@ use crate::approval::GuardedDeed;
 use crate::assurance::{Assurance, KeyKeeper};
 use crate::ca::{CaId, CaState};
 use crate::device::DeviceState;
-use crate::grant::{Right, UserNameTemplate};
+use crate::grant::{LoginTemplate, Right};
 use crate::name::{
     AttributeName, ModelName, OperatorName, ProfileName, Purpose, Reason, Selector, ServiceScope,
     TrustDomain, WorkOrder, is_plain,
@@ -135,7 +135,7 @@ values!(
     ServiceScope,
     TrustDomain,
     Udi,
-    UserNameTemplate,
+    LoginTemplate,
     WorkOrder,
 );
 
@@ -344,6 +344,10 @@ names! {
     Right = "right",
     /// As whom a platform knows a device; in a grant the template of it, or `none`.
     UserName = "user-name",
+    /// The organization in which a platform puts a device; in a grant the template of it, or `none`.
+    Organization = "organization",
+    /// The groups in which a platform puts a device, separated by commas; in a grant the templates of them, or `none`.
+    Groups = "groups",
     /// The name of the key that was used.
     Key = "key",
     /// Whether the key was given out for the `first` time, `again` because the answer was lost, or from the `archive`. Where one request

@@ -5,8 +5,8 @@ use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, Stop, Tx};
 use crate::rows::{self, GrantRow};
 use wardein_domain::{
-    ErrorCode, Event, FieldName, Fields, OperatorName, Outcome, ProfileName, Reason, Right, Role, Target,
-    TenantId, UserNameTemplate,
+    ErrorCode, Event, FieldName, Fields, LoginNames, LoginTemplate, OperatorName, Outcome, ProfileName,
+    Reason, Right, Role, Target, TenantId,
 };
 use wardein_port::{Change, Table};
 
@@ -28,8 +28,8 @@ pub struct GrantOrder {
 pub struct Grant {
     /// A grant: the right and its holder.
     pub order: GrantOrder,
-    /// As whom the platform knows a device; for [`Right::Token`].
-    pub user_name: Option<UserNameTemplate>,
+    /// As whom the platform takes a device; for [`Right::Token`].
+    pub names: LoginNames,
     /// Unix seconds.
     pub granted_at: u64,
     /// Who granted it.
@@ -37,16 +37,24 @@ pub struct Grant {
 }
 
 impl Engine {
-    /// Grants a right. Granting it again replaces the user name; the very same again changes nothing.
+    /// Grants a right. Granting it again replaces the names; the very same again changes nothing.
     pub async fn add_grant(
         &self,
         caller: &Caller,
         order: GrantOrder,
-        user_name: Option<UserNameTemplate>,
+        names: LoginNames,
     ) -> Result<Grant, Error> {
         self.require_tenant(caller, &order.tenant)?;
-        if user_name.is_some() && order.right != Right::Token {
-            return Err(Error::wrong("user_name", format_args!("right {} takes none", order.right)));
+        if order.right != Right::Token {
+            let LoginNames { user_name, organization, groups } = &names;
+            let given = [
+                ("user_name", user_name.is_some()),
+                ("organization", organization.is_some()),
+                ("groups", !groups.is_empty()),
+            ];
+            if let Some((field, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+                return Err(Error::wrong(field, format_args!("right {} takes none", order.right)));
+            }
         }
         if let Some(profile) = &order.profile
             && self.memory.profile(&order.tenant, profile).is_none()
@@ -68,27 +76,18 @@ impl Engine {
             let present: Option<(u64, GrantRow)> = tx.row(Table::Grant, &key)?;
             let mut change = Change::default();
             if let Some((_, row)) = &present
-                && row.user_name == user_name
+                && row.names() == names
             {
                 return Ok(Decision::new(change, parse(row, order.clone())));
             }
-            let row = GrantRow { user_name: user_name.clone(), granted_at, granted_by: granted_by.clone() };
+            let row = GrantRow::new(names.clone(), granted_at, granted_by.clone());
             let value = rows::encode(&row)?;
             let version = present.as_ref().map(|(version, _)| *version);
             change.put(Table::Grant, key.clone(), version, value);
             let entry = self.entry(caller, Event::GrantAdded, target(&order), Outcome::Done);
             let mut fields = facts(&order);
             if order.right == Right::Token {
-                let word = |name: Option<&UserNameTemplate>| {
-                    name.map_or("none", UserNameTemplate::as_str).to_owned()
-                };
-                let name = word(user_name.as_ref());
-                fields = match &present {
-                    Some((_, before)) => {
-                        fields.changed(FieldName::UserName, word(before.user_name.as_ref()), name)
-                    }
-                    None => fields.with(FieldName::UserName, name),
-                };
+                fields = named(fields, present.as_ref().map(|(_, row)| row.names()).as_ref(), &names);
             }
             change.record(&entry.in_tenant(&order.tenant).with_all(fields))?;
             Ok(Decision::new(change, parse(&row, order.clone())))
@@ -166,9 +165,8 @@ impl Engine {
 }
 
 fn parse(row: &GrantRow, order: GrantOrder) -> Grant {
-    let GrantRow { user_name, granted_at, granted_by } = row;
-    let (granted_at, granted_by) = (granted_at.get(), granted_by.clone());
-    Grant { order, user_name: user_name.clone(), granted_at, granted_by }
+    let (granted_at, granted_by) = (row.granted_at.get(), row.granted_by.clone());
+    Grant { order, names: row.names(), granted_at, granted_by }
 }
 
 /// `tenant ‖ 0 ‖ platform ‖ 0 ‖ right ‖ 0 ‖ profile`, the last empty for all devices.
@@ -199,6 +197,24 @@ fn target(order: &GrantOrder) -> Target {
 fn facts(order: &GrantOrder) -> Fields {
     let profile = order.profile.as_ref().map_or("all", ProfileName::as_str);
     Fields::default().with(FieldName::Right, order.right).with(FieldName::Profile, profile)
+}
+
+/// The names of a grant, and what they were before.
+fn named(fields: Fields, before: Option<&LoginNames>, now: &LoginNames) -> Fields {
+    let one = |name: &Option<LoginTemplate>| name.as_ref().map_or("none", LoginTemplate::as_str).to_owned();
+    let list = |names: &[LoginTemplate]| match names {
+        [] => "none".to_owned(),
+        names => names.iter().map(LoginTemplate::as_str).collect::<Vec<_>>().join(","),
+    };
+    let words = |names: &LoginNames| [one(&names.user_name), one(&names.organization), list(&names.groups)];
+    let before = before.map(words);
+    let names = [FieldName::UserName, FieldName::Organization, FieldName::Groups];
+    names.into_iter().zip(words(now)).enumerate().fold(fields, |fields, (place, (name, now))| match &before {
+        Some(before) if before[place] != now => fields.changed(name, &before[place], now),
+        Some(_) => fields,
+        None if now == "none" && name != FieldName::UserName => fields,
+        None => fields.with(name, now),
+    })
 }
 
 /// The same for the caller.

@@ -11,7 +11,8 @@ use wardein_crypto::Digest;
 use wardein_ddkg::authority::{Expected, Refusal};
 use wardein_ddkg::message::Token;
 use wardein_domain::{
-    Audience, ErrorCode, Event, FieldName, Outcome, RekeyGate, Right, UnixSeconds, Verdict, VerdictReason,
+    Audience, ErrorCode, Event, FieldName, LoginNames, LoginTemplate, Outcome, RekeyGate, Right, UnixSeconds,
+    Verdict, VerdictReason,
 };
 use wardein_port::{Change, Table};
 
@@ -31,8 +32,12 @@ pub struct TokenAsk {
 pub struct LoggedIn {
     /// The verdict, and on whom.
     pub answer: Answer,
-    /// Whom the device is at the platform.
+    /// As whom the platform takes the device.
     pub user_name: String,
+    /// In which organization; empty where the grant names none.
+    pub organization: String,
+    /// In which groups.
+    pub groups: Vec<String>,
     /// Unix seconds: when the device made the token, as far as it knows the time.
     pub issued_at: u64,
 }
@@ -110,17 +115,22 @@ impl Engine {
         if standing == Standing::First {
             self.use_idempotency_key(tx, &mut change, &spending, UnixSeconds::new(now))?;
         }
-        let template = grant.user_name.unwrap_or_default();
-        let user_name = template.user_name(&name.tenant, &name.device, &known.profile);
+        let LoginNames { user_name, organization, groups } = grant.names;
+        let filled = |template: &LoginTemplate| template.filled(&name.tenant, &name.device, &known.profile);
+        let user_name = filled(&user_name.unwrap_or_default());
+        let organization = organization.as_ref().map(filled).unwrap_or_default();
+        let groups: Vec<_> = groups.iter().map(filled).collect();
         let delivery = if standing == Standing::Repeated { "again" } else { "first" };
         let entry = self.entry(caller, Event::TokenVerified, target(name), Outcome::Done);
-        let entry = entry
-            .with(FieldName::Key, key_name.to_string())
-            .with(FieldName::UserName, &user_name)
-            .with(FieldName::Delivery, delivery);
+        let entry = entry.with(FieldName::Key, key_name.to_string()).with(FieldName::UserName, &user_name);
+        let entry = match (organization.is_empty(), groups.is_empty()) {
+            (true, true) => entry,
+            _ => entry.with(FieldName::Organization, &organization).with(FieldName::Groups, groups.join(",")),
+        };
+        let entry = entry.with(FieldName::Delivery, delivery);
         change.record(&entry)?;
         let answer = self.answer_on(tx, name, now)?;
-        let logged_in = LoggedIn { answer, user_name, issued_at: token.issued_at };
+        let logged_in = LoggedIn { answer, user_name, organization, groups, issued_at: token.issued_at };
         Ok(Decision { keys: kept.map(|cold| Kept { keys, cold }), ..Decision::new(change, logged_in) })
     }
 }

@@ -1,7 +1,7 @@
 //! Grants: added, listed, taken back; and who has them.
 
 use crate::world::{World, caller, facts, grant, order};
-use wardein_domain::{Event, ProfileFields, Reason, Right, Role};
+use wardein_domain::{Event, LoginNames, ProfileFields, Reason, Right, Role};
 use wardein_engine::ProfilePut;
 use wardein_engine::{ErrorKind, GrantOrder, Page};
 
@@ -15,24 +15,29 @@ const ALL: Page = Page { size: 1000, after: None };
 async fn a_grant_is_on_record_until_it_is_taken_back() {
     let mut world = World::new().await;
     let engine = &world.engine;
-    let template = "pump-{device}".parse().ok();
-    for user_name in [None, template.clone(), template.clone()] {
-        let granted =
-            engine.add_grant(&world.admin, grant(Right::Token, None), user_name.clone()).await.unwrap();
-        assert_eq!((granted.user_name, granted.granted_by.as_str()), (user_name, "admin/admin"));
+    let named = LoginNames { user_name: "pump-{device}".parse().ok(), ..LoginNames::default() };
+    let grouped = LoginNames {
+        organization: "{tenant}".parse().ok(),
+        groups: vec!["pumps".parse().unwrap(), "{profile}".parse().unwrap()],
+        ..named.clone()
+    };
+    for names in [LoginNames::default(), named.clone(), named, grouped.clone()] {
+        let granted = engine.add_grant(&world.admin, grant(Right::Token, None), names.clone()).await.unwrap();
+        assert_eq!((granted.names, granted.granted_by.as_str()), (names, "admin/admin"));
     }
     let added: Vec<_> = world.entries(Event::GrantAdded).await.iter().map(facts).collect();
     let expected = [
         "right=token, profile=all, user-name=none",
         "right=token, profile=all, user-name: none → pump-{device}",
+        "right=token, profile=all, organization: none → {tenant}, groups: none → pumps,{profile}",
     ];
     assert_eq!(added, expected, "the very same again changes nothing");
     world.grant(Right::Data).await;
     world.restart().await;
     let engine = &world.engine;
     let listed = engine.list_grants(&world.admin, world.tenant(), ALL).await.unwrap().items;
-    let listed: Vec<_> = listed.into_iter().map(|grant| (grant.order.right, grant.user_name)).collect();
-    assert_eq!(listed, [(Right::Data, None), (Right::Token, template)]);
+    let listed: Vec<_> = listed.into_iter().map(|grant| (grant.order.right, grant.names)).collect();
+    assert_eq!(listed, [(Right::Data, LoginNames::default()), (Right::Token, grouped)]);
 
     engine.remove_grant(&world.admin, grant(Right::Token, None), reason()).await.unwrap();
     let again = engine.remove_grant(&world.admin, grant(Right::Token, None), reason()).await.unwrap_err();
@@ -50,15 +55,17 @@ async fn what_cannot_be_granted_is_refused_by_name() {
     let unheard = GrantOrder { platform: "unheard".parse().unwrap(), ..grant(Right::Token, None) };
     let station = GrantOrder { platform: "line-1".parse().unwrap(), ..grant(Right::Token, None) };
     let foreign = GrantOrder { tenant: "nowhere".parse().unwrap(), ..grant(Right::Token, None) };
-    for (order, user_name, code) in [
-        (unheard, None, "operator-unknown"),
-        (station, None, "operator-unknown"),
-        (foreign.clone(), None, "tenant-unknown"),
-        (grant(Right::Token, Some("unheard")), None, "profile-unknown"),
-        (grant(Right::Data, None), Some("{device}"), "malformed"),
+    let (none, one) = (LoginNames::default, || "{device}".parse().ok());
+    for (order, names, code) in [
+        (unheard, none(), "operator-unknown"),
+        (station, none(), "operator-unknown"),
+        (foreign.clone(), none(), "tenant-unknown"),
+        (grant(Right::Token, Some("unheard")), none(), "profile-unknown"),
+        (grant(Right::Data, None), LoginNames { user_name: one(), ..none() }, "malformed"),
+        (grant(Right::Data, None), LoginNames { organization: one(), ..none() }, "malformed"),
+        (grant(Right::Data, None), LoginNames { groups: one().into_iter().collect(), ..none() }, "malformed"),
     ] {
-        let user_name = user_name.map(|text| text.parse().unwrap());
-        let refused = world.engine.add_grant(&world.admin, order, user_name).await.unwrap_err();
+        let refused = world.engine.add_grant(&world.admin, order, names).await.unwrap_err();
         assert_eq!(refused.code.as_str(), code, "{refused}");
     }
     assert_eq!(
@@ -78,7 +85,7 @@ async fn a_tenants_administrator_grants_within_its_tenant() {
         world.engine.issue_operator(&world.admin, order(Role::TenantAdmin, Some("other"), "anna")).await;
     let anna = caller(issued.unwrap().1.principal);
     let refused = [
-        world.engine.add_grant(&anna, grant(Right::Token, None), None).await.err(),
+        world.engine.add_grant(&anna, grant(Right::Token, None), LoginNames::default()).await.err(),
         world.engine.list_grants(&anna, world.tenant(), ALL).await.err(),
         world.engine.remove_grant(&anna, grant(Right::Token, None), reason()).await.err(),
     ];
@@ -98,7 +105,11 @@ async fn pages_follow_each_other() {
         .unwrap();
     for right in Right::ALL {
         world.grant(right).await;
-        world.engine.add_grant(&world.admin, grant(right, Some("pumps")), None).await.unwrap();
+        world
+            .engine
+            .add_grant(&world.admin, grant(right, Some("pumps")), LoginNames::default())
+            .await
+            .unwrap();
     }
     let (mut after, mut all) = (None, Vec::new());
     loop {

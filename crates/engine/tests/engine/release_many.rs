@@ -4,7 +4,7 @@ use crate::world::{CRASH_POINTS, ROOT_KEY, TestDevice, World, caller, facts, gra
 use std::sync::Arc;
 use wardein_crypto::{Digest, hex};
 use wardein_ddkg::message::FileStanza;
-use wardein_domain::{DeviceState, Event, Outcome, ProfileFields, Purpose, Right, Role};
+use wardein_domain::{DeviceState, Event, LoginNames, Outcome, ProfileFields, Purpose, Right, Role};
 use wardein_engine::{
     Caller, Engine, Error, ErrorCode, FileKeys, FileKeysAsk, FileStanzas, Ports, ProfilePut, REPEAT_WINDOW,
     ReleaseAsk, Sealed,
@@ -145,7 +145,11 @@ async fn without_the_right_nothing_is_released_and_a_flood_is_counted() {
     let admin = world.engine.release_file_keys(&world.admin, ask(&list, b"admin")).await.err().unwrap();
     assert_eq!(admin.code, ErrorCode::RoleInsufficient);
     // One for the devices' profile is enough.
-    world.engine.add_grant(&world.admin, grant(Right::File, Some("default")), None).await.unwrap();
+    world
+        .engine
+        .add_grant(&world.admin, grant(Right::File, Some("default")), LoginNames::default())
+        .await
+        .unwrap();
     assert_eq!(codes(&world.release_files(&list, b"granted").await.unwrap()), ["", ""]);
 }
 

@@ -6,7 +6,7 @@ use wardein_crypto::{Digest, SecretBytes, SystemEntropy};
 use wardein_ddkg::Suite;
 use wardein_ddkg::device::Clock;
 use wardein_ddkg::message::Token;
-use wardein_domain::{DeviceState, Event, FieldName, ProfileFields, Right, Role, Verdict};
+use wardein_domain::{DeviceState, Event, FieldName, LoginNames, ProfileFields, Right, Role, Verdict};
 use wardein_engine::ProfilePut;
 use wardein_engine::{Error, ErrorKind, LoggedIn, REPEAT_WINDOW, RotationScope, TokenAsk};
 use wardein_port::{Store, Table};
@@ -247,7 +247,11 @@ async fn a_platform_without_a_grant_for_the_devices_profile_is_refused() {
     for right in [Right::Open, Right::Data, Right::File] {
         world.grant(right).await;
     }
-    world.engine.add_grant(&world.admin, grant(Right::Token, Some("pumps")), None).await.unwrap();
+    world
+        .engine
+        .add_grant(&world.admin, grant(Right::Token, Some("pumps")), LoginNames::default())
+        .await
+        .unwrap();
     let before = world.rows().await;
     let refused = world.login(&token, b"", b"login").await.unwrap_err();
     assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "grant-missing"));
@@ -259,17 +263,30 @@ async fn a_platform_without_a_grant_for_the_devices_profile_is_refused() {
     );
     assert!(world.rows().await == before);
 
-    let template = |text: &str| Some(text.parse().unwrap());
+    let template = |text: &str| LoginNames { user_name: text.parse().ok(), ..LoginNames::default() };
     world.engine.add_grant(&world.admin, grant(Right::Token, None), template("any")).await.unwrap();
     let own = grant(Right::Token, Some("default"));
-    world.engine.add_grant(&world.admin, own.clone(), template("{tenant}-{device}")).await.unwrap();
+    let nearer = LoginNames {
+        organization: "{tenant}".parse().ok(),
+        groups: ["pumps", "of-{profile}"].map(|group| group.parse().unwrap()).into(),
+        ..template("{tenant}-{device}")
+    };
+    world.engine.add_grant(&world.admin, own.clone(), nearer).await.unwrap();
+    let logged_in = world.login(&token, b"", b"login").await.unwrap();
+    assert_eq!(logged_in.user_name, "klinik-pump-1", "the nearer one");
     assert_eq!(
-        world.login(&token, b"", b"login").await.unwrap().user_name,
-        "klinik-pump-1",
-        "the nearer one"
+        (logged_in.organization.as_str(), logged_in.groups),
+        ("klinik", vec!["pumps".to_owned(), "of-default".to_owned()])
     );
+    let verified = world.entries(Event::TokenVerified).await;
+    let facts = facts(verified.last().unwrap());
+    assert!(facts.contains("organization=klinik, groups=pumps,of-default"), "{facts}");
     world.engine.remove_grant(&world.admin, own, "test".parse().unwrap()).await.unwrap();
-    assert_eq!(world.login(&token, b"", b"login").await.unwrap().user_name, "any");
+    let logged_in = world.login(&token, b"", b"login").await.unwrap();
+    assert_eq!(
+        (logged_in.user_name.as_str(), logged_in.organization.as_str(), logged_in.groups.len()),
+        ("any", "", 0)
+    );
     // A station of that name, were it let in here, has nothing of it.
     let issued = world.engine.issue_operator(&world.admin, order(Role::Station, Some("klinik"), "iot")).await;
     let station = caller(issued.unwrap().1.principal);
@@ -402,7 +419,7 @@ async fn an_idempotency_key_is_for_one_request() {
     let ask = TokenAsk { token, platform_nonce: Vec::new(), idempotency: Digest::of(b"login") };
     let grant =
         wardein_engine::GrantOrder { platform: "billing".parse().unwrap(), ..grant(Right::Token, None) };
-    world.engine.add_grant(&world.admin, grant, None).await.unwrap();
+    world.engine.add_grant(&world.admin, grant, LoginNames::default()).await.unwrap();
     world.engine.verify_token(&other, ask).await.unwrap();
     // What was refused is as good as before, and so is the key once nothing that it was used for is repeated.
     world.login(&two, b"", b"another").await.unwrap();

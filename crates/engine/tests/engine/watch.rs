@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
-use wardein_domain::{DeviceState, ErrorKind, ProfileFields, Right, Role, Verdict};
+use wardein_domain::{DeviceState, ErrorKind, LoginNames, ProfileFields, Right, Role, Verdict};
 use wardein_engine::{
     Caller, Detail, DeviceVerdict, Engine, Error, ErrorCode, ProfilePut, Watch, WatchFrom, Watched,
 };
@@ -312,7 +312,7 @@ async fn a_revision_that_was_handed_out_is_good_over_a_restart_and_no_other_is()
     let mut client = Client::default();
     client.open(&world.engine, &world.platform).await.unwrap();
     client.read_all(&world.engine).unwrap();
-    world.engine.add_grant(&world.admin, grant(Right::Token, None), None).await.unwrap();
+    world.engine.add_grant(&world.admin, grant(Right::Token, None), LoginNames::default()).await.unwrap();
     let before = client.revision.clone();
     client.bookmark(&world.engine).await.unwrap().unwrap();
     assert_ne!(client.revision, before);

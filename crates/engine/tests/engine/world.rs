@@ -7,7 +7,7 @@ use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, EnrollReply, FileStanza, ProofRequest, SealedPayload, Token,
 };
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
-use wardein_domain::{AuditEntry, Call, Event, Field, Principal, Right, Role, TenantId};
+use wardein_domain::{AuditEntry, Call, Event, Field, LoginNames, Principal, Right, Role, TenantId};
 use wardein_engine::{
     Acceptance, AuditFilter, CaKeys, Caller, Engine, EnrollOrder, Error, GrantOrder, OperatorOrder, Ports,
     Proved, found_with,
@@ -117,7 +117,7 @@ impl World {
 
     /// Grants the platform `iot` a right over all devices.
     pub(crate) async fn grant(&self, right: Right) {
-        self.engine.add_grant(&self.admin, grant(right, None), None).await.unwrap();
+        self.engine.add_grant(&self.admin, grant(right, None), LoginNames::default()).await.unwrap();
     }
 
     /// All that is stored, but for the audit log.

@@ -1685,14 +1685,20 @@ pub struct Grant {
     /// are replaced; empty for `{device}`.
     #[prost(string, tag = "5")]
     pub user_name: ::prost::alloc::string::String,
-    /// When it was granted, or its user name was changed.
+    /// When it was granted, or its names were changed.
     #[prost(message, optional, tag = "6")]
     pub granted_at: ::core::option::Option<::prost_types::Timestamp>,
     /// The operator that granted it, such as `admin/NAME` or `tenant-admin/TENANT/NAME`.
-    ///
-    /// Next unused field number: 8.
     #[prost(string, tag = "7")]
     pub granted_by: ::prost::alloc::string::String,
+    /// With TOKEN: the organization in which the platform puts a device. 1 to 128 bytes with the same places; empty for none.
+    #[prost(string, tag = "8")]
+    pub organization: ::prost::alloc::string::String,
+    /// With TOKEN: the groups in which the platform puts a device, at most 16; each 1 to 128 bytes with the same places.
+    ///
+    /// Next unused field number: 10.
+    #[prost(string, repeated, tag = "9")]
+    pub groups: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What AddGrant takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -19085,10 +19091,16 @@ pub struct VerifyTokenResponse {
     #[prost(string, tag = "2")]
     pub user_name: ::prost::alloc::string::String,
     /// When the device made the token, as far as it knows the time; unset where its word is after the year 9999.
-    ///
-    /// Next unused field number: 4.
     #[prost(message, optional, tag = "3")]
     pub issued_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The device's organization at the platform, by the grant's template; empty where it names none.
+    #[prost(string, tag = "4")]
+    pub organization: ::prost::alloc::string::String,
+    /// The device's groups at the platform, by the grant's templates.
+    ///
+    /// Next unused field number: 6.
+    #[prost(string, repeated, tag = "5")]
+    pub groups: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What ReleaseKey takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -5,7 +5,7 @@ use crate::kernel::Error;
 use serde::Deserialize;
 use wardein_crypto::P256VerifyingKey;
 use wardein_domain::{
-    Bank, ProfileFields, RevocationReason, Rotation, Serial, UnixMillis, UnixSeconds, is_plain,
+    Bank, LoginNames, ProfileFields, RevocationReason, Rotation, Serial, UnixMillis, UnixSeconds, is_plain,
 };
 use wardein_port::Table;
 
@@ -234,11 +234,9 @@ pub(super) struct GrantV1 {
 
 impl GrantV1 {
     pub(super) fn renewed(self) -> Result<now::GrantRow, Error> {
-        Ok(now::GrantRow {
-            user_name: maybe(Table::Grant, self.user_name.as_deref())?,
-            granted_at: UnixSeconds::new(self.granted_at),
-            granted_by: self.granted_by,
-        })
+        let user_name = maybe(Table::Grant, self.user_name.as_deref())?;
+        let names = LoginNames { user_name, ..LoginNames::default() };
+        Ok(now::GrantRow::new(names, UnixSeconds::new(self.granted_at), self.granted_by))
     }
 }
 

@@ -6,7 +6,7 @@ use super::restore::Spent;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, Secret};
-use wardein_domain::{Call, Principal, ProfileFields, ProfileName, Right, Role, TenantId};
+use wardein_domain::{Call, LoginNames, Principal, ProfileFields, ProfileName, Right, Role, TenantId};
 use wardein_engine::ProfilePut;
 use wardein_engine::{Caller, Engine, Error, GrantOrder, OperatorOrder, Ports, found};
 use wardein_pki::Csr;
@@ -145,7 +145,7 @@ impl Operators {
         for right in [Right::Token, Right::Open] {
             let (tenant, platform) = (tenant.clone(), PLATFORM.parse().unwrap());
             let order = GrantOrder { tenant, platform, right, profile: None };
-            engine.add_grant(admin, order, None).await.unwrap();
+            engine.add_grant(admin, order, LoginNames::default()).await.unwrap();
         }
         Self { station, platform }
     }

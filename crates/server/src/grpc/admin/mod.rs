@@ -364,8 +364,8 @@ impl v1::admin_service_server::AdminService for Api {
     ) -> Result<Response<v1::AddGrantResponse>, Status> {
         let add = async {
             let context = Context::of(&request)?;
-            let (order, user_name) = grant_order(request.get_ref().grant.as_ref())?;
-            let added = self.shared.engine.add_grant(context.caller()?, order, user_name).await?;
+            let (order, names) = grant_order(request.get_ref().grant.as_ref())?;
+            let added = self.shared.engine.add_grant(context.caller()?, order, names).await?;
             Ok(v1::AddGrantResponse { grant: Some(grant(added)) })
         };
         reply(add.await)

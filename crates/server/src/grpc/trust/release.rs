@@ -22,10 +22,12 @@ pub(crate) fn token_ask(request: &v1::VerifyTokenRequest) -> Result<TokenAsk, Er
 }
 
 pub(crate) fn logged_in(logged_in: LoggedIn) -> v1::VerifyTokenResponse {
-    let LoggedIn { answer: given, user_name, issued_at } = logged_in;
+    let LoggedIn { answer: given, user_name, organization, groups, issued_at } = logged_in;
     v1::VerifyTokenResponse {
         trust: Some(answer(given)),
         user_name,
+        organization,
+        groups,
         issued_at: time::at_if_it_is_one(issued_at),
     }
 }

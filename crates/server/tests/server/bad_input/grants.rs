@@ -64,6 +64,18 @@ async fn add_grant() {
             malformed("user_name"),
         ),
         (
+            "groups for keys",
+            by,
+            add(v1::Grant { groups: vec!["g".into()], ..grant("data") }),
+            malformed("groups"),
+        ),
+        (
+            "17 groups",
+            by,
+            add(v1::Grant { groups: vec!["g".into(); 17], ..good() }),
+            malformed("grant.groups"),
+        ),
+        (
             "no such profile",
             by,
             add(v1::Grant { profile: "unheard".into(), ..good() }),

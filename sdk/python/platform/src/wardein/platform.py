@@ -122,7 +122,7 @@ class Platform:
         )
         answer = await self._call("VerifyToken", request, trust_pb2.VerifyTokenResponse, timeout)
         issued_at = moment(answer.issued_at) if answer.HasField("issued_at") else None
-        return Login(answer.user_name, checked(answer.trust), issued_at)
+        return Login(answer.user_name, checked(answer.trust), issued_at, answer.organization, tuple(answer.groups))
 
     async def subjects(
         self, *, state: DeviceState = DeviceState.UNSPECIFIED, profile: str = "", model: str = ""

@@ -101,6 +101,9 @@ class Login:
     trust: Checked
     # When the device made the token, as far as it knows the time.
     issued_at: datetime | None
+    # The organization and the groups in which the platform puts the device, by the grant's templates.
+    organization: str = ""
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -301,14 +301,18 @@ class VerifyTokenRequest(_message.Message):
     def __init__(self, token: _Optional[bytes] = ..., platform_nonce: _Optional[bytes] = ..., idempotency_key: _Optional[bytes] = ...) -> None: ...
 
 class VerifyTokenResponse(_message.Message):
-    __slots__ = ("trust", "user_name", "issued_at")
+    __slots__ = ("trust", "user_name", "issued_at", "organization", "groups")
     TRUST_FIELD_NUMBER: _ClassVar[int]
     USER_NAME_FIELD_NUMBER: _ClassVar[int]
     ISSUED_AT_FIELD_NUMBER: _ClassVar[int]
+    ORGANIZATION_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
     trust: CheckResponse
     user_name: str
     issued_at: _timestamp_pb2.Timestamp
-    def __init__(self, trust: _Optional[_Union[CheckResponse, _Mapping]] = ..., user_name: _Optional[str] = ..., issued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    organization: str
+    groups: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, trust: _Optional[_Union[CheckResponse, _Mapping]] = ..., user_name: _Optional[str] = ..., issued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., organization: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReleaseKeyRequest(_message.Message):
     __slots__ = ("key_name", "file", "reason", "idempotency_key")
@@ -337,6 +341,34 @@ class ReleaseKeyResponse(_message.Message):
     sealed_by: SealedBy
     key: bytes
     def __init__(self, sealed_by: _Optional[_Union[SealedBy, _Mapping]] = ..., key: _Optional[bytes] = ...) -> None: ...
+
+class ReleaseFileKeysRequest(_message.Message):
+    __slots__ = ("files", "reason", "idempotency_key")
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[FileStanza]
+    reason: str
+    idempotency_key: bytes
+    def __init__(self, files: _Optional[_Iterable[_Union[FileStanza, _Mapping]]] = ..., reason: _Optional[str] = ..., idempotency_key: _Optional[bytes] = ...) -> None: ...
+
+class FileKeyResult(_message.Message):
+    __slots__ = ("released", "failure")
+    RELEASED_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    released: SealedBy
+    failure: _provisioning_pb2.Failure
+    def __init__(self, released: _Optional[_Union[SealedBy, _Mapping]] = ..., failure: _Optional[_Union[_provisioning_pb2.Failure, _Mapping]] = ...) -> None: ...
+
+class ReleaseFileKeysResponse(_message.Message):
+    __slots__ = ("results", "digest", "keys")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[FileKeyResult]
+    digest: bytes
+    keys: bytes
+    def __init__(self, results: _Optional[_Iterable[_Union[FileKeyResult, _Mapping]]] = ..., digest: _Optional[bytes] = ..., keys: _Optional[bytes] = ...) -> None: ...
 
 class OpenRequest(_message.Message):
     __slots__ = ("sealed", "additional_data", "reason", "idempotency_key")
