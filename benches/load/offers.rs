@@ -33,7 +33,11 @@ pub(crate) async fn release(
         sha256: vec![7; 32],
         ..v1::Release::default()
     };
-    admin.updates().add_release(v1::AddReleaseRequest { release: Some(release) }).await.unwrap();
+    admin
+        .updates()
+        .add_release(v1::AddReleaseRequest { release: Some(release), ..Default::default() })
+        .await
+        .unwrap();
     let deed = v1::SetReleaseStateRequest {
         repository: REPOSITORY.into(),
         line: LINE.into(),

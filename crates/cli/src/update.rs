@@ -1,5 +1,6 @@
 //! `wardein update`: makers' repositories of updates, their product lines, and what is released in them.
 
+mod artifact;
 mod line;
 mod release;
 mod repository;

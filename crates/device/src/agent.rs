@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::directory::Files;
 use crate::error::Error;
 use crate::service::give_protocols;
-use crate::update::tell_kept;
+use crate::update::{OfferAnswer, tell_kept};
 use std::path::PathBuf;
 use std::time::Duration;
 use wardein_domain::DeviceAction;
@@ -48,8 +48,8 @@ pub trait Prover {
     /// Takes the readers of the device's files as the authority vouches for them now. A device that cannot seal files has none.
     #[cfg(feature = "files")]
     async fn take_readers(&mut self) -> Result<(), Error>;
-    /// Asks for an offer of an update, with that body (DDKG-1 §8.3); the reply body.
-    async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error>;
+    /// Asks for an offer of an update, with that body (DDKG-1 §8.3).
+    async fn update_offer(&mut self, body: &[u8]) -> Result<OfferAnswer, Error>;
     /// Tells what came of an installation, with that body (DDKG-1 §8.6).
     async fn update_receipt(&mut self, body: &[u8]) -> Result<(), Error>;
     /// Asks which visits of the device wait for their release (DDKG-1 §8.9); the reply body.

@@ -76,8 +76,8 @@ pub use transport::{Link, Transport};
 #[cfg(feature = "hawkbit")]
 pub use update::{HawkbitEnd, HawkbitToken, HawkbitTokenError, Loopback, LoopbackAddress, NotLoopback};
 pub use update::{
-    Installed, Listed, Offered, Phase, Pick, Place, Running, Standing, Told, UpdateError, UpdateSettings,
-    Updater,
+    Installed, Listed, OfferAnswer, Offered, Phase, Pick, Place, Running, Standing, Told, UpdateError,
+    UpdateSettings, Updater,
 };
 #[cfg(feature = "grpc")]
 pub use wire::{ConnectedStation, Vouched, confirm, enrolled};

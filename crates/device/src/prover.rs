@@ -4,7 +4,8 @@ use crate::commands::ROOT;
 use std::path::{Path, PathBuf};
 use wardein_crypto::SystemEntropy;
 use wardein_device::{
-    Certificate, Config, Directory, Error, Link, Prover, Session, SigningSession, TpmSettings, TpmStation,
+    Certificate, Config, Directory, Error, Link, OfferAnswer, Prover, Session, SigningSession, TpmSettings,
+    TpmStation,
 };
 use wardein_domain::EnrolledKey;
 use wardein_pki::PinBundle;
@@ -115,7 +116,7 @@ impl Prover for Either {
         }
     }
 
-    async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error> {
+    async fn update_offer(&mut self, body: &[u8]) -> Result<OfferAnswer, Error> {
         match self {
             Self::Derives(session) => session.update_offer(body).await,
             Self::Signs(session) => session.update_offer(body).await,

@@ -426,8 +426,8 @@ impl<A: Authority, E: Entropy> Prover for Session<A, E> {
         self.readers().await.map(|_| ())
     }
 
-    async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error> {
-        Ok(self.request(&Asking::Action("update-offer", body)).await?.body)
+    async fn update_offer(&mut self, body: &[u8]) -> Result<crate::OfferAnswer, Error> {
+        crate::OfferAnswer::opened(self.request_opening(&Asking::Action(Action::UPDATE_OFFER, body)).await?)
     }
 
     async fn update_receipt(&mut self, body: &[u8]) -> Result<(), Error> {

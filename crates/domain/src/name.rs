@@ -301,6 +301,9 @@ impl Action {
     /// The action that has the authority make a key, and certify it (DDKG-1 §8.2).
     pub const MADE_KEY: &'static str = "made-key";
 
+    /// The action that asks which release of its maker a device may install (DDKG-1 §8.3).
+    pub const UPDATE_OFFER: &'static str = "update-offer";
+
     /// Whether this is [`Action::REKEY`].
     pub fn is_rekey(&self) -> bool {
         self.0 == Self::REKEY
@@ -314,6 +317,11 @@ impl Action {
     /// Whether this is [`Action::MADE_KEY`].
     pub fn is_made_key(&self) -> bool {
         self.0 == Self::MADE_KEY
+    }
+
+    /// Whether its reply may have a key in it that is sealed for the one proof that asked.
+    pub fn may_bring_key(&self) -> bool {
+        self.is_made_key() || self.0 == Self::UPDATE_OFFER
     }
 
     /// Whether a later one takes the place of an earlier one, so that one that was overtaken on the way must not count any more

@@ -95,7 +95,7 @@ pub use update::releases::ReleaseDeed;
 pub use update::repositories::UpdateKeys;
 pub use update::site::{UpdateChoice, UpdateDecision, UpdateRules};
 pub use update::views::{
-    ProductLine, Release, ReleaseOrder, ReleasePcr, ReleaseState, Rollout, UpdateDraft, UpdateFile,
-    UpdateKey, UpdateRepository,
+    ArtifactKey, ProductLine, Release, ReleaseOrder, ReleasePcr, ReleaseState, Rollout, UpdateDraft,
+    UpdateFile, UpdateKey, UpdateRepository,
 };
 pub use wardein_domain::{ErrorCode, ErrorKind};

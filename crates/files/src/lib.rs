@@ -1,12 +1,14 @@
 //! Whole files, sealed by a device for those who may read them, and signed so that outsiders can tell what it sealed and in which order.
 //!
-//! What: an age v1 file (C2SP age) whose header wraps its key for the authority in a `ddkg1` stanza (DDKG-1 section 7), for readers of
-//! their own keys, or for both; and a *statement* beside it, which the device's certified key signs: the digest, the time, a number that
-//! rises by one, and the digest of the statement before. Why files of age: the holder of a key opens them with `age` or `rage`, without
-//! anything of ours. What it does not do: it keeps no keys and no numbers (`wardein-device` does), and releases none (the engine does).
+//! What: an age v1 file (C2SP age) whose header wraps its key for the authority in a `ddkg1` stanza (DDKG-1 section 7), for readers
+//! of their own keys, or for both; and a *statement* beside it, which the device's certified key signs: the digest, the time, a
+//! number that rises by one, and the digest of the statement before. Also a maker's artifact of an update, sealed under a key that
+//! the authority keeps. Why files of age: the holder of a key opens them with `age` or `rage`, without anything of ours. What it
+//! does not do: it keeps no keys and no numbers (`wardein-device` does), and releases none (the engine does).
 //!
 //! Nothing here holds a whole file in memory, and nothing trusts a length that a file states.
 
+mod artifact;
 mod check;
 mod error;
 mod header;
@@ -19,6 +21,7 @@ mod seal;
 mod statement;
 mod verify;
 
+pub use artifact::{SealedArtifact, seal_artifact};
 pub use check::{Checked, CheckedFile, Target, check, signed_path};
 pub use error::FileError;
 pub use header::{MAX_HEADER, MAX_STANZAS};

@@ -39,7 +39,7 @@ pub struct Sealed {
 /// Seals all that `input` has into `output`. `progress` is told how many bytes of plaintext were read, each 64 KiB. What was written before
 /// an error does not open, since its last chunk is missing.
 pub fn seal<E: From<FileError>>(
-    mut input: impl Read,
+    input: impl Read,
     output: impl Write,
     readers: &[Reader],
     authority: Authority<'_, E>,
@@ -48,7 +48,16 @@ pub fn seal<E: From<FileError>>(
     if readers.len() > MAX_STANZAS - 2 {
         return Err(FileError::TooManyReaders.into());
     }
-    let encryptor = encryptor(readers, authority)?;
+    Ok(stream(encryptor(readers, authority)?, input, output, progress)?)
+}
+
+/// Seals all that `input` has, under the key of `encryptor`.
+pub(crate) fn stream(
+    encryptor: Encryptor,
+    mut input: impl Read,
+    output: impl Write,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Sealed, FileError> {
     // The header is written in small pieces; chunks are larger than this buffer, and pass it by.
     let output = BufWriter::with_capacity(8 << 10, Hashing::new(output));
     let mut sealing = encryptor.wrap_output(output).map_err(FileError::Io)?;
@@ -90,7 +99,7 @@ fn encryptor<E: From<FileError>>(readers: &[Reader], authority: Authority<'_, E>
 }
 
 /// The stanza's label (C2SP age, labels): it is symmetric, hence safe from a quantum computer.
-fn post_quantum() -> HashSet<String> {
+pub(crate) fn post_quantum() -> HashSet<String> {
     HashSet::from(["postquantum".to_owned()])
 }
 

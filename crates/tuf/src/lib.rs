@@ -33,7 +33,7 @@ pub use key::{Key, KeyId};
 pub use name::{PathPattern, Role, RoleName, TargetPath};
 pub use offer::{NotOffered, Offer, OfferAsk, OfferError, OfferReply};
 pub use receipt::{Receipt, ReceiptOutcome};
-pub use release::{NotFor, Release};
+pub use release::{NotFor, Plaintext, Release};
 pub use role::{
     Delegation, Delegations, Document, FileMeta, Keyholders, Root, Snapshot, TargetFile, Targets, Timestamp,
     Version,

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Numbers are big-endian. The device asks for it by the action `update-offer` (DDKG-1 §8.3) with an [`OfferAsk`], and gets an
-//! [`OfferReply`].
+//! [`OfferReply`]. Where the release's artifact is sealed, its key comes with the offer.
 
 use crate::role::TargetFile;
 use crate::wire::{number, put_text, take, text};
@@ -40,6 +40,9 @@ pub struct OfferAsk {
 pub enum OfferReply {
     /// The signed offer.
     Offered(Vec<u8>),
+    /// The signed offer of a release whose artifact is sealed, with the artifact's key, which is sealed for the one proof that
+    /// asked (DDKG-1 §8.3): `nonce ‖ frame(ciphertext) ‖ offer`. Only the session that made that proof can part them.
+    WithKey(Vec<u8>),
     /// Nothing, and why.
     Not(NotOffered),
 }
@@ -78,6 +81,11 @@ pub enum NotOffered {
     /// The site has its devices updated at other times.
     #[error("the site has its devices updated at other times")]
     Window,
+    /// Its artifact is sealed, and the device signs: it derives no key under which the artifact's could be sealed for it.
+    #[error(
+        "its artifact is sealed, and this device derives no key for which the artifact's could be sealed"
+    )]
+    Sealed,
     /// For a reason that this program does not know.
     #[error("for a reason that a newer program knows")]
     Other,
@@ -166,6 +174,7 @@ impl OfferReply {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Offered(offer) => [&[1], offer.as_slice()].concat(),
+            Self::WithKey(sealed) => [&[2], sealed.as_slice()].concat(),
             Self::Not(why) => [&[0], why.word().as_bytes()].concat(),
         }
     }
@@ -174,6 +183,9 @@ impl OfferReply {
     pub fn decode(body: &[u8]) -> Option<Self> {
         match body.split_first()? {
             (1, offer) if offer.len() <= Offer::MAX_LEN => Some(Self::Offered(offer.to_vec())),
+            (2, sealed) if sealed.len() <= Offer::MAX_LEN + MAX_SEALED_KEY => {
+                Some(Self::WithKey(sealed.to_vec()))
+            }
             (0, word) if word.len() <= MAX_WORD => {
                 Some(Self::Not(NotOffered::of(std::str::from_utf8(word).ok()?)))
             }
@@ -184,7 +196,7 @@ impl OfferReply {
 
 impl NotOffered {
     /// All that this program knows.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Line,
         Self::Release,
         Self::Proposed,
@@ -195,6 +207,7 @@ impl NotOffered {
         Self::Consent,
         Self::Refused,
         Self::Window,
+        Self::Sealed,
     ];
 
     /// The word for it.
@@ -210,6 +223,7 @@ impl NotOffered {
             Self::Consent => "consent",
             Self::Refused => "refused",
             Self::Window => "window",
+            Self::Sealed => "sealed",
             Self::Other => "other",
         }
     }
@@ -313,6 +327,8 @@ const CONTEXT: &[u8] = b"wardein update offer 1\0";
 const VERSION: u8 = 1;
 /// The longest word of [`NotOffered`], in bytes.
 const MAX_WORD: usize = 32;
+/// The bytes of a sealed key of 16 bytes: a nonce, a length, the ciphertext and its tag.
+const MAX_SEALED_KEY: usize = 12 + 4 + 16 + 16;
 
 #[cfg(test)]
 mod tests {
@@ -423,10 +439,14 @@ mod tests {
             let reply = OfferReply::Not(why);
             assert_eq!(OfferReply::decode(&reply.encode()), Some(reply));
         }
-        let reply = OfferReply::Offered(vec![7; 300]);
-        assert_eq!(OfferReply::decode(&reply.encode()), Some(reply));
+        let longest = OfferReply::WithKey(vec![7; Offer::MAX_LEN + MAX_SEALED_KEY]);
+        for reply in [OfferReply::Offered(vec![7; 300]), longest] {
+            assert_eq!(OfferReply::decode(&reply.encode()), Some(reply));
+        }
+        let longer = OfferReply::WithKey(vec![7; Offer::MAX_LEN + MAX_SEALED_KEY + 1]);
+        assert_eq!(OfferReply::decode(&longer.encode()), None);
         assert_eq!(OfferReply::decode(b"\0later"), Some(OfferReply::Not(NotOffered::Other)));
-        for wrong in [&b""[..], b"\x02", b"\0\xff", &[0; 40], &vec![1; 2 + Offer::MAX_LEN]] {
+        for wrong in [&b""[..], b"\x03", b"\0\xff", &[0; 40], &vec![1; 2 + Offer::MAX_LEN]] {
             assert_eq!(OfferReply::decode(wrong), None);
         }
     }

@@ -4,6 +4,7 @@ use crate::Malformed;
 use crate::json::Value;
 use crate::role::TargetFile;
 use std::collections::BTreeMap;
+use wardein_crypto::{Digest, hex};
 
 /// What the maker says of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,18 @@ pub struct Release {
     pub notes: String,
     /// The values of attributes that a device which runs it shows: a digest in lower-case hexadecimal, or text.
     pub attributes: BTreeMap<String, String>,
+    /// Where the artifact is sealed, the file in it: what is installed. The artifact's own length and digest are those of the
+    /// sealed file.
+    pub plaintext: Option<Plaintext>,
+}
+
+/// The file in a sealed artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plaintext {
+    /// Its length in bytes, at most 53 bits.
+    pub length: u64,
+    /// Its digest.
+    pub sha256: Digest,
 }
 
 /// Why a device may not install a release.
@@ -97,6 +110,7 @@ impl Release {
             downgrade_from: number("downgrade_from")?,
             notes: text("notes", Self::MAX_NOTES)?.unwrap_or_default(),
             attributes,
+            plaintext: fields.get("plaintext").map(Plaintext::of).transpose()?,
         };
         if release.floor > version {
             return Err(wrong("floor"));
@@ -122,6 +136,10 @@ impl Release {
             let attributes = self.attributes.iter().map(|(name, value)| (name, Value::text(value)));
             fields.insert("attributes".to_owned(), Value::object(attributes));
         }
+        if let Some(Plaintext { length, sha256 }) = &self.plaintext {
+            let file = [("length", Value::number(*length)), ("sha256", Value::text(hex::encode(&sha256.0)))];
+            fields.insert("plaintext".to_owned(), Value::object(file));
+        }
         Value::Object(fields)
     }
 
@@ -138,10 +156,24 @@ impl Release {
     }
 }
 
+impl Plaintext {
+    /// That of a field: length and digest, and nothing besides. A device that overlooked a part of it would install something else.
+    fn of(field: &Value) -> Result<Self, Malformed> {
+        let wrong = Malformed::Field("plaintext");
+        let Value::Object(fields) = field else { return Err(wrong) };
+        match (fields.get("length"), fields.get("sha256"), fields.len()) {
+            (Some(Value::Integer(length)), Some(Value::Text(digest)), 2) => Ok(Self {
+                length: u64::try_from(*length).map_err(|_| wrong)?,
+                sha256: Digest(hex::decode_array(digest).ok_or(wrong)?),
+            }),
+            _ => Err(wrong),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wardein_crypto::Digest;
 
     fn release() -> Release {
         Release {
@@ -152,6 +184,7 @@ mod tests {
             downgrade_from: None,
             notes: "mends the alarm's volume".into(),
             attributes: BTreeMap::from([("firmware".into(), "ab".repeat(32))]),
+            plaintext: None,
         }
     }
 
@@ -162,7 +195,9 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let plain = Release { notes: String::new(), attributes: BTreeMap::new(), floor: 0, ..release() };
-        for release in [release(), plain, Release { downgrade_from: Some(9), ..release() }] {
+        let sealed = Plaintext { length: 3, sha256: Digest::of(b"abc") };
+        let sealed = Release { plaintext: Some(sealed), ..release() };
+        for release in [release(), plain, Release { downgrade_from: Some(9), ..release() }, sealed] {
             assert_eq!(Release::of(&file(Some(release.to_custom()))), Ok(release));
         }
     }
@@ -171,7 +206,8 @@ mod tests {
     fn a_field_that_is_missing_wrong_or_too_long_is_named() {
         assert_eq!(Release::of(&file(None)), Err(Malformed::Field("custom")));
         let long = || Value::text("x".repeat(5_000));
-        let cases: [(&str, Option<Value>); 18] = [
+        let digest = || Value::text("ab".repeat(32));
+        let cases: [(&str, Option<Value>); 25] = [
             ("version", None),
             ("version", Some(Value::Integer(-1))),
             ("version", Some(Value::text("7"))),
@@ -190,6 +226,16 @@ mod tests {
             ("attributes", Some(Value::Array(Vec::new()))),
             ("attributes", Some(Value::object([("firmware", long())]))),
             ("attributes", Some(Value::object((0..17).map(|n| (n.to_string(), Value::text("v")))))),
+            ("plaintext", Some(Value::Null)),
+            ("plaintext", Some(Value::object([("length", Value::number(3))]))),
+            ("plaintext", Some(Value::object([("sha256", digest())]))),
+            ("plaintext", Some(Value::object([("length", Value::Integer(-1)), ("sha256", digest())]))),
+            ("plaintext", Some(Value::object([("length", Value::text("3")), ("sha256", digest())]))),
+            ("plaintext", Some(Value::object([("length", Value::number(3)), ("sha256", Value::text("ab"))]))),
+            (
+                "plaintext",
+                Some(Value::object([("length", Value::number(3)), ("sha256", digest()), ("x", digest())])),
+            ),
         ];
         for (name, value) in cases {
             let Value::Object(mut fields) = release().to_custom() else { panic!("it is an object") };

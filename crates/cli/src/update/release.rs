@@ -2,6 +2,7 @@
 
 use crate::connection::{ConnectArgs, Session};
 use crate::progress::progress;
+use crate::update::artifact::{Artifact, remove, sealed};
 use crate::update::rollout::Rollout;
 use crate::{Column, Confirm, Failure, Output, Record, time};
 use clap::Args;
@@ -11,13 +12,17 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use wardein_client::{number, time as wire, v1, word};
-use wardein_crypto::{Digest, Sha256, hex};
+use wardein_crypto::{Sha256, hex};
 
 /// `wardein update add`.
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
     /// The artifact, of which length and digest are computed. It is sent nowhere
     file: PathBuf,
+    /// Seal the artifact into this file, which is then what devices find at --path. The authority keeps the key, and gives it to
+    /// the devices that are offered the release
+    #[arg(long, value_name = "OUT")]
+    sealed: Option<PathBuf>,
     /// The repository
     #[arg(long, value_name = "NAME")]
     repository: String,
@@ -116,6 +121,9 @@ pub(super) struct Release {
     attributes: BTreeMap<String, String>,
     pcrs: BTreeMap<String, String>,
     downgrade_from: u64,
+    /// The file in a sealed artifact; empty and 0 where it is not sealed.
+    plaintext_sha256: String,
+    plaintext_length: u64,
     rollout: Rollout,
     receipts: Receipts,
     state: String,
@@ -136,7 +144,10 @@ impl From<v1::Release> for Release {
         let pcr = |pcr: v1::ReleasePcr| {
             (format!("{}:{}", word::<v1::PcrBank>(pcr.bank), pcr.number), hex::encode(&pcr.value))
         };
+        let plaintext = from.plaintext.unwrap_or_default();
         Self {
+            plaintext_sha256: hex::encode(&plaintext.sha256),
+            plaintext_length: plaintext.length,
             repository: from.repository,
             line: from.line,
             version: from.version,
@@ -180,6 +191,7 @@ impl Record for Release {
         ("path", |release| release.path.clone()),
         ("length", |release| release.length.to_string()),
         ("sha256", |release| release.sha256.clone()),
+        ("plaintext sha256", |release| release.plaintext_sha256.clone()),
         ("floor", |release| release.floor.to_string()),
         ("notes", |release| release.notes.clone()),
         ("attributes", |release| pairs(&release.attributes)),
@@ -219,8 +231,18 @@ impl Record for Listed {
 pub(super) async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
     let attributes = args.attributes.iter().map(|text| attribute(text)).collect::<Result<_, _>>()?;
     let pcrs = args.pcrs.iter().map(|text| pcr(text)).collect::<Result<_, _>>()?;
-    let (length, sha256) = measured(&args.file)?;
-    let session = args.connect.open().await?;
+    let Artifact { length, sha256, opening } = match &args.sealed {
+        None => measured(&args.file)?,
+        Some(out) => sealed(&args.file, out)?,
+    };
+    let session = match (args.connect.open().await, &args.sealed) {
+        (Ok(session), _) => session,
+        (Err(failure), None) => return Err(failure),
+        // Nobody was sent its key.
+        (Err(failure), Some(out)) => return remove(out).and(Err(failure)),
+    };
+    let (plaintext, artifact_key) =
+        opening.map_or((None, Vec::new()), |(plaintext, key)| (Some(plaintext), key.expose().to_vec()));
     let release = v1::Release {
         repository: args.repository,
         line: args.line,
@@ -235,14 +257,22 @@ pub(super) async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
         attributes,
         pcrs,
         downgrade_from: args.downgrade_from.unwrap_or_default(),
+        plaintext,
         ..v1::Release::default()
     };
-    let answer = session.operator().add_release(v1::AddReleaseRequest { release: Some(release) }).await?;
+    let request = v1::AddReleaseRequest { release: Some(release), artifact_key };
+    let sent = session.operator().add_release(request).await.map_err(Failure::from);
+    let answer = match (sent, &args.sealed) {
+        (Ok(answer), _) => answer,
+        // What was refused is on no record, so that the same command may be run again.
+        (Err(failure @ Failure::Refused { .. }), Some(out)) => return remove(out).and(Err(failure)),
+        (Err(failure), _) => return Err(failure),
+    };
     out.one(&Release::from(answer.release.unwrap_or_default()))
 }
 
 /// Length and digest of an artifact, read once.
-fn measured(path: &Path) -> Result<(u64, Digest), Failure> {
+fn measured(path: &Path) -> Result<Artifact, Failure> {
     let fails = |error| Failure::file("read the artifact", path, error);
     let mut file = File::open(path).map_err(fails)?;
     let total = file.metadata().map_err(fails)?.len();
@@ -259,7 +289,7 @@ fn measured(path: &Path) -> Result<(u64, Digest), Failure> {
         bar.inc(read as u64);
     }
     bar.finish_and_clear();
-    Ok((length, hash.finish()))
+    Ok(Artifact { length, sha256: hash.finish(), opening: None })
 }
 
 fn attribute(text: &str) -> Result<v1::ReleaseAttribute, Failure> {

@@ -54,8 +54,8 @@ impl Accepted {
         self.is_transfer
     }
 
-    /// Seals a key that was made for the device, PKCS#8, for its reply body (specification, section 8.2): only who made this proof opens
-    /// it. `nonce` is random.
+    /// Seals a key for the reply body, one that was made for the device, PKCS#8 (specification, section 8.2), or that of an
+    /// artifact (section 8.3): only who made this proof opens it. `nonce` is random. A reply has one such key.
     pub fn seal_key(
         &self,
         nonce: [u8; AES_256_GCM_NONCE_LEN],

@@ -28,21 +28,23 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// What opens the key in the reply to the action `made-key`, once; none of any other action. Take it before the reply is
-    /// acknowledged, and open what was acknowledged.
+    /// What opens the key in the reply to the action `made-key` or `update-offer`, once; none of any other action. Take it before
+    /// the reply is acknowledged, and open what was acknowledged.
     pub fn take_opener(&mut self) -> Option<MadeKeyOpener> {
         self.made_key.take()
     }
 }
 
-/// Opens the key that the authority makes in answer to one request (specification, section 8.2).
+/// Opens the key that the authority gives in answer to one request: one that it made (specification, section 8.2), or that of a
+/// sealed artifact (section 8.3).
 pub struct MadeKeyOpener {
     key: MadeKeySeal,
     transcript: Digest,
 }
 
 impl MadeKeyOpener {
-    /// The key, PKCS#8, and its certificates, leaf first, each framed, in the body of a reply that was acknowledged.
+    /// The key in the body of a reply that was acknowledged, and the rest of that body: of `made-key` PKCS#8 and its certificates,
+    /// leaf first, each framed.
     pub fn open(self, body: &[u8]) -> Result<(SecretBytes, Vec<u8>), DeviceError> {
         let mut answer = MadeKeyAnswer::decode(body)?;
         let chain = core::mem::take(&mut answer.chain);
@@ -202,7 +204,7 @@ impl DeviceState {
         request.mac = key.device_mac(&binding).tag(&transcript);
         let ack = key.ack(&binding);
         let made_key =
-            request.action.is_made_key().then(|| MadeKeyOpener { key: key.made_key(&binding), transcript });
+            request.action.may_bring_key().then(|| MadeKeyOpener { key: key.made_key(&binding), transcript });
         let in_flight =
             InFlight { generation: self.generation, epoch, transcript, ack, rekey: None, made_key };
         Ok((request, in_flight, epoch_secret))

@@ -9,12 +9,13 @@ use crate::directory::{Contact, Directory};
 use crate::error::Error;
 use crate::service::ServiceAccess;
 use crate::session::in_time;
+use crate::update::OfferAnswer;
 use tokio::time::Instant;
 use wardein_crypto::{Digest, Entropy};
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::device::DeviceError;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
-use wardein_domain::{DeviceAction, PcrSelection, Quote, RenewalWindow};
+use wardein_domain::{Action, DeviceAction, PcrSelection, Quote, RenewalWindow};
 use wardein_pki::{Csr, PinBundle, PublicKey};
 
 /// What signs: a TPM, or what else keeps a key that it does not give away.
@@ -172,8 +173,8 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
         Ok(())
     }
 
-    async fn update_offer(&mut self, body: &[u8]) -> Result<Vec<u8>, Error> {
-        Ok(self.request("update-offer", body).await?.body)
+    async fn update_offer(&mut self, body: &[u8]) -> Result<OfferAnswer, Error> {
+        OfferAnswer::read(&self.request(Action::UPDATE_OFFER, body).await?.body, None)
     }
 
     async fn update_receipt(&mut self, body: &[u8]) -> Result<(), Error> {

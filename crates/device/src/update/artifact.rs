@@ -165,14 +165,14 @@ fn open_part(path: &Path) -> Result<File, Error> {
 
 /// Takes the room for all of it ahead, so that a disk that is full is known before an hour of downloading. A file system that cannot is found
 /// out while it is written.
-fn make_room(file: &File, path: &Path, needed: u64) -> Result<(), Error> {
+pub(super) fn make_room(file: &File, path: &Path, needed: u64) -> Result<(), Error> {
     match fallocate(file, FallocateFlags::KEEP_SIZE, 0, needed.max(1)) {
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(error) => Err(written(error.into(), path, needed)),
     }
 }
 
-fn written(error: std::io::Error, path: &Path, needed: u64) -> Error {
+pub(super) fn written(error: std::io::Error, path: &Path, needed: u64) -> Error {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             UpdateError::NoRoom { needed, path: wardein_durable::directory_of(path).to_owned() }.into()

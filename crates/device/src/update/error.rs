@@ -66,6 +66,31 @@ pub enum UpdateError {
         /// The release's version.
         version: u64,
     },
+    /// The release's artifact is sealed, and the device has not its key.
+    #[error(
+        "the artifact of version {version} is sealed, and the device has no key for it; run, where it reaches the authority: \
+         wardein-device update download"
+    )]
+    NoKey {
+        /// The release's version.
+        version: u64,
+    },
+    /// The key that came with the offer is another artifact's.
+    #[error(
+        "the key of version {version} does not open its artifact; ask the maker, who gave it to the authority"
+    )]
+    WrongKey {
+        /// The release's version.
+        version: u64,
+    },
+    /// The artifact is not of a form that is opened.
+    #[error("the sealed artifact of version {version} does not open: {why}")]
+    NotOpened {
+        /// The release's version.
+        version: u64,
+        /// Why.
+        why: String,
+    },
     /// The offer is none to install by.
     #[error("{0}")]
     Offer(OfferError),
@@ -150,6 +175,9 @@ impl UpdateError {
             Self::NotForThis { why: NotFor::Floor { .. }, .. } => "update-below-floor",
             Self::NotOffered { .. } => "update-not-offered",
             Self::NoOffer { .. } => "offer-missing",
+            Self::NoKey { .. } => "update-key-missing",
+            Self::WrongKey { .. } => "update-key-wrong",
+            Self::NotOpened { .. } => "update-not-opened",
             Self::Offer(OfferError::Malformed) => "offer-malformed",
             Self::Offer(OfferError::Signature) => "offer-not-signed",
             Self::Offer(OfferError::Device) => "offer-other-device",
@@ -176,6 +204,7 @@ impl UpdateError {
             Self::NotTrusted(Tuf::Missing { .. }) => false,
             Self::Offer(OfferError::Expired | OfferError::Replayed) => false,
             Self::NotTrusted(_) | Self::Unclear { .. } | Self::Offer(_) => true,
+            Self::WrongKey { .. } | Self::NotOpened { .. } => true,
             _ => false,
         }
     }

@@ -6,7 +6,7 @@ use std::fs::DirBuilder;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use wardein_crypto::{Digest, hex};
+use wardein_crypto::{Digest, Secret, SecretBytes, hex};
 use wardein_tuf::{Offer, Role};
 
 /// The directory, for one process at a time. It has a lock of its own: a download takes hours, and the agent goes on beside it.
@@ -28,7 +28,9 @@ impl UpdateFiles {
             }
         }
         let lock = Lock::wait(&path).await?;
-        Ok(Self { path, _lock: lock })
+        let files = Self { path, _lock: lock };
+        files.remove_opened()?;
+        Ok(files)
     }
 
     /// The same without waiting; `None` where there is none yet, or another process has it.
@@ -91,6 +93,51 @@ impl UpdateFiles {
         wardein_durable::replace(&path, bytes, 0o600).map_err(Error::file("write", path))
     }
 
+    /// The key of the sealed artifact of that digest; `None` where the one that is kept is another's, or none is.
+    #[cfg(feature = "files")]
+    pub(super) fn artifact_key(&self, artifact: &Digest) -> Result<Option<Secret<16>>, Error> {
+        let path = self.path.join(ARTIFACT_KEY);
+        let mut file = match std::fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::file("open", path)(error)),
+        };
+        let kept: Result<Secret<KEPT_KEY>, _> = Secret::try_filled(|bytes| file.read_exact(bytes));
+        let kept = match kept {
+            Ok(kept) => kept,
+            // One that is cut off is as good as none: another comes with the next offer.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(Error::file("read", path)(error)),
+        };
+        let (digest, key) = kept.expose().split_at(32);
+        let key: Option<&[u8; 16]> = key.try_into().ok().filter(|_| digest == artifact.0);
+        Ok(key.map(Secret::copied_from))
+    }
+
+    /// Keeps the key of the artifact of that digest in the place of the former one. It is on the disk no longer than its
+    /// installation takes.
+    pub(super) fn keep_artifact_key(&self, artifact: &Digest, key: &Secret<16>) -> Result<(), Error> {
+        let mut bytes = SecretBytes::with_capacity(KEPT_KEY);
+        bytes.extend(&artifact.0);
+        bytes.extend(key.expose());
+        let path = self.path.join(ARTIFACT_KEY);
+        wardein_durable::replace(&path, bytes.expose(), 0o600).map_err(Error::file("write", path))
+    }
+
+    pub(super) fn forget_artifact_key(&self) -> Result<(), Error> {
+        remove(&self.path.join(ARTIFACT_KEY))
+    }
+
+    /// Where the file in a sealed artifact is while it is installed.
+    pub(super) fn opened_path(&self) -> PathBuf {
+        self.path.join(OPENED)
+    }
+
+    /// Removes what a cut of the power left there.
+    fn remove_opened(&self) -> Result<(), Error> {
+        remove(&self.opened_path())
+    }
+
     /// Where the artifact of that digest is once it is whole.
     pub(super) fn artifact_path(&self, digest: &Digest) -> PathBuf {
         self.path.join(ARTIFACTS).join(hex::encode(&digest.0))
@@ -116,6 +163,14 @@ impl UpdateFiles {
     }
 }
 
+/// Removes a file that may be there.
+fn remove(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
 fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
@@ -131,6 +186,10 @@ const UPDATE: &str = "update";
 const METADATA: &str = "metadata";
 const ARTIFACTS: &str = "artifacts";
 const OFFER: &str = "offer";
+/// The digest of a sealed artifact, and its key.
+const ARTIFACT_KEY: &str = "artifact-key";
+const KEPT_KEY: usize = 32 + 16;
+const OPENED: &str = "opened";
 const RECEIPTS: &str = "receipts.json";
 const PROGRESS: &str = "progress.json";
 pub(super) const MAX_PROGRESS: u64 = 64 << 10;

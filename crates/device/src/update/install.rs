@@ -5,6 +5,7 @@ use super::artifact;
 use super::catalog::Listed;
 use super::error::UpdateError;
 use super::progress::{Installed, Phase, Standing};
+use super::sealed::{self, OpenedFile};
 use super::updater::{Pick, Updater};
 use crate::error::Error;
 use std::ffi::OsStr;
@@ -16,8 +17,10 @@ pub(super) struct Begun {
     pub(super) installed: Installed,
     #[cfg(feature = "hawkbit")]
     pub(super) listed: Listed,
-    /// The artifact.
+    /// What is installed: the artifact, or the file in it.
     pub(super) path: PathBuf,
+    /// Where it is the file in a sealed artifact, that; it is gone with this.
+    _opened: Option<OpenedFile>,
     /// What was on record before.
     before: Standing,
     /// When the offer was issued, in Unix milliseconds; `None` where none is needed.
@@ -63,7 +66,8 @@ impl Updater {
         Ok(begun.installed)
     }
 
-    /// Judges a release that was downloaded, of which `each` gets every piece; *installing* is on record after that.
+    /// Judges a release that was downloaded; *installing* is on record after that. `each` gets every piece of what is to be
+    /// installed.
     pub(super) async fn begin(
         &self,
         pick: Pick,
@@ -81,8 +85,16 @@ impl Updater {
         }
         self.require_other(pick, &listed)?;
         let path = self.files.artifact_path(&listed.file.sha256);
-        artifact::verify(&path, &listed, each)?;
+        let plaintext = listed.release.plaintext;
+        match plaintext {
+            None => artifact::verify(&path, &listed, each)?,
+            Some(_) => artifact::verify(&path, &listed, &mut |_| ())?,
+        }
         let offered = self.offered(&listed, before.last_offer)?;
+        let opened = match &plaintext {
+            None => None,
+            Some(plaintext) => Some(sealed::open(&self.files, &listed, plaintext, each)?),
+        };
         self.require_idle()?;
         // An installation that was begun may be begun again by the same offer.
         let pending = Some((Phase::Installing, installed.clone()));
@@ -91,7 +103,8 @@ impl Updater {
             installed,
             #[cfg(feature = "hawkbit")]
             listed,
-            path,
+            path: opened.as_ref().map_or(path, |opened| opened.path().to_owned()),
+            _opened: opened,
             before,
             offered,
         })))
@@ -101,7 +114,9 @@ impl Updater {
     pub(super) fn has_ended(&self, begun: &Begun) -> Result<(), Error> {
         let last_offer = begun.offered.unwrap_or(begun.before.last_offer);
         let pending = Some((Phase::Installed, begun.installed.clone()));
-        Standing { pending, last_offer, ..begun.before.clone() }.keep(&self.files)
+        Standing { pending, last_offer, ..begun.before.clone() }.keep(&self.files)?;
+        // The next installation needs another offer, with which it comes again.
+        self.files.forget_artifact_key()
     }
 
     /// It has failed: what ran before runs on.

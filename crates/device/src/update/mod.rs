@@ -18,6 +18,7 @@ mod offer;
 mod progress;
 mod receipt;
 mod running;
+mod sealed;
 mod settings;
 mod source;
 mod updater;
@@ -26,6 +27,7 @@ pub use catalog::{Listed, Offered};
 pub use error::UpdateError;
 #[cfg(feature = "hawkbit")]
 pub use hawkbit::{HawkbitEnd, HawkbitToken, HawkbitTokenError, Loopback, LoopbackAddress, NotLoopback};
+pub use offer::OfferAnswer;
 pub use progress::{Installed, Phase, Standing};
 pub use receipt::Told;
 pub use running::Running;

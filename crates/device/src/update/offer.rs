@@ -7,8 +7,39 @@ use super::progress::Phase;
 use super::updater::{Pick, Updater};
 use crate::agent::Prover;
 use crate::error::Error;
+use wardein_crypto::Secret;
+use wardein_ddkg::device::{Acknowledged, MadeKeyOpener};
 use wardein_domain::{LineName, RepositoryName};
-use wardein_tuf::{NotOffered, Offer, OfferAsk, OfferReply};
+use wardein_tuf::{NotOffered, Offer, OfferAsk, OfferError, OfferReply};
+
+/// What the authority answered to an ask for an offer.
+pub struct OfferAnswer {
+    /// The offer, or why there is none; never [`OfferReply::WithKey`].
+    reply: OfferReply,
+    /// The key of the release's artifact, where that is sealed.
+    key: Option<Secret<16>>,
+}
+
+impl OfferAnswer {
+    /// That of a reply to a proof.
+    pub(crate) fn opened((reply, opener): (Acknowledged, Option<MadeKeyOpener>)) -> Result<Self, Error> {
+        Self::read(&reply.body, opener)
+    }
+
+    /// That of a reply's body, whose key `opener` opens; a device that signs has none. (DDKG-1 §8.3)
+    pub(crate) fn read(body: &[u8], opener: Option<MadeKeyOpener>) -> Result<Self, Error> {
+        let malformed = || Error::from(UpdateError::Offer(OfferError::Malformed));
+        match (OfferReply::decode(body).ok_or_else(malformed)?, opener) {
+            (OfferReply::WithKey(sealed), Some(opener)) => {
+                let (key, offer) = opener.open(&sealed)?;
+                let key: &[u8; 16] = key.expose().try_into().map_err(|_| malformed())?;
+                Ok(Self { reply: OfferReply::Offered(offer), key: Some(Secret::copied_from(key)) })
+            }
+            (OfferReply::WithKey(_), None) => Err(malformed()),
+            (reply, _) => Ok(Self { reply, key: None }),
+        }
+    }
+}
 
 impl Updater {
     /// Whether nothing is installed but by the authority's offer: what `[update]` says, and else whether the device is enrolled.
@@ -45,15 +76,20 @@ impl Updater {
                 Pick::Version(version) => version,
             },
         };
-        let body = prover.update_offer(&ask.encode()).await?;
-        match OfferReply::decode(&body) {
-            Some(OfferReply::Offered(bytes)) => {
+        let OfferAnswer { reply, key } = prover.update_offer(&ask.encode()).await?;
+        match reply {
+            OfferReply::Offered(bytes) => {
                 let offer = Offer::open(&bytes, &self.config.identity_key).map_err(UpdateError::Offer)?;
+                // The key first: the offer alone would install nothing.
+                match &key {
+                    Some(key) => self.files.keep_artifact_key(&offer.sha256, key)?,
+                    None => self.files.forget_artifact_key()?,
+                }
                 self.files.keep_offer(&bytes)?;
                 Ok(Ok(offer))
             }
-            Some(OfferReply::Not(why)) => Ok(Err(why)),
-            None => Err(UpdateError::Offer(wardein_tuf::OfferError::Malformed).into()),
+            OfferReply::Not(why) => Ok(Err(why)),
+            OfferReply::WithKey(_) => Err(UpdateError::Offer(OfferError::Malformed).into()),
         }
     }
 

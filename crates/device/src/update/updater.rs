@@ -106,6 +106,7 @@ impl Updater {
         self.note(ReceiptOutcome::Started, &running, &standing)?;
         standing.keep(&self.files)?;
         self.files.remove_other_artifacts(None)?;
+        self.files.forget_artifact_key()?;
         Ok(running)
     }
 
@@ -117,6 +118,7 @@ impl Updater {
             self.note(ReceiptOutcome::RolledBack, installed, &before)?;
         }
         standing.keep(&self.files)?;
+        self.files.forget_artifact_key()?;
         Ok(standing)
     }
 

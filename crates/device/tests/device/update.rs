@@ -9,9 +9,11 @@ mod cuts;
 mod hawkbit;
 mod offers;
 mod receipts;
+#[cfg(feature = "files")]
+mod sealed;
 mod web;
 
-use crate::common::Shared;
+use crate::common::{Shared, World};
 use maker::{INFUSION, Maker, name, now, path};
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,12 +21,28 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use wardein_crypto::{Digest, P256SigningKey, hex};
+use wardein_crypto::{Digest, Entropy, P256SigningKey, SecretBytes, SystemEntropy, hex};
+use wardein_ddkg::authority::Accepted;
 use wardein_device::{Config, Directory, Error, Files, Phase, Pick, Updater};
 use wardein_domain::UnixSeconds;
-use wardein_tuf::{Offer, Release};
+use wardein_tuf::{NotOffered, Offer, OfferReply, Release};
 
 const DAY: u64 = 86_400;
+
+/// What the authority answers to an ask for an offer (DDKG-1 §8.3).
+pub(crate) fn offer_reply(world: &World, accepted: &Accepted) -> Vec<u8> {
+    let reply = match world.offered.clone() {
+        None => OfferReply::Not(NotOffered::Release),
+        Some((offer, None)) => OfferReply::Offered(offer),
+        Some((offer, Some(key))) => {
+            let nonce = SystemEntropy::default().array().unwrap();
+            let mut sealed = accepted.seal_key(nonce, SecretBytes::from_vec(key.to_vec())).unwrap();
+            sealed.chain = offer;
+            OfferReply::WithKey(sealed.encode())
+        }
+    };
+    reply.encode()
+}
 
 struct Bench {
     home: tempfile::TempDir,
@@ -40,6 +58,7 @@ fn release(version: u64, floor: u64, bytes: &[u8]) -> Release {
         downgrade_from: None,
         notes: String::new(),
         attributes: BTreeMap::from([("firmware".into(), hex::encode(&Digest::of(bytes).0))]),
+        plaintext: None,
     }
 }
 

@@ -320,6 +320,8 @@ names! {
     Floor = "floor",
     /// The SHA-256 of an artifact.
     Artifact = "artifact",
+    /// The SHA-256 of the file in a sealed artifact. With an offer it says that the artifact's key was given.
+    Plaintext = "plaintext",
     /// How many keys have signed, of how many must.
     Signatures = "signatures",
     /// The name of a webhook.

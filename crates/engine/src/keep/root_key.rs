@@ -1,6 +1,6 @@
 //! The root key is changed while the authority serves: custody keeps the new version beside the old one, everything sealed under
-//! the root key is sealed again (the authority's own keys, those of issuing CAs, of verdicts, of webhooks, of updates and of tenants, and nothing
-//! below), and custody destroys the old one.
+//! the root key is sealed again (the authority's own keys, those of issuing CAs, of verdicts, of webhooks, of updates, of sealed
+//! artifacts and of tenants, and nothing below), and custody destroys the old one.
 //!
 //! Until the last step both versions open, so that a crash at any point loses nothing. These are the steps of a deed
 //! ([`crate::keep::deeds`]), of one that changes the root key alone or of one that shreds a device. Which rows are done is shown
@@ -117,6 +117,7 @@ impl Engine {
         self.renew_verdict_keys().await?;
         self.renew_webhooks().await?;
         self.renew_update_keys().await?;
+        self.renew_artifact_keys().await?;
         self.renew_service_cas().await?;
         let mut tenants = 0;
         let mut after: Option<Vec<u8>> = None;

@@ -102,8 +102,8 @@ pub(crate) use transfer::{
 pub(crate) use trust_policy::{TrustPolicyRow, parse_trust_policy_key, trust_policy_key};
 pub(crate) use update::{
     FileColumn, KeyColumn, KeySetColumn, LineColumn, LineRow, OnlineColumn, PcrColumn, ReleaseColumn,
-    ReleaseStateColumn, RepositoryRow, RolloutColumn, ServedColumn, UpdateFileRow, parse_update_key,
-    update_key, update_place,
+    ReleaseStateColumn, RepositoryRow, RolloutColumn, SealedColumn, ServedColumn, UpdateFileRow,
+    artifact_key, artifact_place, parse_update_key, update_key, update_place,
 };
 pub(crate) use verdict_keys::{
     VERDICT_KEYS, VerdictKeyColumn, VerdictKeyStage, VerdictKeysRow, verdict_key_place,

@@ -3,7 +3,7 @@
 use super::seal::Place;
 use super::{PersonRow, column};
 use crate::kernel::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use wardein_crypto::P256VerifyingKey;
 use wardein_domain::{
     ActionCategory, DeviceId, OperatorName, Reason, Seconds, ServicePolicy, ServiceScope, SourceAddress,
@@ -18,13 +18,7 @@ pub(crate) struct ServicePolicyRow {
     #[serde(with = "column")]
     longest: Seconds,
     /// Whether a person at a device may release a visit of it.
-    #[serde(deserialize_with = "or_off")]
     is_released_at_device: bool,
-}
-
-/// A row that was written before there was this column ends here, and says no. So does a damaged one.
-fn or_off<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    Ok(bool::deserialize(from).unwrap_or(false))
 }
 
 #[derive(Serialize, Deserialize, Clone)]
@@ -317,9 +311,6 @@ mod tests {
         let row = ServicePolicyRow::new(&policy.clone().with_release_at_device(true));
         assert!(row.policy().unwrap().is_released_at_device());
         stays(Table::ServicePolicy, &row, "02010476696577901c01");
-        let former = hex::decode("02010476696577901c").unwrap();
-        let former: ServicePolicyRow = decode(Table::ServicePolicy, &former).unwrap();
-        assert_eq!(former.policy().unwrap(), policy);
         let by = PersonRow::from(&Principal {
             role: Role::ServiceCoordinator,
             tenant: Some("t".parse().unwrap()),

@@ -4,12 +4,13 @@ use super::seal::Place;
 use super::{IssuerRow, column, word};
 use crate::kernel::Error;
 use serde::{Deserialize, Serialize};
-use wardein_crypto::P256VerifyingKey;
+use wardein_crypto::{Digest, P256VerifyingKey};
 use wardein_domain::{
     AttributeName, Bank, FirmwareVersion, LineName, OperatorName, ProfileName, ReleaseText, RepositoryName,
     TenantId, UnixSeconds,
 };
 use wardein_port::Table;
+use wardein_tuf::Plaintext;
 
 /// At the repository's name. Every deed in a repository writes it, so that they follow one another.
 #[derive(Serialize, Deserialize, Clone)]
@@ -97,6 +98,38 @@ pub(crate) struct ServedColumn {
 pub(crate) struct LineRow {
     /// In order of their making.
     pub(crate) releases: Vec<ReleaseColumn>,
+    /// Of those whose artifacts are sealed, in the same order.
+    pub(crate) sealed: Vec<SealedColumn>,
+}
+
+/// A release whose artifact is sealed: the file in it, and its key.
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct SealedColumn {
+    /// The release.
+    pub(crate) version: u64,
+    /// The length of the file in it.
+    pub(crate) length: u64,
+    pub(crate) sha256: [u8; 32],
+    /// The artifact's key, sealed under the root key; empty once the release is recalled.
+    pub(crate) key: Vec<u8>,
+}
+
+impl LineRow {
+    /// What is sealed of a release; `None` where its artifact is not.
+    pub(crate) fn sealed(&self, version: u64) -> Option<&SealedColumn> {
+        self.sealed.iter().find(|sealed| sealed.version == version)
+    }
+
+    /// The file in a release's artifact; `None` where it is not sealed.
+    pub(crate) fn plaintext(&self, version: u64) -> Option<Plaintext> {
+        self.sealed(version).map(SealedColumn::plaintext)
+    }
+}
+
+impl SealedColumn {
+    pub(crate) fn plaintext(&self) -> Plaintext {
+        Plaintext { length: self.length, sha256: Digest(self.sha256) }
+    }
 }
 
 #[derive(Serialize, Deserialize, Clone)]
@@ -181,6 +214,16 @@ pub(crate) fn update_place(public: &P256VerifyingKey) -> Place<'_> {
     Place { table: Table::UpdateRepository, key: &public.0, column: "key" }
 }
 
+/// `repository ‖ 0 ‖ line ‖ 0 ‖ version`, big-endian: what the key of a release's artifact is bound to.
+pub(crate) fn artifact_key(repository: &RepositoryName, line: &LineName, version: u64) -> Vec<u8> {
+    [update_key(repository, line.as_str()).as_slice(), b"\0", &version.to_be_bytes()].concat()
+}
+
+/// Where the sealed key of an artifact belongs; `key` is [`artifact_key`]'s.
+pub(crate) fn artifact_place(key: &[u8]) -> Place<'_> {
+    Place { table: Table::ProductLine, key, column: "artifact key" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,7 +299,13 @@ mod tests {
             since: UnixSeconds::new(300),
             by: by(),
         };
-        golden(Table::ProductLine, &LineRow { releases: vec![release] }, LINE);
+        let sealed = SealedColumn { version: 7, length: 200, sha256: [7; 32], key: vec![1, 2] };
+        let row = LineRow { releases: vec![release], sealed: vec![sealed] };
+        golden(Table::ProductLine, &row, &format!("{LINE}0107c801{}020102", "07".repeat(32)));
+        let unsealed = LineRow { sealed: Vec::new(), ..row };
+        golden(Table::ProductLine, &unsealed, &format!("{LINE}00"));
+        let key = artifact_key(&"maker".parse().unwrap(), &"pumps".parse().unwrap(), 258);
+        assert_eq!(key, b"maker\0pumps\0\0\0\0\0\0\0\x01\x02");
         let file = UpdateFileRow { bytes: vec![1, 2], made_at: UnixSeconds::new(300) };
         golden(Table::UpdateFile, &file, "02020102ac02");
         assert_eq!(update_key(&"maker".parse().unwrap(), "pumps"), b"maker\0pumps");

@@ -185,7 +185,7 @@ impl Engine {
             Ask::UpdateOffer(ask) => {
                 let now_ms = self.clock.now_ms();
                 let Offering { event, fields, body, .. } =
-                    self.offer(tx, name, profile, ask, now_ms, change)?;
+                    self.offer(tx, (name, profile), ask, now_ms, None, change)?;
                 Ok(Done::new(event, fields, body))
             }
             Ask::UpdateReceipt(receipt) => {

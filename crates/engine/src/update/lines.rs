@@ -86,7 +86,7 @@ impl Engine {
                 self.rest_on_authority(tx, &mut work.change)?;
                 let key = update_key(name, line.as_str());
                 work.change.insert(Table::ProductLine, key, rows::encode(&LineRow::default())?);
-                work.draft_line(&UpdateRole::Line(line.clone()), &[])?;
+                work.draft_line(&UpdateRole::Line(line.clone()), &LineRow::default())?;
                 work.draft_targets()?;
             }
             work.change.record(&entry)?;
@@ -119,7 +119,7 @@ impl Engine {
             let found = work.row.lines.iter_mut().find(|other| other.name == line);
             found.ok_or_else(|| no_line(&name, &line))?.next = Some(next);
             let releases = releases_of(tx, &name, &line)?.1;
-            work.draft_line(&UpdateRole::Line(line.clone()), &releases.releases)?;
+            work.draft_line(&UpdateRole::Line(line.clone()), &releases)?;
             work.draft_targets()?;
             let entry = self.entry(caller, Event::UpdateRootRotated, Target::Authority, Outcome::Done);
             let entry = entry.with(FieldName::Repository, name.as_str()).with(FieldName::Line, line.as_str());

@@ -2,7 +2,7 @@
 
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows::{
-    self, FileColumn, KeyColumn, KeySetColumn, OnlineColumn, ReleaseColumn, ReleaseStateColumn,
+    self, FileColumn, KeyColumn, KeySetColumn, LineRow, OnlineColumn, ReleaseColumn, ReleaseStateColumn,
     RepositoryRow, ServedColumn, UpdateFileRow, update_key, update_place,
 };
 use crate::update::UpdateRole;
@@ -12,7 +12,7 @@ use wardein_domain::{RepositoryName, UnixSeconds};
 use wardein_port::{Change, Table};
 use wardein_tuf::{
     Delegation, Delegations, Document, Envelope, FileMeta, Key, KeyId, Keyholders, Malformed, PathPattern,
-    Release, RoleName, Root, Snapshot, TargetFile, TargetPath, Targets, Timestamp, Value, Version,
+    Plaintext, Release, RoleName, Root, Snapshot, TargetFile, TargetPath, Targets, Timestamp, Value, Version,
 };
 
 /// Seconds for which root is good: two years.
@@ -125,15 +125,15 @@ impl<'a, 'b> Work<'a, 'b> {
     }
 
     /// The metadata of a line likewise: what was released and not recalled.
-    pub(super) fn draft_line(&mut self, role: &UpdateRole, releases: &[ReleaseColumn]) -> Result<(), Stop> {
+    pub(super) fn draft_line(&mut self, role: &UpdateRole, row: &LineRow) -> Result<(), Stop> {
         let file = self.file(role)?;
         let mut targets = BTreeMap::new();
-        for release in releases.iter().filter(|release| is_listed(release.state)) {
+        for release in row.releases.iter().filter(|release| is_listed(release.state)) {
             let path = TargetPath::new(&release.path).map_err(damaged)?;
             let file = TargetFile {
                 length: release.length,
                 sha256: Digest(release.sha256),
-                custom: Some(custom(release)),
+                custom: Some(custom(release, row.plaintext(release.version))),
             };
             targets.insert(path, file);
         }
@@ -415,7 +415,7 @@ pub(super) fn read_draft(bytes: &[u8]) -> Result<Envelope, Error> {
 }
 
 /// What TUF does not look at: the release as devices read it, and the PCRs that one which runs it quotes.
-fn custom(release: &ReleaseColumn) -> Value {
+fn custom(release: &ReleaseColumn, plaintext: Option<Plaintext>) -> Value {
     let attributes = release.attributes.iter();
     let said = Release {
         version: release.version,
@@ -425,6 +425,7 @@ fn custom(release: &ReleaseColumn) -> Value {
         downgrade_from: release.downgrade_from,
         notes: release.notes.as_ref().map(ToString::to_string).unwrap_or_default(),
         attributes: attributes.map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        plaintext,
     };
     let mut banks: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
     for pcr in &release.pcrs {

@@ -9,6 +9,7 @@ pub(crate) mod receipts;
 pub(crate) mod releases;
 pub(crate) mod repositories;
 pub(crate) mod rollout;
+pub(crate) mod sealed;
 pub(crate) mod site;
 pub(crate) mod upkeep;
 pub(crate) mod views;

@@ -8,6 +8,7 @@ use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows::{ReleaseColumn, ReleaseStateColumn, update_key};
 use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
+use wardein_ddkg::authority::Accepted;
 use wardein_domain::{
     AttributeName, Event, FieldName, Fields, ProfileName, ReleaseText, Seconds, UnixSeconds,
 };
@@ -26,15 +27,16 @@ pub(crate) struct Offering {
 }
 
 impl Engine {
-    /// The answer to a device that has proved who it is. The change rests on the line as it is, so that no offer is on record after a pause
-    /// or a recall that it did not see.
+    /// The answer to a device that has proved who it is. The change rests on the line as it is, so that no offer is on record after
+    /// a pause or a recall that it did not see. The key of a sealed artifact goes with the offer, sealed for the proof that was
+    /// `accepted`; there is none of a device that signs, which is offered no such release.
     pub(crate) fn offer(
         &self,
         tx: &Tx<'_>,
-        device: &DeviceName,
-        profile: &ProfileName,
+        (device, profile): (&DeviceName, &ProfileName),
         ask: &OfferAsk,
         now_ms: u64,
+        accepted: Option<&Accepted>,
         change: &mut Change,
     ) -> Result<Offering, Stop> {
         let (name, line) = (&ask.repository, &ask.line);
@@ -57,6 +59,9 @@ impl Engine {
         let mut judge = |release: &ReleaseColumn| -> Judged {
             match judge(release, ask, device, profile) {
                 Err(why) => Ok(Err(why)),
+                Ok(()) if accepted.is_none() && releases.sealed(release.version).is_some() => {
+                    Ok(Err(NotOffered::Sealed))
+                }
                 Ok(()) => consented(tx, &device.tenant, (name, line, release.version), now, change),
             }
         };
@@ -80,7 +85,17 @@ impl Engine {
         let fields = fields
             .with(FieldName::Release, release.version)
             .with(FieldName::Artifact, wardein_crypto::hex::encode(&release.sha256));
-        let (event, body) = (Event::UpdateOffered, OfferReply::Offered(signed).encode());
+        let (reply, fields) = match (releases.sealed(release.version), accepted) {
+            (Some(sealed), Some(accepted)) => {
+                let key = self.artifact_key((name, line), sealed)?;
+                let mut answer = accepted.seal_key(tx.nonce()?, key).map_err(Error::internal)?;
+                answer.chain = signed;
+                let fields = fields.with(FieldName::Plaintext, wardein_crypto::hex::encode(&sealed.sha256));
+                (OfferReply::WithKey(answer.encode()), fields)
+            }
+            _ => (OfferReply::Offered(signed), fields),
+        };
+        let (event, body) = (Event::UpdateOffered, reply.encode());
         Ok(Offering { event, fields, body, attributes: release.attributes.clone() })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::metadata::{Work, is_listed};
 use super::repositories::repository;
-use super::views::{self, Release, ReleaseOrder, ReleaseState, Rollout};
+use super::views::{self, ArtifactKey, Release, ReleaseOrder, ReleaseState, Rollout};
 use super::{MAX_RELEASES, UpdateRole, line_of, no_repository};
 use crate::approve::Ask;
 use crate::kernel::record::{Recording, hex};
@@ -54,7 +54,16 @@ impl Engine {
     /// Puts a release on record, as proposed. The same order again changes nothing, but for the versions from which devices may go back to
     /// it: that is signed with it, and its line's metadata follows where the release is in it.
     pub async fn add_release(&self, caller: &Caller, order: ReleaseOrder) -> Result<Release, Error> {
-        check(&order)?;
+        self.put_release(caller, &order, None).await
+    }
+
+    pub(super) async fn put_release(
+        &self,
+        caller: &Caller,
+        order: &ReleaseOrder,
+        sealed: Option<&ArtifactKey>,
+    ) -> Result<Release, Error> {
+        check(order)?;
         let path = TargetPath::new(&order.path).map_err(|error| Error::wrong("path", error))?;
         let (name, line) = (&order.repository, &order.line);
         self.transact_by(caller, |tx| {
@@ -67,29 +76,39 @@ impl Engine {
                 return Err(Error::new(ErrorCode::PathNotOfLine, message).into());
             }
             let (line_version, mut releases) = releases_of(tx, name, line)?;
+            let has_key = self.has_artifact_key((name, line), releases.sealed(order.version), sealed)?;
+            let plaintext = releases.plaintext(order.version);
             let known = releases.releases.iter_mut().find(|known| known.version == order.version);
             let (release, is_listed) = match known {
-                Some(known) if is_but_for_downgrade(&views::order(name, line, known), &order) => {
+                Some(known) if has_key && is_but_for_downgrade(&views::order(name, line, known), order) => {
                     if known.downgrade_from == order.downgrade_from {
-                        return Ok(Decision::unchanged(views::release(name, line, known)));
+                        return Ok(Decision::unchanged(views::release(name, line, known, plaintext)));
                     }
                     known.downgrade_from = order.downgrade_from;
                     (known.clone(), is_listed(known.state))
                 }
                 _ => {
-                    may_be_added(&releases, &order)?;
-                    let release = column_of(&order, self.time(), caller);
+                    may_be_added(&releases, order)?;
+                    let release = column_of(order, self.time(), caller);
                     releases.releases.push(release.clone());
+                    if let Some(given) = sealed {
+                        let column = self.seal_artifact_key(tx, (name, line, order.version), given)?;
+                        releases.sealed.push(column);
+                    }
                     (release, false)
                 }
             };
             // It rests on the line and its paths as they are, and writes the repository's row.
             let mut work = Work::new(self, tx, name, row);
+            if sealed.is_some() {
+                self.rest_on_authority(tx, &mut work.change)?;
+            }
             let key = update_key(name, line.as_str());
             work.change.update(Table::ProductLine, key, line_version, rows::encode(&releases)?);
             if is_listed {
-                work.draft_line(&UpdateRole::Line(line.clone()), &releases.releases)?;
+                work.draft_line(&UpdateRole::Line(line.clone()), &releases)?;
             }
+            let plaintext = releases.plaintext(order.version);
             let entry = self.entry(caller, Event::ReleaseAdded, Target::Authority, Outcome::Done);
             let entry = entry
                 .with(FieldName::Repository, name.as_str())
@@ -100,9 +119,13 @@ impl Engine {
                 Some(from) => entry.with(FieldName::DowngradeFrom, from),
                 None => entry,
             };
+            let entry = match plaintext {
+                Some(file) => entry.with(FieldName::Plaintext, hex(&file.sha256.0)),
+                None => entry,
+            };
             work.change.record(&entry)?;
             let (change, _) = work.finish(Some(version))?;
-            let release = views::release(name, line, &release);
+            let release = views::release(name, line, &release, plaintext);
             let ask = is_listed.then(|| ask_for("downgrade", &release));
             let decision = Decision::new(change, release);
             match ask {
@@ -127,10 +150,10 @@ impl Engine {
             if !(decides && row.lines.iter().any(|of| of.name == *line)) {
                 line_of(caller, name, &row, line)?;
             }
-            let mut releases = releases_of(tx, name, line)?.1.releases;
+            let mut row = releases_of(tx, name, line)?.1;
             if let Some(tenant) = &caller.principal.tenant {
                 // What is proposed is its maker's affair.
-                releases.retain(|release| {
+                row.releases.retain(|release| {
                     let tenants = &release.rollout.tenants;
                     release.state != ReleaseStateColumn::Proposed
                         && (tenants.is_empty() || tenants.contains(tenant))
@@ -139,9 +162,9 @@ impl Engine {
             let counts = self.memory.receipts(name, line);
             let view = |release: &ReleaseColumn| Release {
                 receipts: counts.get(&release.version).copied().unwrap_or_default(),
-                ..views::release(name, line, release)
+                ..views::release(name, line, release, row.plaintext(release.version))
             };
-            Ok(releases.iter().map(view).collect())
+            Ok(row.releases.iter().map(view).collect())
         })
         .await
     }
@@ -165,6 +188,7 @@ impl Engine {
             let (version, row) = repository(tx, name)?.ok_or_else(|| no_repository(name))?;
             line_of(caller, name, &row, line)?;
             let (line_version, mut releases) = releases_of(tx, name, line)?;
+            let plaintext = releases.plaintext(number);
             let release = releases.releases.iter_mut().find(|release| release.version == number);
             let release = release.ok_or_else(|| no_release(name, line, number))?;
             let before = release.state;
@@ -174,15 +198,20 @@ impl Engine {
                 Error::new(ErrorCode::ReleaseState, message)
             })?;
             if state == before {
-                return Ok(Decision::unchanged(views::release(name, line, release)));
+                return Ok(Decision::unchanged(views::release(name, line, release, plaintext)));
             }
             (release.state, release.since) = (state, self.time());
             let release = release.clone();
+            if state == ReleaseStateColumn::Recalled {
+                // Nobody is given its key any more, and nothing of it is left to give.
+                let keys = releases.sealed.iter_mut().filter(|sealed| sealed.version == number);
+                keys.for_each(|sealed| sealed.key.clear());
+            }
             let mut work = Work::new(self, tx, name, row);
             let key = update_key(name, line.as_str());
             work.change.update(Table::ProductLine, key, line_version, rows::encode(&releases)?);
             if is_listed(before) != is_listed(state) {
-                work.draft_line(&UpdateRole::Line(line.clone()), &releases.releases)?;
+                work.draft_line(&UpdateRole::Line(line.clone()), &releases)?;
             }
             let entry = self.entry(caller, Event::ReleaseStateSet, Target::Authority, Outcome::Done);
             let entry = entry
@@ -197,7 +226,7 @@ impl Engine {
                 .with(FieldName::Reason, &reason);
             work.change.record(&entry)?;
             let (change, _) = work.finish(Some(version))?;
-            let release = views::release(name, line, &release);
+            let release = views::release(name, line, &release, plaintext);
             let ask = match deed {
                 ReleaseDeed::Release => Some("release"),
                 ReleaseDeed::Resume => Some("resume"),
@@ -218,9 +247,9 @@ impl Engine {
 
 /// What an approver is shown: the release whole, and to whom it goes.
 fn ask_for(deed: &'static str, release: &Release) -> Ask {
-    let Release { order, rollout, .. } = release;
+    let Release { order, rollout, plaintext, .. } = release;
     let pcr = |pcr: &views::ReleasePcr| format!("{}:{}={}", pcr.bank, pcr.number, hex(&pcr.value));
-    Ask::new(GuardedDeed::ReleaseUpdate, None)
+    let ask = Ask::new(GuardedDeed::ReleaseUpdate, None)
         .with("deed", deed)
         .with("repository", &order.repository)
         .with("line", &order.line)
@@ -235,7 +264,11 @@ fn ask_for(deed: &'static str, release: &Release) -> Ask {
         .with("notes", order.notes.as_ref().map_or("", |notes| notes.as_str()))
         .with_each("attributes", order.attributes.iter().map(|(name, value)| format!("{name}={value}")))
         .with_each("pcrs", order.pcrs.iter().map(pcr))
-        .with("rollout", rollout)
+        .with("rollout", rollout);
+    match plaintext {
+        Some(file) => ask.with("plaintext_length", file.length).with("plaintext_sha256", hex(&file.sha256.0)),
+        None => ask,
+    }
 }
 
 pub(super) fn no_release(name: &RepositoryName, line: &LineName, number: u64) -> Error {

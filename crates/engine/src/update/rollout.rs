@@ -99,6 +99,7 @@ impl Engine {
             let (version, row) = repository(tx, name)?.ok_or_else(|| no_repository(name))?;
             line_of(caller, name, &row, line)?;
             let (line_version, mut releases) = releases_of(tx, name, line)?;
+            let plaintext = releases.plaintext(number);
             let release = releases.releases.iter_mut().find(|release| release.version == number);
             let release = release.ok_or_else(|| no_release(name, line, number))?;
             if release.state == ReleaseStateColumn::Recalled {
@@ -107,7 +108,7 @@ impl Engine {
             }
             let (before, next) = (Rollout::from(&release.rollout), RolloutColumn::from(&rollout));
             if release.rollout == next {
-                return Ok(Decision::unchanged(views::release(name, line, release)));
+                return Ok(Decision::unchanged(views::release(name, line, release, plaintext)));
             }
             release.rollout = next;
             let release = release.clone();
@@ -123,7 +124,7 @@ impl Engine {
                 .with(FieldName::Reason, &reason);
             work.change.record(&entry)?;
             let (change, _) = work.finish(Some(version))?;
-            Ok(Decision::new(change, views::release(name, line, &release)))
+            Ok(Decision::new(change, views::release(name, line, &release, plaintext)))
         })
         .await
         .map(|release| self.counted(release))

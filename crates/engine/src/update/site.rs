@@ -134,12 +134,13 @@ impl Engine {
             let release = match number {
                 None => None,
                 Some(number) => {
-                    let releases = releases_of(tx, name, line)?.1.releases;
+                    let row = releases_of(tx, name, line)?.1;
                     // What is proposed is its maker's affair.
-                    let found = releases.into_iter().find(|release| {
+                    let found = row.releases.iter().find(|release| {
                         release.version == number && release.state != ReleaseStateColumn::Proposed
                     });
-                    Some(views::release(name, line, &found.ok_or_else(|| no_release(name, line, number))?))
+                    let found = found.ok_or_else(|| no_release(name, line, number))?;
+                    Some(views::release(name, line, found, row.plaintext(number)))
                 }
             };
             let (version, mut row) = row_of(tx, &tenant)?;

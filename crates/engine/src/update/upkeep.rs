@@ -44,7 +44,7 @@ impl Engine {
             for (line, releases) in listed(tx, name, &work.row)? {
                 let role = UpdateRole::Line(line.clone());
                 if is_due(&work, work.file(&role)?, TARGETS_LIFETIME / 3) {
-                    work.draft_line(&role, &releases.releases)?;
+                    work.draft_line(&role, &releases)?;
                     made.push(line.to_string());
                 }
             }

@@ -6,12 +6,12 @@ use crate::access::operators::Issuer;
 use crate::kernel::Error;
 use crate::project::ReceiptCounts;
 use crate::rows::{IssuerRow, LineColumn, PcrColumn, ReleaseColumn, ReleaseStateColumn, RepositoryRow};
-use wardein_crypto::{Digest, P256VerifyingKey};
+use wardein_crypto::{Digest, P256VerifyingKey, Secret};
 use wardein_domain::{
     AttributeName, Bank, FirmwareVersion, LineName, OperatorName, ProfileName, ReleaseText, RepositoryName,
     TenantId,
 };
-use wardein_tuf::{Document, KeyId, Root, Targets};
+use wardein_tuf::{Document, KeyId, Plaintext, Root, Targets};
 
 /// A maker's repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,16 @@ pub struct Release {
     pub by: Issuer,
     /// Of how many devices what is known of it, by their receipts.
     pub receipts: ReceiptCounts,
+    /// The file in its artifact, where that is sealed. What opens it is shown to nobody.
+    pub plaintext: Option<Plaintext>,
+}
+
+/// What opens a sealed artifact, and the file in it. It has no `Debug`: the key is secret.
+pub struct ArtifactKey {
+    /// The file in it.
+    pub plaintext: Plaintext,
+    /// The file key of the artifact, which is an age v1 file.
+    pub key: Secret<16>,
 }
 
 /// A release to be added.
@@ -256,7 +266,12 @@ pub(super) fn file(name: &str, row: &RepositoryRow, role: &UpdateRole) -> Result
     })
 }
 
-pub(super) fn release(repository: &RepositoryName, line: &LineName, row: &ReleaseColumn) -> Release {
+pub(super) fn release(
+    repository: &RepositoryName,
+    line: &LineName,
+    row: &ReleaseColumn,
+    plaintext: Option<Plaintext>,
+) -> Release {
     Release {
         order: order(repository, line, row),
         rollout: Rollout::from(&row.rollout),
@@ -264,6 +279,7 @@ pub(super) fn release(repository: &RepositoryName, line: &LineName, row: &Releas
         since: row.since.get(),
         by: issuer(&row.by),
         receipts: ReceiptCounts::default(),
+        plaintext,
     }
 }
 

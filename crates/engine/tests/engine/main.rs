@@ -43,6 +43,7 @@ mod release_many;
 mod restored;
 mod revocations;
 mod root_rotation;
+mod sealed_artifacts;
 mod service;
 mod shred;
 mod signing;

@@ -31,6 +31,7 @@ pub(crate) async fn asked(
     match OfferReply::decode(&reply).unwrap() {
         OfferReply::Offered(bytes) => Ok(Offer::open(&bytes, &identity).unwrap()),
         OfferReply::Not(why) => Err(why),
+        OfferReply::WithKey(_) => panic!("no artifact here is sealed"),
     }
 }
 

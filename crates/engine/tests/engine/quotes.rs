@@ -526,6 +526,7 @@ async fn a_device_that_signs_is_offered_releases_and_held_to_its_floor() {
         match OfferReply::decode(&reply.body).unwrap() {
             OfferReply::Offered(bytes) => Ok(Offer::open(&bytes, &identity).unwrap()),
             OfferReply::Not(why) => Err(why),
+            OfferReply::WithKey(_) => panic!("a device that signs gets no key"),
         }
     };
     assert_eq!(asked(0, 0).await, Err(NotOffered::Release));

@@ -15438,10 +15438,25 @@ pub struct Release {
     #[prost(message, optional, tag = "17")]
     pub rollout: ::core::option::Option<Rollout>,
     /// Of how many devices what is known of it, by their receipts; not read in an order.
-    ///
-    /// Next unused field number: 19.
     #[prost(message, optional, tag = "18")]
     pub receipts: ::core::option::Option<ReleaseReceipts>,
+    /// Where the artifact is sealed, the file in it: what is installed. `length` and `sha256` are those of the sealed file.
+    ///
+    /// Next unused field number: 20.
+    #[prost(message, optional, tag = "19")]
+    pub plaintext: ::core::option::Option<ReleasePlaintext>,
+}
+/// The file in a sealed artifact.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleasePlaintext {
+    /// Its length in bytes, 1 to 2^53 - 1.
+    #[prost(uint64, tag = "1")]
+    pub length: u64,
+    /// Its digest, 32 bytes.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub sha256: ::prost::alloc::vec::Vec<u8>,
 }
 /// Of how many devices in service what is known of a release, by what each told last.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -15630,10 +15645,15 @@ pub struct ListProductLinesResponse {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AddReleaseRequest {
     /// The release.
-    ///
-    /// Next unused field number: 2.
     #[prost(message, optional, tag = "1")]
     pub release: ::core::option::Option<Release>,
+    /// Where the artifact is sealed, its key, 16 bytes: the file key of an age v1 file. It comes with `plaintext`, is given to the
+    /// devices that are offered the release, and is never answered. An order of the same sealed file without both leaves them as they
+    /// are.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub artifact_key: ::prost::alloc::vec::Vec<u8>,
 }
 /// What AddRelease answers.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -6,14 +6,14 @@ use crate::grpc::words::{Answered, Asked};
 use crate::grpc::{Api, reply};
 use std::str::FromStr;
 use tonic::{Request, Response, Status, async_trait};
-use wardein_crypto::{Digest, P256_SIGNATURE_MAX, P256VerifyingKey};
+use wardein_crypto::{Digest, P256_SIGNATURE_MAX, P256VerifyingKey, Secret, SecretBytes};
 use wardein_domain::{AttributeName, Bank, LineName, NameError, ReleaseText, RepositoryName};
 use wardein_engine::{
-    Error, LineOrder, ProductLine, Release, ReleaseDeed, ReleaseOrder, ReleasePcr, Rollout, UpdateFile,
-    UpdateKeys, UpdateRepository, UpdateRole,
+    ArtifactKey, Error, LineOrder, ProductLine, Release, ReleaseDeed, ReleaseOrder, ReleasePcr, Rollout,
+    UpdateFile, UpdateKeys, UpdateRepository, UpdateRole,
 };
 use wardein_proto::{time, v1};
-use wardein_tuf::{Key, KeyId, PathPattern, Signature};
+use wardein_tuf::{Key, KeyId, PathPattern, Plaintext, Signature};
 
 #[async_trait]
 impl v1::update_service_server::UpdateService for Api {
@@ -95,8 +95,15 @@ impl v1::update_service_server::UpdateService for Api {
     ) -> Result<Response<v1::AddReleaseResponse>, Status> {
         let add = async {
             let context = Context::of(&request)?;
-            let asked = request.get_ref().release.as_ref().ok_or_else(|| wrong("release", "is missing"))?;
-            let added = self.shared.engine.add_release(context.caller()?, release_order(asked)?).await?;
+            let v1::AddReleaseRequest { release: asked, artifact_key: key } = request.into_inner();
+            let key = SecretBytes::from_vec(key);
+            let asked = asked.ok_or_else(|| wrong("release", "is missing"))?;
+            let (caller, order) = (context.caller()?, release_order(&asked)?);
+            let engine = &self.shared.engine;
+            let added = match artifact_key(asked.plaintext.as_ref(), &key)? {
+                Some(key) => engine.add_sealed_release(caller, order, key).await?,
+                None => engine.add_release(caller, order).await?,
+            };
             Ok(v1::AddReleaseResponse { release: Some(release(added)) })
         };
         reply(add.await)
@@ -292,6 +299,26 @@ fn release_order(asked: &v1::Release) -> Result<ReleaseOrder, Error> {
     })
 }
 
+/// What opens a sealed artifact; `None` of one that is not. Neither half is taken without the other: what is in a file would be
+/// signed that nobody can open, or a file opened that nothing is signed of.
+fn artifact_key(
+    plaintext: Option<&v1::ReleasePlaintext>,
+    key: &SecretBytes,
+) -> Result<Option<ArtifactKey>, Error> {
+    let (plaintext, key) = match (plaintext, key.expose()) {
+        (None, []) => return Ok(None),
+        (None, _) => return Err(wrong("release.plaintext", "is missing, and comes with the artifact's key")),
+        (Some(_), []) => return Err(wrong("artifact_key", "is missing, and comes with `release.plaintext`")),
+        (Some(plaintext), key) => (plaintext, key),
+    };
+    let bytes: &[u8; 16] = key
+        .try_into()
+        .map_err(|_| wrong("artifact_key", format_args!("has {} bytes; it takes 16", key.len())))?;
+    let sha256 = Digest(bytes32("release.plaintext.sha256", &plaintext.sha256)?);
+    let plaintext = Plaintext { length: plaintext.length, sha256 };
+    Ok(Some(ArtifactKey { plaintext, key: Secret::copied_from(bytes) }))
+}
+
 /// Neither which tenants nor which profiles are meant follows from leaving it out.
 fn rollout(asked: Option<&v1::Rollout>) -> Result<Rollout, Error> {
     use v1::rollout::{Profiles, Tenants};
@@ -364,7 +391,7 @@ pub(super) fn release_for_site(from: Release) -> v1::Release {
 }
 
 pub(super) fn release(from: Release) -> v1::Release {
-    let Release { order, rollout, state, since, by, receipts } = from;
+    let Release { order, rollout, state, since, by, receipts, plaintext } = from;
     let pcr = |pcr: ReleasePcr| v1::ReleasePcr {
         bank: pcr.bank.wire(),
         number: pcr.number.into(),
@@ -397,6 +424,8 @@ pub(super) fn release(from: Release) -> v1::Release {
             differing: receipts.differing,
             rolled_back: receipts.rolled_back,
         }),
+        plaintext: plaintext
+            .map(|file| v1::ReleasePlaintext { length: file.length, sha256: file.sha256.0.to_vec() }),
     }
 }
 

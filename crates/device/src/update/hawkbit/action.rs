@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use wardein_crypto::hex;
 use wardein_ddkg::DeviceName;
-use wardein_tuf::{RoleName, TargetFile, TargetPath};
+use wardein_tuf::{Plaintext, RoleName, TargetFile, TargetPath};
 
 /// What a client may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub(super) struct Artifact {
     version: u64,
     label: String,
     sha1: [u8; 20],
+    /// The artifact's digest, also where it is sealed: what an installation goes by.
+    digest: [u8; 32],
     /// What it is judged by once more while it is handed out.
     pub(super) target: (TargetPath, TargetFile),
     pub(super) path: PathBuf,
@@ -44,11 +46,16 @@ pub(super) struct Artifact {
 impl Artifact {
     pub(super) fn of(listed: &Listed, path: &Path, sha1: [u8; 20]) -> Self {
         let (version, label) = (listed.release.version, listed.release.label.clone());
+        let file = match listed.release.plaintext {
+            None => listed.file.clone(),
+            Some(Plaintext { length, sha256 }) => TargetFile { length, sha256, custom: None },
+        };
         Self {
             version,
             label,
             sha1,
-            target: (listed.path.clone(), listed.file.clone()),
+            digest: listed.file.sha256.0,
+            target: (listed.path.clone(), file),
             path: path.to_owned(),
         }
     }
@@ -56,7 +63,7 @@ impl Artifact {
 
 impl Action {
     pub(super) fn offering(device: &DeviceName, line: &RoleName, artifact: Artifact) -> Self {
-        let id = id(&artifact.target.1.sha256.0);
+        let id = id(&artifact.digest);
         Self { root: root(device), id, artifact: Some((line.as_str().to_owned(), artifact)) }
     }
 

@@ -84,6 +84,8 @@ pub(crate) struct World {
     /// What it says of visits that wait for their release, and the bodies that released some.
     pub(crate) pending: Vec<u8>,
     pub(crate) released: Vec<Vec<u8>>,
+    /// The offer that it makes, and the key of a sealed artifact.
+    pub(crate) offered: Option<(Vec<u8>, Option<[u8; 16]>)>,
     /// The key of a device that signs.
     pub(crate) signs_with: Option<P256VerifyingKey>,
     /// The TPM that seals the device's state.
@@ -146,6 +148,7 @@ impl Shared {
             protocols: Vec::new(),
             pending: Vec::new(),
             released: Vec::new(),
+            offered: None,
             root_pem: pem::encode_certificates([root.certificate().der()]).unwrap(),
             signs_with: None,
             sealed_by: None,
@@ -280,6 +283,7 @@ impl World {
                 self.released.push(body.to_vec());
                 Ok(Vec::new())
             }
+            "update-offer" => Ok(crate::update::offer_reply(self, accepted)),
             "update-receipt" => {
                 self.receipts.push(body.to_vec());
                 Ok(Vec::new())

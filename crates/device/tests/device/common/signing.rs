@@ -69,6 +69,8 @@ impl SigningAuthority for Shared {
                 world.released.push(body.to_vec());
                 Vec::new()
             }
+            // A key, which nothing is derived for that opens it.
+            "update-offer" => vec![2; 60],
             _ => Vec::new(),
         };
         let signature = world.identity.sign(ack_transcript(&transcript, now, &body).as_ref()).unwrap();

@@ -136,6 +136,40 @@ async fn an_updater_installs_what_was_judged_and_says_how_its_first_start_went()
     assert_eq!((standing.floor, standing.running.unwrap().version, standing.pending), (2, 2, None));
 }
 
+/// It gets the file in the artifact, and the action that closes is the same one.
+#[cfg(feature = "files")]
+#[tokio::test]
+async fn an_updater_gets_the_file_in_a_sealed_artifact() {
+    let mut bench = Bench::new();
+    bench.trust().await;
+    let sealed::Sealed { file, key } = sealed::sealed();
+    bench.publish_sealed(&file, sealed::PLAIN);
+    bench.keep_key(&file, key);
+    bench.download(Pick::Latest).await.unwrap();
+    let mut first = String::new();
+    let end = bench.served(async |client| {
+        let deployment = client.deployment().await;
+        let found = client.json(&deployment).await;
+        let artifact = &found["deployment"]["chunks"][0]["artifacts"][0];
+        assert_eq!(artifact["size"], sealed::PLAIN.len());
+        assert_eq!(artifact["hashes"]["sha256"], hex::encode(&Digest::of(sealed::PLAIN).0));
+        assert_eq!(
+            artifact["hashes"]["sha1"],
+            hex::encode(&wardein_crypto::danger_sha1_to_name(sealed::PLAIN))
+        );
+        assert_eq!(client.fetch(&deployment).await, sealed::PLAIN);
+        assert_eq!(client.say(&deployment, WRITTEN).await, 200);
+        first = deployment;
+    });
+    assert!(matches!(end.await.unwrap(), HawkbitEnd::Installed(installed) if installed.version == 3));
+    assert!(!bench.at("device/update/opened").exists());
+    let end = bench.served(async |client| {
+        assert_eq!(client.deployment().await, first);
+        assert_eq!(client.say(&first, SUCCESS).await, 200);
+    });
+    assert!(matches!(end.await.unwrap(), HawkbitEnd::Confirmed(_)));
+}
+
 #[tokio::test]
 async fn an_updater_that_fails_leaves_what_ran() {
     let bench = Bench::ready().await;

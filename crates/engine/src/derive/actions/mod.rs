@@ -202,7 +202,7 @@ impl Engine {
             Ask::UpdateOffer(ask) => {
                 let Performing { name, profile, now_ms, change, accepted, record, .. } = performing;
                 let Offering { event, fields, body, attributes } =
-                    self.offer(tx, name, profile, ask, now_ms, change)?;
+                    self.offer(tx, (name, profile), ask, now_ms, Some(accepted), change)?;
                 self.expect_release(tx, name, (accepted, record), &attributes, change)?;
                 Ok(Done::new(event, fields, body))
             }

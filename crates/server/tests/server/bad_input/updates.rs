@@ -196,8 +196,20 @@ async fn list_product_lines() {
 async fn add_release() {
     let world = world().await;
     let admin = &world.admin;
-    world.admin.updates().add_release(v1::AddReleaseRequest { release: Some(release(5)) }).await.unwrap();
-    let add = |release| v1::AddReleaseRequest { release: Some(release) };
+    world
+        .admin
+        .updates()
+        .add_release(v1::AddReleaseRequest { release: Some(release(5)), ..Default::default() })
+        .await
+        .unwrap();
+    let add = |release| v1::AddReleaseRequest { release: Some(release), ..Default::default() };
+    let sealed = |length, digest: usize, key: usize| v1::AddReleaseRequest {
+        release: Some(v1::Release {
+            plaintext: Some(v1::ReleasePlaintext { length, sha256: vec![2; digest] }),
+            ..release(6)
+        }),
+        artifact_key: vec![3; key],
+    };
     let good = || release(6);
     let attribute = |name: &str, value: &str| v1::Release {
         attributes: vec![v1::ReleaseAttribute { name: name.into(), value: value.into() }],
@@ -259,6 +271,17 @@ async fn add_release() {
         ("PCR 24", admin, add(pcr(1, 24, 32)), malformed("pcrs")),
         ("PCR 256", admin, add(pcr(1, 256, 32)), malformed("pcrs")),
         ("a short value", admin, add(pcr(1, 1, 31)), malformed("pcrs")),
+        (
+            "a key of nothing",
+            admin,
+            v1::AddReleaseRequest { artifact_key: vec![3; 16], ..add(good()) },
+            malformed("release.plaintext"),
+        ),
+        ("no key", admin, sealed(4, 32, 0), malformed("artifact_key")),
+        ("a key of 15 bytes", admin, sealed(4, 32, 15), malformed("artifact_key")),
+        ("a key of 17 bytes", admin, sealed(4, 32, 17), malformed("artifact_key")),
+        ("a digest of 31 bytes", admin, sealed(4, 31, 16), malformed("release.plaintext.sha256")),
+        ("an empty file", admin, sealed(0, 32, 16), malformed("release.plaintext.length")),
         ("a line of others", &world.release_manager, add(good()), NO_LINE),
         ("a tenant's administrator", &world.tenant_admin, add(good()), denied("AddRelease")),
     ];
@@ -285,7 +308,12 @@ async fn list_releases() {
 async fn set_release_state() {
     let world = world().await;
     let admin = &world.admin;
-    world.admin.updates().add_release(v1::AddReleaseRequest { release: Some(release(5)) }).await.unwrap();
+    world
+        .admin
+        .updates()
+        .add_release(v1::AddReleaseRequest { release: Some(release(5)), ..Default::default() })
+        .await
+        .unwrap();
     let good = || v1::SetReleaseStateRequest {
         repository: "maker".into(),
         line: "pumps".into(),
@@ -331,7 +359,12 @@ async fn set_release_rollout() {
     use v1::rollout::{Profiles, Tenants};
     let world = world().await;
     let admin = &world.admin;
-    world.admin.updates().add_release(v1::AddReleaseRequest { release: Some(release(5)) }).await.unwrap();
+    world
+        .admin
+        .updates()
+        .add_release(v1::AddReleaseRequest { release: Some(release(5)), ..Default::default() })
+        .await
+        .unwrap();
     let everyone = || v1::Rollout {
         percent: 5,
         tenants: Some(Tenants::EveryTenant(v1::EveryTenant {})),
