@@ -13,7 +13,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot be made ends there")]
 
 mod authority;
-mod cached;
 mod clients;
 mod contended;
 mod echo;
@@ -23,7 +22,6 @@ mod offers;
 mod report;
 
 use authority::{Authority, Operator, operators};
-use cached::Cached;
 use clients::{CONNECTIONS, Clients, cores, runtime};
 use echo::Echo;
 use fleet::{Asked, Fleet};
@@ -122,7 +120,6 @@ fn main() {
     let (replies, rate) = platforms.prove(&proofs.requests, 1);
     taken.first_prove.push(rate);
     fleet.acknowledge(proofs, replies);
-    let cached = Cached::follow(&authority, &platform, &checks);
     let is_trust_alone = std::env::var_os("WARDEIN_LOAD_PART").is_some_and(|part| part == "trust");
     for _ in 0..rounds() {
         taken.echo_check.push(echoes.check(&checks, SPAN));
@@ -131,7 +128,6 @@ fn main() {
         taken.batches.push(platforms.check_stream(&batches, SPAN));
         taken.echo_signed.push(echoes.check(&signed, SPAN));
         taken.signed.push(platforms.check(&signed, SPAN));
-        taken.cached.push(cached.lookups(SPAN / 3));
         if is_trust_alone {
             continue;
         }

@@ -13,8 +13,6 @@ pub(crate) struct Measured {
     pub(crate) batches: Vec<f64>,
     pub(crate) echo_signed: Vec<f64>,
     pub(crate) signed: Vec<f64>,
-    /// Lookups in a platform's cache, on one thread.
-    pub(crate) cached: Vec<f64>,
     pub(crate) challenge: Vec<f64>,
     pub(crate) echo_prove: Vec<f64>,
     pub(crate) prove: Vec<f64>,
@@ -50,13 +48,10 @@ impl Measured {
         rate("CheckStream, 1,024 at a time: verdicts", &self.batches);
         rate("echo that signs, as large as a receipt", &self.echo_signed);
         rate("Check with a receipt", &self.signed);
-        rate("lookup in the library's cache, one thread", &self.cached);
         bar("Check / echo", median(&ratios(&self.check, &self.echo_check)), 0.85);
         bar("CheckStream / echo", median(&ratios(&self.batches, &self.echo_batches)), 0.5);
         bar("verdicts a second on streams", median(&self.batches), 1_000_000.0);
         bar("Check with a receipt / echo that signs", median(&ratios(&self.signed, &self.echo_signed)), 0.8);
-        // 200 ns each.
-        bar("lookups a second in the cache", median(&self.cached), 5_000_000.0);
     }
 
     fn print_others(&self) {

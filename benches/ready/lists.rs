@@ -51,9 +51,13 @@ pub(crate) fn id(number: usize) -> String {
     format!("pump-{number:07}")
 }
 
+/// The first devices of a page, and some behind it.
+const PAGES: usize = 1_002;
+
 /// The devices on the pages that are asked for, by number.
 pub(crate) fn listed(devices: usize) -> Vec<Range<usize>> {
-    [0, devices / 2].map(|first| first..devices.min(first + 1_002)).into()
+    // Of few devices the pages in the middle begin behind the first ones: none is on both.
+    [0, (devices / 2).max(PAGES)].map(|first| first..devices.min(first + PAGES)).into()
 }
 
 /// Asks for pages, each a few times, and prints the slowest of each.
