@@ -6,7 +6,8 @@
 # release.sh --sign KEY    with one by this key of OpenSSH, such as ~/.ssh/id_ed25519_sk, or the public half of one that an agent holds
 # release.sh --verify DIR ALLOWED_SIGNERS    checks digests and signature of a release, as its users do (ssh-keygen(1), ALLOWED SIGNERS)
 #
-# WARDEIN_RELEASE_PROFILE names another profile of Cargo.toml than `release`, for trying the script.
+# WARDEIN_RELEASE_PROFILE names another profile of Cargo.toml than `release`, for trying the script; such programs are not signed. TMPDIR,
+# where it builds, must not be below a directory that others write to: cargo and rustup take their configuration from each parent.
 set -euo pipefail
 umask 022
 from=$PWD
@@ -49,15 +50,22 @@ esac
 [[ -z $key || -r $key ]] || { echo "release.sh: cannot read $key" >&2 && exit 2; }
 
 profile=${WARDEIN_RELEASE_PROFILE:-release}
-version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
+[[ -z $key || $profile == release ]] || { echo "release.sh: programs of the profile $profile are not signed" >&2 && exit 2; }
+debian binutils gcc git libc6-dev openssh-client python3
+# What the caller's shell asks of cargo is not in the commit.
+unset "${!CARGO_PROFILE_@}" CARGO_BUILD_TARGET RUSTC RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER RUSTFLAGS
+# As it is in file names, without a slash at its end.
+home=$(realpath -m "${CARGO_HOME:-$HOME/.cargo}")
+version=$(git show HEAD:Cargo.toml | sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p')
 # What is not tagged is before what will be.
 if [[ -z $(git tag --points-at HEAD --list "v$version") ]]; then version+="-$(git rev-parse --short=8 HEAD)"; fi
+if [[ $profile != release ]]; then version+=-$profile; fi
 out=$PWD/target/release-$version
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 if [[ -n $(git status --porcelain) ]]; then echo "NOTICE: what is not committed is not in this release"; fi
-# Two builds take more than /tmp has where it is in memory, as Debian 13 has it.
-work=$(mktemp -d "${TMPDIR:-/var/tmp}/wardein-release.XXXXXX")
+mkdir -p target
+work=$(mktemp -d "${TMPDIR:-$PWD/target}/wardein-release.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 # Names of different lengths: a path that gets into a program moves what is behind it.
 readonly places=("$work/one" "$work/the-other-place")
@@ -71,18 +79,22 @@ auditable() {
 }
 
 # build DIR: the paths of this machine are replaced in what rustc and the C compiler write. Cargo does not count these flags as a difference
-# between two builds.
+# between two builds. It does count the path by which rustc's wrapper is called, and names symbols by it: so cargo auditable is called by
+# its name alone, and lies elsewhere for each build, so that comparing them finds its path.
 build() {
-	local home=${CARGO_HOME:-$HOME/.cargo} maps
+	local maps
 	mkdir -p "$1"
 	git archive HEAD | tar -x -C "$1"
+	install -D "$auditable/bin/cargo-auditable" "$1.tool/cargo-auditable"
+	printf '#!/bin/sh\nRUSTC_WORKSPACE_WRAPPER=cargo-auditable exec cargo "$@"\n' >"$1.tool/cargo-by-name"
+	chmod +x "$1.tool/cargo-by-name"
 	maps="-ffile-prefix-map=$1=/wardein -ffile-prefix-map=$home=/cargo"
 	(
 		cd "$1"
 		export CARGO_TARGET_DIR=$1/target CARGO_INCREMENTAL=0 CFLAGS=$maps CXXFLAGS=$maps
 		# Parted by a character that no path has.
 		export CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$1=/wardein"$'\x1f'"--remap-path-prefix=$home=/cargo"
-		PATH=$auditable/bin:$PATH cargo auditable build --locked --quiet --profile "$profile" "${packages[@]}"
+		PATH=$1.tool:$PATH CARGO=$1.tool/cargo-by-name cargo-auditable auditable build --locked --quiet --profile "$profile" "${packages[@]}"
 	)
 }
 
@@ -95,7 +107,7 @@ built() {
 }
 
 compare() {
-	local program one home=${CARGO_HOME:-$HOME/.cargo}
+	local program one elsewhere=(-e "$work" -e "$home/registry" -e "$home/git" -e "$(rustc --print sysroot)")
 	for program in "${programs[@]}"; do
 		one=$(built "${places[0]}")/$program
 		if ! cmp "$one" "$(built "${places[1]}")/$program"; then
@@ -103,31 +115,45 @@ compare() {
 			return 1
 		fi
 		# Cargo's directory is the same for both builds, so that comparing them does not find it.
-		if grep -aqF -e "$work" -e "$home/registry" "$one"; then
-			echo "$program has a path of this machine in it: $(grep -aoF -e "$work" -e "$home/registry" "$one" | sort -u | paste -sd ' ')" >&2
+		if grep -aqF "${elsewhere[@]}" "$one"; then
+			echo "$program has a path of this machine in it: $(grep -aoF "${elsewhere[@]}" "$one" | sort -u | paste -sd ' ')" >&2
 			return 1
 		fi
 	done
+	rm -rf "$out"
 	mkdir -p "$out"
 	for program in "${programs[@]}"; do install -m 755 "$(built "${places[0]}")/$program" "$out/$program"; done
-	(cd "$out" && sha256sum "${programs[@]}" >SHA256SUMS && cat SHA256SUMS)
+	# What somebody needs who builds it again.
+	{
+		rustc -vV
+		gcc --version | head -n 1
+		# shellcheck disable=SC2016 # dpkg's variables
+		dpkg-query -W -f '${Package} ${Version}\n' binutils gcc libc6-dev
+		echo "cargo-auditable 0.7.7"
+	} >"$out/BUILD"
+	(cd "$out" && sha256sum "${programs[@]}" BUILD >SHA256SUMS && cat BUILD SHA256SUMS)
 }
 
 # The crates that are in each program, as its section .dep-v0 says: all of them are of Cargo.lock, and the one that is the program is among them.
 audit() {
-	local program
+	local program package
 	for program in "${programs[@]}"; do
+		package=$program
+		if [[ $program == age-plugin-wardein ]]; then package=wardein; fi
+		# objcopy succeeds where there is no such section.
+		rm -f "$work/deps"
 		objcopy --dump-section ".dep-v0=$work/deps" "$out/$program" "$work/rest"
 		python3 -c '
 import json, re, sys, zlib
-program, deps, lock = sys.argv[1:]
+program, package, deps, lock = sys.argv[1:]
 packages = json.loads(zlib.decompress(open(deps, "rb").read()))["packages"]
 names = {(p["name"], p["version"]) for p in packages}
+roots = [p["name"] for p in packages if p.get("root")]
 locked = set(re.findall(r"name = \"(.*)\"\nversion = \"(.*)\"", open(lock, encoding="utf-8").read()))
-if len(names) < 50 or not names <= locked or not any(p.get("root") for p in packages):
-    sys.exit(f"{program}: says {len(names)} crates, of which these are not in Cargo.lock: {sorted(names - locked)}")
+if len(names) < 50 or not names <= locked or roots != [package]:
+    sys.exit(f"{program}: says {len(names)} crates of {roots}, of which these are not in Cargo.lock: {sorted(names - locked)}")
 print(f"{program}: {len(names)} crates")
-' "$program" "$work/deps" Cargo.lock
+' "$program" "$package" "$work/deps" "${places[0]}/Cargo.lock"
 	done
 }
 
@@ -141,7 +167,6 @@ sign() {
 	ssh-keygen -Y check-novalidate -n "$namespace" -s "$out/SHA256SUMS.sig" <"$out/SHA256SUMS"
 }
 
-debian binutils gcc libc6-dev openssh-client python3
 step "cargo auditable" auditable
 step "the first build" build "${places[0]}"
 step "the second build, elsewhere" build "${places[1]}"
