@@ -281,9 +281,9 @@ with_aws() {
 # documentation, and its REST API.
 with_thingworx() {
 	local at rest good other sources jar=$tools/json-20250517.jar classes=$house/classes
-	if ! command -v mvn >/dev/null; then debian maven default-jdk-headless; fi
+	if ! command -v mvn >/dev/null || ! command -v javac >/dev/null; then debian maven default-jdk-headless; fi
 	if [[ ! -s $jar ]]; then
-		# From Maven Central. Extensions of others use it without bringing it.
+		# From Maven Central. ThingWorx provides it; extensions do not bundle it.
 		mvn --quiet --batch-mode org.apache.maven.plugins:maven-dependency-plugin:2.8:copy -Dartifact=org.json:json:20250517 "-DoutputDirectory=$tools"
 	fi
 	mapfile -t sources < <(find deploy/integrations/thingworx -name '*.java')
@@ -306,7 +306,11 @@ with_thingworx() {
 	to resume p-2
 	wardein-device --dir "$house/devices/p-1" token --audience iot --offline >"$house/tokens"
 	java -Dwardein.identity="$house" -cp "$jar:$classes" Trial <"$house/tokens" >"$house/logins"
-	holds "nobody logs in where the authority cannot be asked" says '^refused .*: identity-unreadable$' cat "$house/logins"
+	holds "nobody logs in without a readable identity" says '^refused .*: identity-unreadable$' cat "$house/logins"
+	cp -r "$house/platform" "$house/gone"
+	sed -i "s|:$grpc|:1|" "$house/gone/operator.json"
+	java -Dwardein.identity="$house/gone" -cp "$jar:$classes" Trial <"$house/tokens" >"$house/logins"
+	holds "nor where the authority cannot be asked" says '^refused .*: unreachable$' cat "$house/logins"
 
 	receiver_key
 	read -r at rest <<<"$(ports 2)"
@@ -331,7 +335,7 @@ with_thingworx() {
 	holds "where messages were lost, as its signature proves" says '^401 204$' \
 		"$python" deploy/integrations/thingworx/stand-in/lost.py "$at" "$house/ca.pem" "$house/thingworx.secret"
 	holds "all sessions are closed, once" test "$(grep -cx 'close {"authenticationType": "OTHER", "maxItems": 1000000}' "$house/closed")" = 1
-	holds "a user name that no message fills is refused" says 'no other place' "$python" deploy/integrations/thingworx/close_sessions.py \
+	holds "a user name that no message fills is refused" says 'no other placeholder' "$python" deploy/integrations/thingworx/close_sessions.py \
 		"$at" "$house/receiver.pem" "$house/receiver.key" "$house/thingworx.secret" "http://127.0.0.1:$rest" "$house/app-key" '{profile}:{device}'
 	holds "the application key is sent over https alone" says 'over https' "$python" deploy/integrations/thingworx/close_sessions.py \
 		"$at" "$house/receiver.pem" "$house/receiver.key" "$house/thingworx.secret" http://thingworx.example "$house/app-key" 'edge:{device}'
@@ -360,7 +364,7 @@ receiver_key() {
 }
 
 with_webhook() {
-	local at former
+	local at former length
 	receiver_key
 	packages
 	"$python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: standardwebhooks==1.1.0
@@ -377,8 +381,10 @@ with_webhook() {
 	exec 3<>"/dev/tcp/127.0.0.1/$at"
 	holds "also beside a connection that says nothing" wardein webhook test iot --tenant klinik
 	exec 3>&-
-	holds "a length that is not one is refused" says '^413$' curl -sS -o "$house/body" -w '%{http_code}\n' --cacert "$house/ca.pem" \
-		-H 'Content-Length: -1' --data x "https://localhost:$at/hook"
+	for length in -1 abc 1048577; do
+		holds "the length $length is refused" says '^413$' curl -sS -o "$house/body" -w '%{http_code}\n' --cacert "$house/ca.pem" \
+			-H "Content-Length: $length" --data x "https://localhost:$at/hook"
+	done
 	to resume p-1
 	holds "and of its return" heard '^device.verdicts klinik p-1 VERDICT_TRUSTED'
 	# What was heard is on record after a second.
@@ -401,6 +407,9 @@ with_webhook() {
 	by_public_key "$(public_key)"
 	holds "a receiver without any secret takes it by the public key" wardein webhook test iot --tenant klinik
 	holds "it is removed" wardein webhook remove iot --tenant klinik --reason "a trial" --yes
+	kill -TERM "$receiver"
+	wait "$receiver" || true
+	receiver=
 }
 
 # The key by which messages are signed.

@@ -55,10 +55,10 @@ def serve(port: int, certificate: str, key: str, verifier: str, take: Callable[[
         timeout = 10
 
         def do_POST(self) -> None:
-            length = int(self.headers["content-length"])
-            if not 0 <= length <= 1 << 20:
+            length = self.headers.get("content-length", "")
+            if not (length.isascii() and length.isdigit() and len(length) <= 7 and int(length) <= 1 << 20):
                 return self.send_error(413)
-            body = self.rfile.read(length)
+            body = self.rfile.read(int(length))
             try:
                 message = verify(verifier, body, {name.lower(): value for name, value in self.headers.items()})
             except (ValueError, KeyError) as error:

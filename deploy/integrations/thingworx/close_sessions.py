@@ -8,14 +8,14 @@ template of user names, with {device}, and {tenant} if it has that.
 
 It calls CloseEndpointSessions of the WebSocket communications subsystem, by ThingWorx's REST API. Where ThingWorx does not say how
 many sessions it closed, the authority is asked to send the message again. When messages were lost, the sessions of all
-authenticators of one's own are closed: each device that is trusted comes back with another token.
+custom authenticators are closed: each device that is trusted comes back with another token.
 """
 
 import http.client
 import json
 import sys
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,11 +43,14 @@ class Closer:
 
     def __init__(self, thingworx: str, app_key: Path) -> None:
         parts = urlsplit(thingworx)
-        if not parts.hostname or (parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "::1", "localhost")):
+        is_here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        if not parts.hostname or not (parts.scheme == "https" or is_here):
             sys.exit(f"{thingworx}: the application key goes over https:// alone")
         self.url = thingworx.rstrip("/") + SERVICE
         self.app_key = app_key
-        self.opener = urllib.request.build_opener(NoRedirection)
+        # Through a proxy, plain HTTP would show it the application key.
+        direct = [urllib.request.ProxyHandler({})] if is_here else []
+        self.opener = urllib.request.build_opener(NoRedirection, *direct)
 
     def close(self, whose: str, sessions: dict[str, Any]) -> None:
         headers = {"appKey": self.app_key.read_text().strip(), "Content-Type": "application/json", "Accept": "application/json"}
@@ -63,10 +66,10 @@ class Closer:
 
 
 def user_template(text: str) -> str:
-    """What a message has not cannot be put in, and a user of many devices is not one's who fell."""
+    """Only what a message carries can be filled in, and a user of many devices is not that of the one that lost its trust."""
     rest = text.replace("{device}", "").replace("{tenant}", "")
     if "{device}" not in text or "{" in rest or "}" in rest:
-        sys.exit(f"{text}: the user name has {{device}}, may have {{tenant}}, and no other place")
+        sys.exit(f"{text}: the user name has {{device}}, may have {{tenant}}, and no other placeholder")
     return text
 
 
@@ -79,8 +82,10 @@ def main(port: str, certificate: str, key: str, verifier: str, thingworx: str, a
             closer.close("all", {"authenticationType": "OTHER", "maxItems": ALL})
         fallen = [device["deviceId"] for device in data.get("devices", []) if device["verdict"] != "VERDICT_TRUSTED"]
         users = [template.replace("{tenant}", data["tenant"]).replace("{device}", each) for each in fallen]
-        # The first failure is raised; the other calls go on.
-        for closed in [pool.submit(closer.close, each, {"userName": each}) for each in users]:
+        # All are tried; then the first failure is raised.
+        calls = [pool.submit(closer.close, each, {"userName": each}) for each in users]
+        wait(calls)
+        for closed in calls:
             closed.result()
 
     serve(int(port), certificate, key, verifier, take)

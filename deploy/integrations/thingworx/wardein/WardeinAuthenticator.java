@@ -15,7 +15,7 @@ public final class WardeinAuthenticator extends SecurityClaimsAuthenticator {
     /** The claim with the token. */
     public static final String CLAIM = "wardein-token";
 
-    /** The property of the Java machine that names the platform's identity, a directory as `wardein operator issue` writes it. */
+    /** The property of the JVM that names the platform's identity, a directory as `wardein operator issue` writes it. */
     public static final String IDENTITY = "wardein.identity";
 
     private static final long serialVersionUID = 1;
@@ -54,7 +54,7 @@ public final class WardeinAuthenticator extends SecurityClaimsAuthenticator {
         return token == null || token.isEmpty() ? null : token;
     }
 
-    /** One connection for all logins, made at the first: a renewed identity counts from the next start of the Java machine. */
+    /** One connection for all logins, made at the first: a renewed identity counts from the next start of the JVM. */
     private static final class Held {
         private static Authority authority;
 
