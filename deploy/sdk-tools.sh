@@ -2,35 +2,36 @@
 # shellcheck shell=bash
 readonly made=$PWD/target/sdk
 readonly python=$made/venv/bin/python
+# crypto/mlkem and crypto/hkdf came with it.
 readonly oldest_go=24
 # A Go that is too old fails, and fetches no other one.
 export GOTOOLCHAIN=local
 
-# Whether a `go` is new enough: crypto/mlkem and crypto/hkdf came with 1.24.
+# suffices GO MINOR: whether a `go` is 1.MINOR or newer.
 suffices() {
 	local minor
 	# It is not to fetch another version of itself.
 	minor=$(GOTOOLCHAIN=local "$1" version 2>/dev/null | sed -n 's/^go version go1\.\([0-9]*\).*/\1/p')
-	[[ -n $minor ]] && ((minor >= oldest_go))
+	[[ -n $minor ]] && ((minor >= $2))
 }
 
-# A `go`, of this machine or of Debian; none where there is none.
+# find_go [MINOR WHAT]: a `go` of this machine or of Debian; none where there is none, and then WHAT is not tested.
 go=
 find_go() {
-	local each
+	local each minor=${1:-$oldest_go} what=${2:-sdk/go}
 	for each in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go-*/bin/go; do
-		if [[ -x $each ]] && suffices "$each"; then
+		if [[ -x $each ]] && suffices "$each" "$minor"; then
 			go=$each
 			return
 		fi
 	done
 	(debian golang-go) || true
-	if [[ -x /usr/bin/go ]] && suffices /usr/bin/go; then
+	if [[ -x /usr/bin/go ]] && suffices /usr/bin/go "$minor"; then
 		go=/usr/bin/go
 		return
 	fi
-	echo "there is no Go 1.$oldest_go or newer here, nor in Debian: https://go.dev/doc/install" >&2
-	echo "NOTICE: sdk/go was not tested"
+	echo "there is no Go 1.$minor or newer here, nor in Debian: https://go.dev/doc/install" >&2
+	echo "NOTICE: $what was not tested"
 }
 
 binary() {

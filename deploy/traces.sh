@@ -9,6 +9,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 # shellcheck source=deploy/trial.sh
 source deploy/trial.sh
+# shellcheck source=deploy/sdk-tools.sh
+source deploy/sdk-tools.sh
 
 if (($# > 0)); then
 	echo "usage: traces.sh" >&2
@@ -44,11 +46,11 @@ prepare() {
 	fi
 	PATH=${built%/*}:$PATH
 	if [[ ! -x $program ]]; then
-		if ! command -v go >/dev/null; then debian golang-go; fi
+		find_go 26 "tracing to a collector"
+		if [[ -z $go ]]; then exit; fi
 		echo "building the collector $release into ${program%/*}; this takes some minutes, once"
 		mkdir -p "${program%/*}"
-		# A Go that is too old says so, and fetches no other one.
-		GOTOOLCHAIN=local go build -C tests/traces/collector -mod=readonly -buildvcs=false -trimpath -ldflags '-s -w' -o "$program.new" .
+		"$go" build -C tests/traces/collector -mod=readonly -buildvcs=false -trimpath -ldflags '-s -w' -o "$program.new" .
 		mv "$program.new" "$program"
 	fi
 	house=$(mktemp -d)
@@ -225,10 +227,10 @@ away() {
 	holds "the log says so" logs 'takes nothing'
 	holds "once" test "$(grep -c 'takes nothing' "$house/log")" = 1
 	start_collector
-	holds "spans come again, without a restart of the service" python3 "$house/calls.py" "$grpc" "$house/platform" "$ours" 2000 1
+	holds "a later call is answered, without a restart of the service" python3 "$house/calls.py" "$grpc" "$house/platform" "$ours" 2000 1
 	# The first one after it may be lost: a connection is made again when the last attempt failed.
-	holds "and the log says so" back
-	holds "with its parent" arrives 'any(.parentSpanId >= "00000000000007d0" and .parentSpanId < "0000000000000bb8")'
+	holds "spans come again, and the log says so" back
+	holds "each with its parent" arrives 'any(.parentSpanId >= "00000000000007d0" and .parentSpanId < "0000000000000bb8")'
 }
 
 # back: calls until the collector has one of them.
@@ -248,13 +250,13 @@ slow() {
 	kill -STOP "$collector"
 	calls 10000 "$many"
 	holds "what has no room, or waits too long, is counted as lost" more_lost "$before"
+	holds "the service is ready meanwhile" curl -sS --fail "http://127.0.0.1:$http/readyz"
 	kill -CONT "$collector"
 	holds "each span came to the collector, or was counted" settled 10000 "$many" "$before"
 	sed 's/^/    /' "$house/said"
 	holds "none came twice" arrives '(map(.spanId) | unique | length) == length'
-	holds "and those of later calls come" python3 "$house/calls.py" "$grpc" "$house/platform" "$ours" 90000 1
-	holds "with their parents" arrives 'any(.parentSpanId == "0000000000015f90")'
-	holds "the service is ready all the while" curl -sS --fail "http://127.0.0.1:$http/readyz"
+	holds "a later call is answered" python3 "$house/calls.py" "$grpc" "$house/platform" "$ours" 90000 1
+	holds "and its span comes, with its parent" arrives 'any(.parentSpanId == "0000000000015f90")'
 }
 
 more_lost() {
