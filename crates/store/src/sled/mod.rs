@@ -3,10 +3,12 @@
 //! What: as the default store, over one sled tree. Why so, as measured: sled's own flush leaves file size and disk cache to luck,
 //! so its file is synced on our own handle before anything is acknowledged; its values beyond a few KB go to files that
 //! are never synced, so ours are cut into pieces; a kill while it opens leaves a file that it then stumbles over, so that file
-//! is removed first; and after an error nothing it holds is trusted, so an error is final until the process opens it again.
+//! is removed first; after a failed write its flush may wait for ever, so it is waited for on a thread of its own; and after an error
+//! nothing it holds is trusted, so an error is final until the process opens it again.
 
 mod create;
 mod feed;
+mod flush;
 mod index;
 mod layout;
 mod whole;

@@ -6,6 +6,7 @@ use std::path::Path;
 use ::sled::{Batch, Db, Tree};
 use wardein_port::StoreError;
 
+use super::flush::flush;
 use super::layout::{self, Revisions, Space, told};
 use super::{SledStore, create, open_database, remove_half_snapshots};
 use crate::moving::{Extent, Filling, Item, Mark, Origin, PAGE, Part, State, Target, Whole};
@@ -166,7 +167,7 @@ const fn space(part: Part) -> Space {
 
 fn apply(tree: &Tree, file: &File, batch: Batch) -> Result<(), StoreError> {
     tree.apply_batch(batch).map_err(told)?;
-    tree.flush().map_err(told)?;
+    flush(tree).map_err(StoreError)?;
     file.sync_data().map_err(|error| StoreError(error.to_string()))
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ::sled::Batch;
 use wardein_port::{Change, Check, CommitError, Expect, Head, Outcome, StoreError, Write};
 
+use super::flush::flush;
 use super::layout::{self, Revisions, Space};
 use super::{PANICKED, Shared, State, feed, index};
 use crate::age::Age;
@@ -40,7 +41,7 @@ impl SledWriter {
     }
 
     fn sync(&self) -> Result<(), String> {
-        self.shared.tree.flush().map_err(|error| error.to_string())?;
+        flush(&self.shared.tree)?;
         self.file.sync_data().map_err(|error| error.to_string())
     }
 
