@@ -119,8 +119,8 @@ go_age() {
 	if [[ ! -x $tools/age-1.3.2/age ]]; then GOBIN=$tools/age-1.3.2 go install filippo.io/age/cmd/age@v1.3.2; fi
 }
 
-# In a checkout that is built once, what is kept for the next build is only written.
-if [[ ${CI:-} == true ]]; then export CARGO_INCREMENTAL=0; fi
+# In a checkout that is built once, what is kept for the next build is only written, and nobody debugs.
+if [[ ${CI:-} == true ]]; then export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=none; fi
 
 # ring compiles C and assembly; the features that use a TPM link libtss2.
 step "the Debian packages that the build needs" debian gcc libc6-dev libtss2-dev pkg-config
@@ -156,10 +156,12 @@ step "alert rules, and the metrics that they name" deploy/monitoring.sh
 step "the vectors, as their script makes them from the specification" python3 -B crates/ddkg/vectors/extend.py --check
 step "lints, with default and with all features" lints
 step "documentation, without a broken link" documents
+# What is compiled for a few seconds of tests is optimized less than for the exploration of states.
+plain=(--config 'profile.dev.package.wardein-ddkg.opt-level=1')
 step "tests of what a device compiles, with default features" \
-	cargo test --locked --quiet -p wardein-ddkg -p wardein-crypto --lib --test ddkg -- --skip model::
+	cargo test "${plain[@]}" --locked --quiet -p wardein-ddkg -p wardein-crypto --lib --test ddkg -- --skip model::
 step "the same on RustCrypto, for microcontrollers" \
-	cargo test --locked --quiet -p wardein-ddkg -p wardein-crypto --no-default-features \
+	cargo test "${plain[@]}" --locked --quiet -p wardein-ddkg -p wardein-crypto --no-default-features \
 	--features wardein-ddkg/rustcrypto,wardein-ddkg/suite2,wardein-crypto/rustcrypto --lib
 # Many tests wait for a server or a disk: with more of them at a time than there are processors, all take less time.
 step "all tests, with all features" env RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --locked --quiet --workspace --all-features

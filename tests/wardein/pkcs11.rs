@@ -61,7 +61,7 @@ impl Place {
         fs::write(&issuer, pem::encode_certificates([&chain[1][..]]).unwrap()).unwrap();
         let root = format!("{}/root-ca.pem", self.served.home().display());
         let url = format!("http://{}/ocsp", self.served.http);
-        for _ in 0..50 {
+        for _ in 0..300 {
             let ask = ["ocsp", "-issuer", &issuer, "-cert", leaf, "-url", &url, "-CAfile", &root];
             let asked = Command::new("openssl").args(ask).args(["-verify_other", &issuer]).output().unwrap();
             let said = format!(
