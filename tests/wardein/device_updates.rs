@@ -176,4 +176,37 @@ async fn a_device_installs_what_was_released_and_nothing_that_was_recalled() {
     assert_eq!(refused.status.code(), Some(5), "{}", words(&refused));
     assert!(words(&refused).contains("update-altered"), "{}", words(&refused));
     assert_eq!(fs::read(at("slot")).unwrap(), b"the second");
+
+    // Sealed: nobody reads it on the share, and the device installs the file in it.
+    let (plain, plaintext, sealed) = (at("5.img"), b"the fifth, which nobody reads", share.join("5.img.age"));
+    fs::write(&plain, plaintext).unwrap();
+    let add = |version: &str| {
+        let what = ["--version", version, "--label", "1.5", "--model", "pump-3", "--path"];
+        let add = ["update", "add", &plain, "--sealed", sealed.to_str().unwrap()];
+        wardein(&[&add[..], &of[..], &what[..], &["infusion/pump-3/5.img.age"]].concat())
+    };
+    // One that is refused leaves nothing, so that the command can be run again.
+    let output = add("1");
+    assert!(
+        output.status.code() == Some(3) && words(&output).contains("release-not-newer"),
+        "{}",
+        words(&output)
+    );
+    assert!(!sealed.exists());
+    let output = add("5");
+    assert!(output.status.success(), "{}", words(&output));
+    run(&[&["update", "release", "5", "--reason", "tried", "--yes"], &of[..]].concat());
+    let file = fs::read(&sealed).unwrap();
+    assert!(!file.windows(9).any(|part| part == &plaintext[..9]));
+    let output = add("6");
+    assert!(
+        output.status.code() == Some(1) && words(&output).contains("is not written over"),
+        "{}",
+        words(&output)
+    );
+    assert_eq!(fs::read(&sealed).unwrap(), file);
+    done(&["download"]);
+    done(&["install"]);
+    assert_eq!(fs::read(at("slot")).unwrap(), plaintext);
+    assert!(!device.join("update/artifact-key").exists() && !device.join("update/opened").exists());
 }

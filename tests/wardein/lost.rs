@@ -1,4 +1,5 @@
-//! `wardein operator issue` and `renew` whose answer is lost: the key stays, and the same command again completes.
+//! `wardein operator issue` and `renew` whose answer is lost: the key stays, and the same command again completes. And `update add
+//! --sealed`: the sealed file stays.
 
 use crate::common::{Served, answered, read, wardein};
 use std::path::Path;
@@ -64,13 +65,18 @@ async fn certified(served: &Served, name: &str) -> usize {
 
 /// Runs a command over a way that is cut once `name` has `count` certificates, before the command hears of it.
 async fn lost(served: &Served, args: &[&str], name: &str, count: usize) -> Output {
+    cut_once(served, args, async || certified(served, name).await >= count).await
+}
+
+/// Runs a command over a way that is cut once it is done, before the command hears of it.
+async fn cut_once(served: &Served, args: &[&str], is_done: impl AsyncFn() -> bool) -> Output {
     let way = Slow::to(served).await;
     let args: Vec<String> =
         args.iter().chain(&["--endpoint", &way.endpoint]).map(ToString::to_string).collect();
     let running =
         tokio::task::spawn_blocking(move || wardein(&args.iter().map(String::as_str).collect::<Vec<_>>()));
     let happened = async {
-        while certified(served, name).await < count {
+        while !is_done().await {
             sleep(Duration::from_millis(20)).await;
         }
     };
@@ -171,4 +177,38 @@ async fn an_identity_whose_answer_was_lost_is_completed_by_the_same_command() {
         said(&refused)
     );
     assert!(!Path::new(&out).exists() && !said(&refused).contains("again"), "{}", said(&refused));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sealed_artifact_stays_where_the_answer_to_its_release_was_lost() {
+    let served = Served::found().await;
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let home = served.home();
+    let dir = ["--dir", home.to_str().unwrap()];
+    done(&wardein(&[&["update", "repository", "create", "acme"][..], &dir].concat()));
+    done(&wardein(&[&["update", "line", "create", "acme", "pumps", "--path", "pumps/*"][..], &dir].concat()));
+    let (artifact, sealed) = (place("pump.img"), place("pump.img.age"));
+    std::fs::write(&artifact, b"firmware").unwrap();
+    let add = ["update", "add", &artifact, "--sealed", &sealed, "--repository", "acme", "--line", "pumps"];
+    let what = ["--version", "2", "--label", "1.2", "--model", "pump-3", "--path", "pumps/2.img"];
+    let add = [&add[..], &what, &dir].concat();
+    let asked = || v1::ListReleasesRequest { repository: "acme".into(), line: "pumps".into() };
+    let is_on_record = async || {
+        let listed = served.admin().await.operator().list_releases(asked()).await.unwrap();
+        !listed.releases.is_empty()
+    };
+    let output = cut_once(&served, &add, is_on_record).await;
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    assert!(said(&output).contains("is kept: the release may be on record"), "{}", said(&output));
+    // It is the one file that the key opens which the authority has.
+    let file = std::fs::read(&sealed).unwrap();
+    let show = ["update", "show", "2", "--repository", "acme", "--line", "pumps", "--json"];
+    let shown = wardein(&[&show[..], &dir].concat());
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let digest = wardein_crypto::hex::encode(&wardein_crypto::Digest::of(&file).0);
+    assert_eq!((&shown["sha256"], &shown["state"]), (&digest.into(), &"proposed".into()));
+    let again = wardein(&add);
+    assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+    assert_eq!(std::fs::read(&sealed).unwrap(), file);
 }

@@ -193,18 +193,24 @@ fn at_the_device(place: &Place, key: &str, policy: &[&str]) {
     let off = there(&["release", id, "--yes"]);
     let said = String::from_utf8_lossy(&off.stderr).into_owned();
     assert!(off.status.code() == Some(3) && said.contains("release-at-device-off"), "{said}");
-    done(place.by("anna", &[policy, &["--release-at-device"]].concat()));
+    assert_eq!(
+        done(place.by("anna", &[policy, &["--release-at-device"]].concat()))["release_at_device"],
+        true
+    );
+    assert_eq!(done(place.by("carla", &["service", "policy", "show"]))["release_at_device"], true);
     let listed = done(there(&["pending", "--json"]));
     assert_eq!(
         (listed["visits"][0]["id"].as_str(), &listed["visits"][0]["invited_by"]),
         (Some(id), &"carla".into())
     );
     // It shows the visit, and does nothing unless a person says yes.
-    let asked = there(&["release", id]);
-    let said = String::from_utf8_lossy(&asked.stderr).into_owned();
-    assert_eq!(asked.status.code(), Some(2), "{said}");
-    for part in ["technician eva", "work order WO-13, scope view", "would release visit"] {
-        assert!(said.contains(part), "{part}: {said}");
+    for args in [&["release", id][..], &["release", id, "--json"]] {
+        let asked = there(args);
+        let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+        assert_eq!(asked.status.code(), Some(2), "{said}");
+        for part in ["technician eva", "work order WO-13, scope view", "would release visit"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
     }
     let state = || done(place.by("sina", &["service", "show", id]))["state"].clone();
     assert_eq!(state(), "requested");

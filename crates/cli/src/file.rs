@@ -2,6 +2,7 @@
 
 mod digest;
 mod many;
+mod targets;
 
 use crate::connection::ConnectArgs;
 use crate::progress::progress;
@@ -19,35 +20,36 @@ use wardein_client::{v1, word};
 use wardein_crypto::{Secret, SecretBytes};
 use wardein_ddkg::message::FileStanza;
 use wardein_files::plugin::PluginIdentity;
-use wardein_files::{Checked, FileError, Opening, ReaderKey, SealedFile, Target, check};
+use wardein_files::{Checked, FileError, Opening, ReaderKey, SealedFile, check};
 use wardein_pki::pem;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FileCommand {
     /// Open sealed files, as a platform with the right `file`, or with a reader's key
     ///
-    /// The authority releases a file's key once, or again where the profile archives it, and its audit log says why. The file itself stays
-    /// here. A reader's key needs no authority.
+    /// The authority releases a file's key once, or again where the profile archives it, and its audit log says why. The file
+    /// itself stays here. A reader's key needs no authority.
     ///
-    /// The keys of several files are released by one request for up to 1,000 of them, with one entry in the audit log: how many, and a digest
-    /// of the list, which is printed. A file that is not opened leaves the others alone.
+    /// The keys of several files are released by one request for up to 1,000 of them, with one entry in the audit log: how many,
+    /// and a digest of the list, which is printed. A file that is not opened leaves the others alone.
     Open(Box<OpenArgs>),
     /// Print an identity for age and rage, which open sealed files with it through age-plugin-wardein
     ///
-    /// `rage -d -i IDENTITY` and `age -d -i IDENTITY` then have keys released as the platform, each once or as the profile archives them. It holds
-    /// no secret, but the place of the platform's key.
+    /// `rage -d -i IDENTITY` and `age -d -i IDENTITY` then have keys released as the platform, each once or as the profile archives
+    /// them. It holds no secret, but the place of the platform's key.
     Identity(IdentityArgs),
     /// Tell what can be seen of a sealed file without a key. Nothing vouches for it
     Inspect(InspectArgs),
-    /// Tell the digest under which the audit log has the release of these files' keys by one request
+    /// Print the digest under which the audit log has the release of these files' keys by one request
     ///
-    /// It is the SHA-256 over the names of their keys in byte order, each with a line feed behind it. As with `inspect`, nothing vouches for
-    /// the names; the statements beside the files do.
+    /// It is the SHA-256 over the names of their keys in byte order, each followed by a line feed. As with `inspect`, nothing
+    /// vouches for the names; the statements beside the files do.
     Digest(digest::DigestArgs),
     /// Verify files by the statements beside them, offline, and tell whether one is missing between them or in another's place
     ///
-    /// Beside each FILE is FILE.sig. The certificate must lead to one of the roots and have been valid when the file was sealed. Exits with 5 where a
-    /// file is missing before the last one, or in another's place. What is missing behind the last one cannot be seen.
+    /// Beside each FILE is FILE.sig. The certificate must lead to one of the roots and have been valid when the file was sealed.
+    /// Exits with 5 where a file is missing before the last one, or in another's place. What is missing behind the last one cannot
+    /// be seen.
     Verify(VerifyArgs),
 }
 
@@ -181,7 +183,7 @@ async fn open_one(
     let sealed = read(&file)?;
     let bar = bar(&file);
     let mut shown = |at| bar.set_position(at);
-    let begin = || Target::begin(&path).map_err(|why| Failure::file("write", &path, why));
+    let begin = || files::begin(&path, files::PRIVATE);
     if let Some(key) = reader_key {
         let opened = begin()?.fill(sealed, &Opening::Reader(&key), &mut shown);
         bar.finish_and_clear();

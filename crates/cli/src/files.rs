@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use wardein_crypto::SecretBytes;
+use wardein_files::Target;
 
 /// The mode of what others may read.
 pub const PUBLIC: u32 = 0o644;
@@ -21,6 +22,16 @@ pub fn make_private_directory(path: &Path) -> Result<(), Failure> {
 /// Writes a file that must not be there yet: durable and whole, or not at all.
 pub fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
     wardein_durable::create(path, content, mode).map_err(|error| Failure::file("write", path, error))
+}
+
+/// Begins a large file that must not be there yet. What lies under its temporary name may be somebody's, and stays.
+pub(crate) fn begin(path: &Path, mode: u32) -> Result<Target, Failure> {
+    let temporary = wardein_durable::temporary(path);
+    if temporary.symlink_metadata().is_ok() {
+        let why = format!("{} is in the way. If an earlier command left it, remove it", temporary.display());
+        return Err(Failure::file("write", path, why));
+    }
+    Target::begin(path, mode).map_err(|why| Failure::file("write", path, why))
 }
 
 /// A new file that its owner alone may read, created before its contents are available. Unless it is filled, it is removed again.
@@ -126,6 +137,18 @@ mod tests {
         assert_eq!(read_private(&path).unwrap().expose(), b"secret");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(read_private(&path).err().unwrap().to_string().contains("mode 640"));
+    }
+
+    #[test]
+    fn nothing_is_removed_from_under_a_temporary_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("pump"), directory.path().join("pump.part"));
+        drop(begin(&path, PRIVATE).unwrap());
+        assert!(!other.exists(), "a file that was not filled leaves nothing");
+        std::fs::write(&other, b"somebody's").unwrap();
+        let refused = begin(&path, PRIVATE).err().unwrap().to_string();
+        assert!(refused.contains("pump.part is in the way"), "{refused}");
+        assert_eq!(std::fs::read(&other).unwrap(), b"somebody's");
     }
 
     #[test]

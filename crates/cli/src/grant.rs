@@ -42,7 +42,7 @@ pub(crate) struct AddArgs {
     /// With `token`: the organization in which the platform puts a device, with the same places
     #[arg(long, value_name = "TEMPLATE")]
     organization: Option<String>,
-    /// With `token`: a group in which the platform puts a device, with the same places; up to 16 times
+    /// With `token`: a group in which the platform puts a device, with the same places and without commas; up to 16 times
     #[arg(long = "group", value_name = "TEMPLATE")]
     groups: Vec<String>,
     #[command(flatten)]
@@ -113,7 +113,7 @@ impl Record for Grant {
             _ => String::new(),
         }),
         ("organization", |grant| grant.organization.clone()),
-        ("groups", |grant| grant.groups.join(" ")),
+        ("groups", |grant| grant.groups.join(", ")),
         ("granted", |grant| time::at(grant.granted_at)),
         ("by", |grant| grant.granted_by.clone()),
     ];

@@ -64,6 +64,12 @@ impl Refusal {
             | Code::Unauthenticated => false,
         }
     }
+
+    /// Whether the authority judged the call and has done nothing. After any other answer, and after none, it may have done all of
+    /// it.
+    pub fn is_final(&self) -> bool {
+        self.code != Self::TRANSPORT && !self.may_retry() && self.status != Code::Internal
+    }
 }
 
 impl From<Status> for Refusal {
@@ -160,5 +166,24 @@ mod tests {
         assert!(!with(Code::PermissionDenied, "role-denied"));
         assert!(answered(Code::Unknown, &[]).may_retry());
         assert!(!with(Code::Internal, "internal"));
+    }
+
+    #[test]
+    fn nothing_was_done_where_the_authority_says_so_and_nowhere_else() {
+        let with = |status, code: &str| answered(status, &[("wardein-code", code)]).is_final();
+        assert!(
+            with(Code::FailedPrecondition, "release-not-newer")
+                && with(Code::PermissionDenied, "role-denied")
+        );
+        assert!(with(Code::InvalidArgument, "malformed") && with(Code::NotFound, "repository-unknown"));
+        // The commit may have happened, or happens behind the answer.
+        for (status, code) in [
+            (Code::Unavailable, "store-unavailable"),
+            (Code::Unavailable, "request-timeout"),
+            (Code::Internal, "internal"),
+        ] {
+            assert!(!with(status, code), "{code}");
+        }
+        assert!(!answered(Code::FailedPrecondition, &[]).is_final(), "it is not the authority's answer");
     }
 }

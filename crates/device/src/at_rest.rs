@@ -1,5 +1,5 @@
-//! The DDKG state and the certificate's key encrypted at rest, under a key of the device's own that only its TPM opens. The README
-//! says what that is good for.
+//! The DDKG state, the certificate's key and the key of an update's artifact encrypted at rest, under a key of the device's own
+//! that only its TPM opens. The README says what that is good for.
 //!
 //! It is made once, before the first state, and sealed to the TPM alone. Registers are left out of it: an update of the firmware
 //! would lock the device out, and nobody stands beside it to bring it back.
@@ -9,13 +9,15 @@ use std::path::Path;
 use wardein_crypto::{AES_256_GCM_NONCE_LEN, AeadKey, Entropy, Secret, SecretBytes, SystemEntropy, TAG_LEN};
 use wardein_ddkg::DeviceName;
 
-/// What is sealed: neither opens in the other's place.
+/// What is sealed: none opens in another's place.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Content {
     /// The DDKG state.
     State,
     /// The key that the certificate is for, PEM.
     CertificateKey,
+    /// The key of a sealed artifact that the device is offered.
+    ArtifactKey,
 }
 
 /// The key of one device's state, as the TPM gave it.
@@ -68,6 +70,7 @@ fn place(device: &DeviceName, content: Content) -> Vec<u8> {
     let content = match content {
         Content::State => "state",
         Content::CertificateKey => "certificate-key",
+        Content::ArtifactKey => "artifact-key",
     };
     let mut bytes = [&MAGIC[..], &[VERSION]].concat();
     for part in [content, &tenant, &device] {
@@ -153,7 +156,9 @@ mod tests {
             assert!(key.open(&other, Content::State, &sealed).is_none(), "{}/{}", other.tenant, other.device);
         }
         assert!(super::tests::key(2).open(&device, Content::State, &sealed).is_none());
-        assert!(key.open(&device, Content::CertificateKey, &sealed).is_none());
+        for other in [Content::CertificateKey, Content::ArtifactKey] {
+            assert!(key.open(&device, other, &sealed).is_none());
+        }
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;

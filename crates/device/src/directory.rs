@@ -261,11 +261,15 @@ impl Directory {
 
     /// Removes a file, if it is there.
     fn remove(&self, name: &str) -> Result<(), Error> {
-        let path = self.files.path().join(name);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
-            _ => Ok(()),
-        }
+        remove(&self.files.path().join(name))
+    }
+}
+
+/// Removes a file that may be there.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 

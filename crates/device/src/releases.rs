@@ -32,7 +32,8 @@ pub(crate) async fn release(
     // Any other is released already, or the authority refuses it and says why: there is nothing to ask a person.
     let is_asked = |of: &&PendingVisit| of.visit == visit.0 && of.devices == 1;
     if let Some(of) = waiting.iter().find(is_asked) {
-        if !as_json {
+        // A person who is asked is shown it whatever the form of the answer: this is on standard error.
+        if !as_json || !is_confirmed {
             eprintln!("{}", words(of));
         }
         if !is_confirmed {
@@ -53,10 +54,11 @@ fn confirm(id: &str) -> Result<(), Error> {
         return Err(Error::NobodyToAsk(id.to_owned()));
     }
     eprint!("release this visit? [y/N] ");
-    match typed()?.as_str() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Error::NotConfirmed(id.to_owned())),
-    }
+    if is_yes(&typed()?) { Ok(()) } else { Err(Error::NotConfirmed(id.to_owned())) }
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer, "y" | "Y" | "yes")
 }
 
 fn value(of: &PendingVisit) -> Value {
@@ -87,4 +89,19 @@ fn words(of: &PendingVisit) -> String {
         lines.push(format!("  of {} devices: role site releases it (wardein service release)", of.devices));
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_a_yes_is_one() {
+        assert!(["y", "Y", "yes"].into_iter().all(is_yes));
+        for no in ["", "n", "N", "no", "yy", "y n", "yes please", "j", " y"] {
+            assert!(!is_yes(no), "{no:?}");
+        }
+        let error = Error::NotConfirmed("07".to_owned());
+        assert_eq!((error.exit_code(), error.to_string().contains("nothing was done")), (1, true));
+    }
 }

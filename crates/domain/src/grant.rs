@@ -104,6 +104,43 @@ impl FromStr for LoginTemplate {
     }
 }
 
+/// The template of a group. It has no comma, so that a list of groups with commas has one meaning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupTemplate(LoginTemplate);
+
+impl GroupTemplate {
+    /// The template as text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The text for one device.
+    pub fn filled(&self, tenant: &TenantId, device: &DeviceId, profile: &ProfileName) -> String {
+        self.0.filled(tenant, device, profile)
+    }
+}
+
+impl FromStr for GroupTemplate {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let template = text.parse()?;
+        match text.find(',') {
+            None => Ok(Self(template)),
+            Some(position) => {
+                let allowed = "text without commas, with {device}, {tenant} and {profile}";
+                Err(NameError::Character { kind: "group", position, character: ',', allowed })
+            }
+        }
+    }
+}
+
+impl fmt::Display for GroupTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl fmt::Display for LoginTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -118,7 +155,7 @@ pub struct LoginNames {
     /// Its organization, if it gets one.
     pub organization: Option<LoginTemplate>,
     /// Its groups, at most [`LoginNames::MAX_GROUPS`].
-    pub groups: Vec<LoginTemplate>,
+    pub groups: Vec<GroupTemplate>,
 }
 
 impl LoginNames {
@@ -165,6 +202,15 @@ mod tests {
         for bad in [String::new(), "u".repeat(129)] {
             assert!(matches!(bad.parse::<LoginTemplate>(), Err(NameError::Length { .. })));
         }
+    }
+
+    #[test]
+    fn a_group_is_a_template_without_commas() {
+        assert_eq!("pumps {profile}".parse::<GroupTemplate>().unwrap().as_str(), "pumps {profile}");
+        for bad in ["a,b", ",", "{profile},", "", "{serial}"] {
+            assert!(bad.parse::<GroupTemplate>().is_err(), "{bad}");
+        }
+        assert!("a,b".parse::<LoginTemplate>().is_ok(), "a user name may have one");
     }
 
     #[test]

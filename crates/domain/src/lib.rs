@@ -69,7 +69,7 @@ pub use enrolled::EnrolledKey;
 pub use est::{EstOperation, VOUCHER_MARK};
 pub use file_name::{FileNameError, check_file_name};
 pub use fingerprint::{Fingerprint, FingerprintError};
-pub use grant::{LoginNames, LoginTemplate, Right};
+pub use grant::{GroupTemplate, LoginNames, LoginTemplate, Right};
 pub use key_kind::{KeyKind, KeyKinds};
 pub use name::{
     Action, ActionCategory, AttributeName, Audience, CommonName, DeviceId, DeviceSerial, LineName, ModelName,

@@ -31,7 +31,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// Begins a file that is written piece by piece, beside `path` under the temporary name that comes back with it; what a crash left there is
 /// removed. Once it is complete and synced, [`give_name`] gives it its own. The caller sees to it that nobody else does so at the same time.
 pub fn begin(path: &Path, mode: u32) -> io::Result<(File, PathBuf)> {
-    let temporary = beside(path, ".part");
+    let temporary = temporary(path);
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -39,6 +39,11 @@ pub fn begin(path: &Path, mode: u32) -> io::Result<(File, PathBuf)> {
     // `create_new` follows no link.
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     Ok((file, temporary))
+}
+
+/// The temporary name of [`begin`].
+pub fn temporary(path: &Path) -> PathBuf {
+    beside(path, ".part")
 }
 
 /// Gives a file that is complete and synced its name, which nothing may have yet, in the place of its temporary one.
@@ -199,6 +204,7 @@ mod tests {
         fs::write(&precious, b"precious").unwrap();
         symlink(&precious, &part).unwrap();
         let (mut file, temporary) = begin(&path, 0o600).unwrap();
+        assert_eq!(temporary, super::temporary(&path));
         file.write_all(b"sealed").unwrap();
         assert_eq!(
             (fs::read(&precious).unwrap(), &temporary, mode(&part)),

@@ -25,8 +25,8 @@ pub struct SealedArtifact {
     pub key: Secret<16>,
 }
 
-/// Seals all that `input` has into `output`, under a key of its own. `progress` is told how many bytes of plaintext were read, each
-/// 64 KiB. What was written before an error does not open.
+/// Seals all that `input` has into `output`, under a key of its own. `progress` receives how many bytes of plaintext were read,
+/// each 64 KiB. What was written before an error does not open.
 pub fn seal_artifact(
     input: impl Read,
     output: impl Write,
@@ -66,5 +66,5 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// Says what the file is to who looks at it; age requires one stanza.
+/// Tells a reader what the file is; age requires one stanza.
 const TAG: &str = "wardein-artifact";

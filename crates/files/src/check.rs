@@ -6,8 +6,9 @@ use crate::verify::{self, MAX_SIGNED, Order, SignedStatement, Verified};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufRead, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Files whose statements and digests are right.
@@ -51,7 +52,7 @@ pub fn signed_path(path: &Path) -> PathBuf {
 }
 
 /// Verifies each file by the statement beside it, under `roots` (DER), and sees what their numbers tell. The error names the file. `progress`
-/// is told how many bytes were read of the file at hand.
+/// receives how many bytes were read of the file at hand.
 pub fn check(
     paths: &[PathBuf],
     roots: &[&[u8]],
@@ -85,7 +86,7 @@ fn check_one(path: &Path, roots: &[&[u8]], progress: &mut dyn FnMut(u64)) -> Res
     Ok(verified)
 }
 
-/// A file that is there when all of it is, readable by its owner alone.
+/// A file that is there when all of it is.
 pub struct Target {
     file: File,
     temporary: PathBuf,
@@ -93,26 +94,48 @@ pub struct Target {
 }
 
 impl Target {
-    /// Sees to it that `path`, which is not there yet, can be written: before a key is spent on it.
-    pub fn begin(path: &Path) -> Result<Self, FileError> {
+    /// Sees to it that `path`, which is not there yet, can be written: before a key is spent on it. `mode` says who may read it.
+    /// What is under its temporary name ([`wardein_durable::temporary`]) is removed.
+    pub fn begin(path: &Path, mode: u32) -> Result<Self, FileError> {
         if path.symlink_metadata().is_ok() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already").into());
         }
-        let (file, temporary) = wardein_durable::begin(path, 0o600)?;
+        let (file, temporary) = wardein_durable::begin(path, mode)?;
         Ok(Self { file, temporary, path: path.to_owned() })
     }
 
     /// Opens a sealed file into it. Gives the bytes of plaintext.
     pub fn fill(
-        mut self,
+        self,
         sealed: SealedFile<impl BufRead>,
         by: &Opening<'_>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<u64, FileError> {
-        let length = sealed.open(by, &mut self.file, progress)?;
+        self.fill_by(|file| sealed.open(by, file, progress))
+    }
+
+    /// Has `write` fill it, and gives what that gives.
+    pub fn fill_by<T>(
+        mut self,
+        write: impl FnOnce(&mut File) -> Result<T, FileError>,
+    ) -> Result<T, FileError> {
+        let written = write(&mut self.file)?;
         self.file.sync_all()?;
-        wardein_durable::give_name(&self.temporary, &self.path)?;
-        Ok(length)
+        if let Err(error) = wardein_durable::give_name(&self.temporary, &self.path) {
+            self.take_name_back();
+            return Err(error.into());
+        }
+        Ok(written)
+    }
+
+    /// Removes the file under its own name, where it had that before the error. Another's of that name stays.
+    fn take_name_back(&self) {
+        let id = |facts: io::Result<Metadata>| facts.ok().map(|facts| (facts.dev(), facts.ino()));
+        let own = id(self.file.metadata());
+        if own.is_some() && id(self.path.symlink_metadata()) == own {
+            // The error that led here is what is said.
+            drop(std::fs::remove_file(&self.path));
+        }
     }
 }
 
@@ -141,5 +164,27 @@ impl fmt::Display for Checked {
             lines.push(format!("{device}: numbers {first} to {last}"));
         }
         f.write_str(&lines.join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_name_that_is_not_durable_is_taken_back_and_that_of_another_file_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let target = Target::begin(&path, 0o600).unwrap();
+        fs::hard_link(&target.temporary, &path).unwrap();
+        target.take_name_back();
+        assert!(!path.exists());
+        fs::write(&path, b"another's").unwrap();
+        target.take_name_back();
+        assert!(path.exists());
+        let refused = target.fill_by(|_| Ok(())).unwrap_err();
+        assert!(matches!(refused, FileError::Io(error) if error.kind() == io::ErrorKind::AlreadyExists));
+        assert_eq!(fs::read(&path).unwrap(), b"another's");
     }
 }

@@ -2244,11 +2244,11 @@ type ReleaseFileKeysResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One for each stanza, in their order.
 	Results []*FileKeyResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
-	// The digest of the list of released keys, as the audit log has it in the field `keys-digest`: SHA-256 over their names in byte order,
-	// each with a line feed behind it. Empty where none was released.
+	// The digest of the list of released keys, as the audit log has it in the field `keys-digest`: SHA-256 over their names in byte
+	// order, each followed by a line feed. Empty where none was released.
 	Digest []byte `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
-	// The age file keys of those that were released, 16 bytes each, one behind the other, in their order. The last field, and one for all
-	// of them, for the reason that ReleaseKeyResponse has.
+	// The age file keys of those that were released, 16 bytes each, concatenated, in their order. The last field, and one for all of
+	// them, for the reason that ReleaseKeyResponse has.
 	Keys          []byte `protobuf:"bytes,3,opt,name=keys,proto3" json:"keys,omitempty"` // Next unused field number: 4.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1,5 +1,5 @@
-// An OpenTelemetry Collector, of the project's own modules, with no more in it than deploy/traces.sh needs: it takes OTLP and writes what it
-// took into a file. The project publishes whole collectors outside of package registries alone.
+// An OpenTelemetry Collector, of the project's own modules, with no more in it than deploy/traces.sh needs: it takes OTLP and
+// writes what it took into a file. The project publishes whole collectors outside of package registries alone.
 package main
 
 import (

@@ -1,10 +1,11 @@
 //! `wardein file open` of several files, whose keys are released by one request for up to a thousand of them.
 
 use super::digest::List;
+use super::targets::targets;
 use super::{bar, of, read, stanza};
 use crate::connection::{ConnectArgs, Session};
 use crate::trust::{idempotency_key, until_answered};
-use crate::{Column, Failure, Output, Record, Tone};
+use crate::{Column, Failure, Output, Record, Tone, files};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use wardein_client::v1::file_key_result::Result as Came;
 use wardein_client::{v1, word};
 use wardein_crypto::{Secret, SecretBytes};
 use wardein_ddkg::message::FileStanza;
-use wardein_files::{Opening, ReaderKey, Target};
+use wardein_files::{Opening, ReaderKey};
 
 /// Who opens the files.
 pub(super) enum By {
@@ -75,13 +76,13 @@ struct Request {
 struct Work {
     opened: Vec<Opened>,
     targets: Vec<PathBuf>,
+    /// Whether one of them is not what it is said to be.
+    is_distrusted: bool,
 }
 
-/// Opens each file into `directory`. What cannot be read, or has no place there, is said before any key is asked for.
+/// Opens each file into `directory`. What cannot be read, or cannot be written there, is said before any key is asked for.
 pub(super) async fn open(files: Vec<PathBuf>, directory: &Path, by: By, out: Output) -> Result<(), Failure> {
-    let targets = targets(&files, directory)?;
-    let opened = files.into_iter().map(Opened::not_yet).collect();
-    let mut work = Work { opened, targets };
+    let mut work = Work::of(files, directory)?;
     let mut releases = Vec::new();
     match by {
         By::Reader(key) => {
@@ -98,6 +99,7 @@ pub(super) async fn open(files: Vec<PathBuf>, directory: &Path, by: By, out: Out
                     Ok(keys) => releases.push(work.fill_all(&request, keys)),
                     // The keys of earlier requests are spent, and their files are there: that is said.
                     Err(failure) => {
+                        work.not_released(&request, &failure);
                         work.report(&releases, out)?;
                         return Err(failure);
                     }
@@ -106,11 +108,7 @@ pub(super) async fn open(files: Vec<PathBuf>, directory: &Path, by: By, out: Out
         }
     }
     work.report(&releases, out)?;
-    let failed = work.opened.iter().filter(|opened| opened.path.is_none()).count();
-    match failed {
-        0 => Ok(()),
-        failed => Err(Failure::Failed(format!("{failed} of {} files were not opened", work.opened.len()))),
-    }
+    work.end()
 }
 
 impl Opened {
@@ -129,6 +127,40 @@ impl Opened {
 }
 
 impl Work {
+    fn of(files: Vec<PathBuf>, directory: &Path) -> Result<Self, Failure> {
+        let targets = targets(&files, directory)?;
+        let opened = files.into_iter().map(Opened::not_yet).collect();
+        Ok(Self { opened, targets, is_distrusted: false })
+    }
+
+    /// Says of each file of a request why it has no key.
+    fn not_released(&mut self, request: &Request, why: &Failure) {
+        for place in request.keys.iter().flat_map(|(_, places)| places) {
+            let Some(opened) = self.opened.get_mut(*place) else { continue };
+            match why {
+                Failure::Refused { code, reason, .. } => {
+                    (opened.code, opened.message) = (Some(code.clone()), Some(reason.clone()));
+                }
+                // A request may have been carried out, and its answer lost.
+                _ => {
+                    let words = "its key was asked for, and no answer came: the key may have been released";
+                    opened.message = Some(words.to_owned());
+                }
+            }
+        }
+    }
+
+    /// How the command ends.
+    fn end(&self) -> Result<(), Failure> {
+        let failed = self.opened.iter().filter(|opened| opened.path.is_none()).count();
+        let words = format!("{failed} of {} files were not opened", self.opened.len());
+        match (failed, self.is_distrusted) {
+            (0, _) => Ok(()),
+            (_, true) => Err(Failure::NotWhole(words)),
+            (_, false) => Err(Failure::Failed(words)),
+        }
+    }
+
     /// Opens what was released, and gives the list of it.
     fn fill_all(&mut self, request: &Request, keys: Vec<Result<Key, v1::Failure>>) -> List {
         let mut released = BTreeSet::new();
@@ -158,13 +190,16 @@ impl Work {
         };
         let bar = bar(&opened.file);
         let filled = read(&opened.file).and_then(|sealed| {
-            let begun = Target::begin(target).map_err(|why| Failure::file("write", target, why))?;
+            let begun = files::begin(target, files::PRIVATE)?;
             begun.fill(sealed, by, &mut |at| bar.set_position(at)).map_err(|why| of(&opened.file, why))
         });
         bar.finish_and_clear();
         match filled {
             Ok(bytes) => (opened.bytes, opened.path, opened.message) = (bytes, Some(target.clone()), None),
-            Err(failure) => opened.message = Some(failure.to_string()),
+            Err(failure) => {
+                self.is_distrusted |= matches!(failure, Failure::NotWhole(_));
+                opened.message = Some(failure.to_string());
+            }
         }
     }
 
@@ -253,28 +288,6 @@ impl Request {
     }
 }
 
-/// Where each file goes: under its name without `.age`.
-fn targets(files: &[PathBuf], directory: &Path) -> Result<Vec<PathBuf>, Failure> {
-    if !directory.is_dir() {
-        return Err(Failure::file("write into", directory, "it is not a directory"));
-    }
-    let (mut targets, mut seen) = (Vec::new(), BTreeSet::new());
-    for file in files {
-        let name = file.file_name().ok_or_else(|| Failure::file("open", file, "it has no name"))?;
-        let is_age = Path::new(name).extension().is_some_and(|extension| extension == "age");
-        let name = if is_age { Path::new(name).with_extension("") } else { PathBuf::from(name) };
-        let target = directory.join(name);
-        if target.symlink_metadata().is_ok() {
-            return Err(Failure::file("write", &target, "it is there already"));
-        }
-        if !seen.insert(target.clone()) {
-            return Err(Failure::file("write", &target, "two of the files have that name"));
-        }
-        targets.push(target);
-    }
-    Ok(targets)
-}
-
 /// The most files of one request.
 const MAX_FILES: usize = 1_000;
 
@@ -327,21 +340,42 @@ mod tests {
     }
 
     #[test]
-    fn where_files_go_is_judged_before_any_key_is_asked_for() {
+    fn of_a_request_without_an_answer_no_file_is_said_to_have_its_key_still() {
         let directory = tempfile::tempdir().unwrap();
-        let at =
-            |names: &[&str]| targets(&names.iter().map(PathBuf::from).collect::<Vec<_>>(), directory.path());
-        let good = at(&["logs/pump.log.age", "b.bin"]).unwrap();
-        assert_eq!(good, ["pump.log", "b.bin"].map(|name| directory.path().join(name)));
-        std::fs::write(directory.path().join("there"), "").unwrap();
-        for (names, words) in [
-            (&["a/x.age", "b/x.age"][..], "two of the files have that name"),
-            (&["there.age"], "it is there already"),
-            (&["a/.."], "it has no name"),
+        let work = || Work::of(vec!["a.age".into(), "b.age".into()], directory.path()).unwrap();
+        let request = &requests(vec![stanza(1, 1)])[0];
+        let lost = Failure::Unreachable("no answer".to_owned());
+        let refused = Failure::Refused {
+            code: "grant-missing".to_owned(),
+            reason: "none was granted".to_owned(),
+            request_id: None,
+            proposal: None,
+        };
+        for (why, code, words) in [
+            (lost, None, "the key may have been released"),
+            (refused, Some("grant-missing"), "none was granted"),
         ] {
-            let failure = at(names).unwrap_err().to_string();
-            assert!(failure.contains(words), "{failure}");
+            let mut work = work();
+            work.not_released(request, &why);
+            let said = |place: usize| work.opened[place].message.clone().unwrap();
+            assert_eq!(work.opened[0].code.as_deref(), code);
+            assert!(said(0).contains(words), "{}", said(0));
+            assert_eq!(said(1), "its key was not asked for");
         }
-        assert!(targets(&["a.age".into()], &directory.path().join("there")).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_it_is_said_to_be_gives_the_exit_code() {
+        let directory = tempfile::tempdir().unwrap();
+        let (sealed, none) = (directory.path().join("a.age"), directory.path().join("none.age"));
+        let mut file = Vec::new();
+        wardein_files::seal_artifact(&b"a"[..], &mut file, &mut |_| ()).unwrap();
+        std::fs::write(&sealed, file).unwrap();
+        let mut work = Work::of(vec![none, sealed], directory.path()).unwrap();
+        let wrong = Secret::copied_from(&[7; 16]);
+        work.fill(0, &Opening::FileKey(&wrong));
+        assert_eq!(work.end().unwrap_err().code(), 1, "it is missing");
+        work.fill(1, &Opening::FileKey(&wrong));
+        assert_eq!(work.end().unwrap_err().code(), 5);
     }
 }

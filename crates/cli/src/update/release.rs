@@ -2,7 +2,7 @@
 
 use crate::connection::{ConnectArgs, Session};
 use crate::progress::progress;
-use crate::update::artifact::{Artifact, remove, sealed};
+use crate::update::artifact::{Artifact, not_added, sealed, without};
 use crate::update::rollout::Rollout;
 use crate::{Column, Confirm, Failure, Output, Record, time};
 use clap::Args;
@@ -239,7 +239,7 @@ pub(super) async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
         (Ok(session), _) => session,
         (Err(failure), None) => return Err(failure),
         // Nobody was sent its key.
-        (Err(failure), Some(out)) => return remove(out).and(Err(failure)),
+        (Err(failure), Some(out)) => return Err(without(out, failure)),
     };
     let (plaintext, artifact_key) =
         opening.map_or((None, Vec::new()), |(plaintext, key)| (Some(plaintext), key.expose().to_vec()));
@@ -261,12 +261,13 @@ pub(super) async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
         ..v1::Release::default()
     };
     let request = v1::AddReleaseRequest { release: Some(release), artifact_key };
-    let sent = session.operator().add_release(request).await.map_err(Failure::from);
-    let answer = match (sent, &args.sealed) {
+    let answer = match (session.operator().add_release(request).await, &args.sealed) {
         (Ok(answer), _) => answer,
-        // What was refused is on no record, so that the same command may be run again.
-        (Err(failure @ Failure::Refused { .. }), Some(out)) => return remove(out).and(Err(failure)),
-        (Err(failure), _) => return Err(failure),
+        (Err(refusal), None) => return Err(refusal.into()),
+        (Err(refusal), Some(out)) => {
+            let is_refused = refusal.is_final();
+            return Err(not_added(out, refusal.into(), is_refused));
+        }
     };
     out.one(&Release::from(answer.release.unwrap_or_default()))
 }

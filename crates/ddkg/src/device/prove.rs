@@ -44,12 +44,12 @@ pub struct MadeKeyOpener {
 
 impl MadeKeyOpener {
     /// The key in the body of a reply that was acknowledged, and the rest of that body: of `made-key` PKCS#8 and its certificates,
-    /// leaf first, each framed.
+    /// leaf first, each framed; of a sealed artifact the offer.
     pub fn open(self, body: &[u8]) -> Result<(SecretBytes, Vec<u8>), DeviceError> {
         let mut answer = MadeKeyAnswer::decode(body)?;
-        let chain = core::mem::take(&mut answer.chain);
+        let rest = core::mem::take(&mut answer.rest);
         let key = answer.open(&self.key, &self.transcript).map_err(|_| DeviceError::OpenFailed)?;
-        Ok((key, chain))
+        Ok((key, rest))
     }
 }
 

@@ -1,5 +1,6 @@
-//! The reply body of the action `made-key` (specification, section 8.2): a key that the authority made, for the device alone, and its
-//! certificate.
+//! A key that the authority gives to the device alone, at the beginning of a reply body: one that it made, with its certificates
+//! (action `made-key`, specification, section 8.2), or that of a sealed artifact, with the offer of it (`update-offer`, section
+//! 8.3).
 
 use crate::key::MadeKeySeal;
 use crate::wire::{DecodeError, Problem, Reader, Sink};
@@ -9,32 +10,33 @@ use wardein_crypto::{AES_256_GCM_NONCE_LEN, Digest, OpenError, SecretBytes, TAG_
 /// The most bytes of a key, PKCS#8: one of RSA with 4096 bits has some 2,400.
 pub const MAX_MADE_KEY: usize = 4096;
 
-/// A key, PKCS#8, under a key that the proof's number alone gives, and what certifies it.
+/// A key under a key that the proof's number alone gives, and what comes with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MadeKeyAnswer {
     nonce: [u8; AES_256_GCM_NONCE_LEN],
     /// The ciphertext with its 16-byte tag.
     ciphertext: Vec<u8>,
-    /// The certificates, leaf first, each framed: as the action `certificate` answers them.
-    pub chain: Vec<u8>,
+    /// What comes with it. Of a key that was made: the certificates, leaf first, each framed, as the action `certificate` answers
+    /// them.
+    pub rest: Vec<u8>,
 }
 
 impl MadeKeyAnswer {
-    /// Seals a key for the holder of `key`, bound to the proof whose transcript is `proof`. It is followed by its certificates:
-    /// [`MadeKeyAnswer::encode`] of an answer with the chain is this one's, and the chain.
+    /// Seals a key for the holder of `key`, bound to the proof whose transcript is `proof`. What comes with it follows:
+    /// [`MadeKeyAnswer::encode`] of an answer with a rest is this one's, and the rest.
     pub(crate) fn seal(
         key: &MadeKeySeal,
         proof: &Digest,
         nonce: [u8; AES_256_GCM_NONCE_LEN],
-        pkcs8: SecretBytes,
+        made: SecretBytes,
     ) -> Result<Self, DecodeError> {
-        let (length, min, max) = (pkcs8.expose().len(), 1, MAX_MADE_KEY);
+        let (length, min, max) = (made.expose().len(), 1, MAX_MADE_KEY);
         let wrong = || Problem::Length { length, min, max }.of("made key");
         if !(min..=max).contains(&length) {
             return Err(wrong());
         }
-        let ciphertext = key.aead().seal_behind(&nonce, proof.as_ref(), 0, pkcs8).map_err(|_| wrong())?;
-        Ok(Self { nonce, ciphertext, chain: Vec::new() })
+        let ciphertext = key.aead().seal_behind(&nonce, proof.as_ref(), 0, made).map_err(|_| wrong())?;
+        Ok(Self { nonce, ciphertext, rest: Vec::new() })
     }
 
     /// The key, if `key` is that of the proof whose transcript is `proof`.
@@ -44,21 +46,21 @@ impl MadeKeyAnswer {
         Ok(SecretBytes::from_vec(opened))
     }
 
-    /// The body: `nonce ‖ frame(ciphertext)`, then the certificates.
+    /// The body: `nonce ‖ frame(ciphertext)`, then the rest.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.put(&self.nonce);
         out.frame(&self.ciphertext);
-        out.put(&self.chain);
+        out.put(&self.rest);
         out
     }
 
-    /// The inverse of [`MadeKeyAnswer::encode`]. The certificates are not looked at.
+    /// The inverse of [`MadeKeyAnswer::encode`]. The rest is not looked at.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let nonce = reader.array("nonce")?;
         let ciphertext = reader.frame("made key", 1 + TAG_LEN, MAX_MADE_KEY + TAG_LEN)?.to_vec();
-        Ok(Self { nonce, ciphertext, chain: reader.rest().to_vec() })
+        Ok(Self { nonce, ciphertext, rest: reader.rest().to_vec() })
     }
 }
 
@@ -77,7 +79,7 @@ mod tests {
     fn sealed() -> MadeKeyAnswer {
         let pkcs8 = SecretBytes::from_vec(b"a private key".to_vec());
         let sealed = MadeKeyAnswer::seal(&seal(1, 2), &Digest([3; 32]), [4; 12], pkcs8).unwrap();
-        MadeKeyAnswer { chain: b"certificates".to_vec(), ..sealed }
+        MadeKeyAnswer { rest: b"certificates".to_vec(), ..sealed }
     }
 
     #[test]
@@ -105,7 +107,7 @@ mod tests {
     #[test]
     fn every_byte_of_the_key_is_authentic() {
         let bytes = sealed().encode();
-        let sealed_len = bytes.len() - sealed().chain.len();
+        let sealed_len = bytes.len() - sealed().rest.len();
         for at in 0..sealed_len {
             let mut changed = bytes.clone();
             changed[at] ^= 1;

@@ -35,7 +35,7 @@ fn made_key(file: &File, given: &WholeMadeKey) -> Checked {
     let pkcs8 = SecretBytes::from_vec(given.pkcs8.0.clone());
     let mut answer =
         MadeKeyAnswer::seal(&seal, &proved, array("nonce", &given.nonce)?, pkcs8).map_err(wrong("pkcs8"))?;
-    answer.chain.clone_from(&given.certificates.0);
+    answer.rest.clone_from(&given.certificates.0);
     same("reply.body", &answer.encode(), &reply.body)?;
     let read = MadeKeyAnswer::decode(&reply.body).map_err(wrong("reply.body"))?;
     same("reply.body", &read, &answer)?;

@@ -9,8 +9,8 @@ use wardein_domain::ServiceScope;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Service {
-    /// Get the tenant's SSH CA and what is revoked, once, and write `ca.pub`, `revoked`, `principals` and `ended` for sshd; and give the
-    /// authority the protocols of sessions that are over, which are in /var/lib/wardein-visits.
+    /// Get the tenant's SSH CA and what is revoked, once, and write `ca.pub`, `revoked`, `principals` and `ended` for sshd; and
+    /// give the authority the protocols of sessions that are over, which are in /var/lib/wardein-visits.
     Sync {
         /// The directory, which is there and which root alone writes.
         #[arg(long, value_name = "DIR", default_value = "/etc/ssh/wardein")]
@@ -47,8 +47,8 @@ pub(crate) enum Service {
         #[command(flatten)]
         output: Json,
     },
-    /// Show a challenge for a technician where there is no network: the technician has it answered elsewhere, by `wardein service code`, and
-    /// types the code here (open) within 15 minutes. A challenge that was shown before is void.
+    /// Show a challenge for a technician where there is no network: the technician has it answered elsewhere, by `wardein service
+    /// code`, and types the code here (open) within 15 minutes. A challenge that was shown before is void.
     Challenge {
         /// What the technician is to do: the scope of the visit.
         #[arg(long, value_name = "SCOPE")]
@@ -56,14 +56,14 @@ pub(crate) enum Service {
         #[command(flatten)]
         output: Json,
     },
-    /// Let a technician in by the code that answers the challenge: a line of standard input. A shell, or the program of the scope, runs until
-    /// the code's time is over. After five wrong codes the device waits, each further time twice as long.
+    /// Let a technician in by the code that answers the challenge: a line of standard input. A shell, or the program of the scope,
+    /// runs until the code's time is over. After five wrong codes the device waits, each further time twice as long.
     Open,
-    /// Let somebody in by the device's code for emergencies: a line of standard input. It is good once, for four hours, and an alarm. The device
-    /// has a code if it agreed on keys for codes; sync replaces it.
+    /// Let somebody in by the device's code for emergencies: a line of standard input. It is good once, for four hours, and an
+    /// alarm. The device has a code if it agreed on keys for codes; sync replaces it.
     BreakGlass,
-    /// Run a technician's command or shell until the visit is over or was ended; sshd runs this, as the certificate says. Files of sync are
-    /// read in the directory that WARDEIN_SERVICE_DIR names (SetEnv in sshd_config), or in /etc/ssh/wardein.
+    /// Run a technician's command or shell until the visit is over or was ended; sshd runs this, as the certificate says. Files of
+    /// sync are read in the directory that WARDEIN_SERVICE_DIR names (SetEnv in sshd_config), or in /etc/ssh/wardein.
     Session {
         /// The visit.
         #[arg(long)]

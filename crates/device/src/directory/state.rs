@@ -53,6 +53,33 @@ impl Files {
         Ok(self.state_key.get_or_init(|| key))
     }
 
+    /// A secret as it is stored: sealed, where `config` has the state sealed.
+    pub(crate) fn seal_secret(
+        &self,
+        config: &Config,
+        content: Content,
+        secret: SecretBytes,
+    ) -> Result<SecretBytes, Error> {
+        if config.sealed_by.is_none() {
+            return Ok(secret);
+        }
+        self.state_key(config)?.seal(&config.device, content, &secret).map(SecretBytes::from_vec)
+    }
+
+    /// The inverse of [`Files::seal_secret`]; `None` where it is sealed and does not open.
+    #[cfg(feature = "files")]
+    pub(crate) fn open_secret(
+        &self,
+        config: &Config,
+        content: Content,
+        stored: SecretBytes,
+    ) -> Result<Option<SecretBytes>, Error> {
+        if config.sealed_by.is_none() {
+            return Ok(Some(stored));
+        }
+        Ok(self.state_key(config)?.open(&config.device, content, stored.expose()))
+    }
+
     /// What tells this state from every other; `None` where there is none, or it cannot be read.
     pub(super) fn state_digest(&self) -> Option<Digest> {
         let bytes = self.read(STATE, MAX_STATE).ok()??;

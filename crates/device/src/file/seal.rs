@@ -140,7 +140,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         let file = File::open(input).map_err(Error::file("read", input))?;
         let sealed = SealedFile::read(BufReader::new(file)).map_err(of)?;
         let file_key = state.unwrap_file_key(&sealed.stanza().map_err(of)?)?;
-        let target = Target::begin(out).map_err(|why| Error::sealed(out, why))?;
+        let target = Target::begin(out, 0o600).map_err(|why| Error::sealed(out, why))?;
         target.fill(sealed, &Opening::FileKey(&file_key), progress).map_err(of)
     }
 }

@@ -66,10 +66,10 @@ pub enum UpdateError {
         /// The release's version.
         version: u64,
     },
-    /// The release's artifact is sealed, and the device has not its key.
+    /// The release's artifact is sealed, and the device does not have its key.
     #[error(
-        "the artifact of version {version} is sealed, and the device has no key for it; run, where it reaches the authority: \
-         wardein-device update download"
+        "the artifact of version {version} is sealed, and the device has no key for it: that comes with an offer alone. Run, where it \
+         reaches the authority: wardein-device update download. A device with `offers = false` in device.toml asks for none"
     )]
     NoKey {
         /// The release's version.
@@ -90,6 +90,14 @@ pub enum UpdateError {
         version: u64,
         /// Why.
         why: String,
+    },
+    /// This build has nothing to open it with.
+    #[error(
+        "the artifact of version {version} is sealed, and this build of wardein-device opens none; install one with the feature `files`"
+    )]
+    Unopenable {
+        /// The release's version.
+        version: u64,
     },
     /// The offer is none to install by.
     #[error("{0}")]
@@ -178,6 +186,7 @@ impl UpdateError {
             Self::NoKey { .. } => "update-key-missing",
             Self::WrongKey { .. } => "update-key-wrong",
             Self::NotOpened { .. } => "update-not-opened",
+            Self::Unopenable { .. } => "update-unopenable",
             Self::Offer(OfferError::Malformed) => "offer-malformed",
             Self::Offer(OfferError::Signature) => "offer-not-signed",
             Self::Offer(OfferError::Device) => "offer-other-device",

@@ -1,12 +1,13 @@
 //! `update/` in the state directory: the metadata that is trusted, artifacts, and how far an installation has come.
 
+use crate::directory::remove;
 use crate::error::Error;
 use crate::lock::Lock;
 use std::fs::DirBuilder;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use wardein_crypto::{Digest, Secret, SecretBytes, hex};
+use wardein_crypto::{Digest, SecretBytes, hex};
 use wardein_tuf::{Offer, Role};
 
 /// The directory, for one process at a time. It has a lock of its own: a download takes hours, and the agent goes on beside it.
@@ -33,13 +34,16 @@ impl UpdateFiles {
         Ok(files)
     }
 
-    /// The same without waiting; `None` where there is none yet, or another process has it.
+    /// The same without waiting, for the agent; `None` where there is none yet, or another process has it.
     pub(super) fn take(of: &Path) -> Result<Option<Self>, Error> {
         let path = of.join(UPDATE);
         if !path.is_dir() {
             return Ok(None);
         }
-        Ok(Lock::take(&path)?.map(|lock| Self { path, _lock: lock }))
+        let Some(lock) = Lock::take(&path)? else { return Ok(None) };
+        let files = Self { path, _lock: lock };
+        files.remove_opened()?;
+        Ok(Some(files))
     }
 
     /// Where the metadata of a role is kept: under its name, without a version.
@@ -93,39 +97,44 @@ impl UpdateFiles {
         wardein_durable::replace(&path, bytes, 0o600).map_err(Error::file("write", path))
     }
 
-    /// The key of the sealed artifact of that digest; `None` where the one that is kept is another's, or none is.
+    /// What is kept of the key of a sealed artifact, as [`UpdateFiles::keep_artifact_key`] got it.
     #[cfg(feature = "files")]
-    pub(super) fn artifact_key(&self, artifact: &Digest) -> Result<Option<Secret<16>>, Error> {
+    pub(super) fn artifact_key(&self) -> Result<Option<SecretBytes>, Error> {
         let path = self.path.join(ARTIFACT_KEY);
-        let mut file = match std::fs::File::open(&path) {
+        let file = match std::fs::File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::file("open", path)(error)),
         };
-        let kept: Result<Secret<KEPT_KEY>, _> = Secret::try_filled(|bytes| file.read_exact(bytes));
-        let kept = match kept {
-            Ok(kept) => kept,
-            // One that is cut off is as good as none: another comes with the next offer.
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) => return Err(Error::file("read", path)(error)),
-        };
-        let (digest, key) = kept.expose().split_at(32);
-        let key: Option<&[u8; 16]> = key.try_into().ok().filter(|_| digest == artifact.0);
-        Ok(key.map(Secret::copied_from))
+        // With room for all of it, so that the buffer does not grow and leave a copy behind.
+        let mut bytes = Vec::with_capacity(MAX_KEPT_KEY + 2);
+        let read = file.take(MAX_KEPT_KEY as u64 + 1).read_to_end(&mut bytes);
+        let bytes = SecretBytes::from_vec(bytes);
+        read.map_err(Error::file("read", path))?;
+        Ok(Some(bytes))
     }
 
-    /// Keeps the key of the artifact of that digest in the place of the former one. It is on the disk no longer than its
-    /// installation takes.
-    pub(super) fn keep_artifact_key(&self, artifact: &Digest, key: &Secret<16>) -> Result<(), Error> {
-        let mut bytes = SecretBytes::with_capacity(KEPT_KEY);
-        bytes.extend(&artifact.0);
-        bytes.extend(key.expose());
+    /// Keeps the key of an artifact, sealed or not, in the place of the former one.
+    pub(super) fn keep_artifact_key(&self, kept: &SecretBytes) -> Result<(), Error> {
         let path = self.path.join(ARTIFACT_KEY);
-        wardein_durable::replace(&path, bytes.expose(), 0o600).map_err(Error::file("write", path))
+        wardein_durable::replace(&path, kept.expose(), 0o600).map_err(Error::file("write", path))
+    }
+
+    pub(super) fn has_artifact_key(&self) -> bool {
+        self.path.join(ARTIFACT_KEY).exists()
     }
 
     pub(super) fn forget_artifact_key(&self) -> Result<(), Error> {
         remove(&self.path.join(ARTIFACT_KEY))
+    }
+
+    /// Forgets the key, and the offer that it came with: that would install nothing, and keep another from being asked for.
+    pub(super) fn forget_offer_of_key(&self) -> Result<(), Error> {
+        if self.has_artifact_key() {
+            self.forget_artifact_key()?;
+            remove(&self.path.join(OFFER))?;
+        }
+        Ok(())
     }
 
     /// Where the file in a sealed artifact is while it is installed.
@@ -163,14 +172,6 @@ impl UpdateFiles {
     }
 }
 
-/// Removes a file that may be there.
-fn remove(path: &Path) -> Result<(), Error> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
-        _ => Ok(()),
-    }
-}
-
 fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
@@ -186,11 +187,32 @@ const UPDATE: &str = "update";
 const METADATA: &str = "metadata";
 const ARTIFACTS: &str = "artifacts";
 const OFFER: &str = "offer";
-/// The digest of a sealed artifact, and its key.
 const ARTIFACT_KEY: &str = "artifact-key";
-const KEPT_KEY: usize = 32 + 16;
+#[cfg(feature = "files")]
+const MAX_KEPT_KEY: usize = 48 + crate::at_rest::OVERHEAD;
 const OPENED: &str = "opened";
 const RECEIPTS: &str = "receipts.json";
 const PROGRESS: &str = "progress.json";
 pub(super) const MAX_PROGRESS: u64 = 64 << 10;
 pub(super) const MAX_RECEIPTS: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cut_left_of_a_sealed_artifact_goes_with_the_agents_next_contact() {
+        let home = tempfile::tempdir().unwrap();
+        assert!(UpdateFiles::take(home.path()).unwrap().is_none(), "there are no updates here");
+        std::fs::create_dir(home.path().join(UPDATE)).unwrap();
+        let opened = home.path().join(UPDATE).join(OPENED);
+        std::fs::write(&opened, b"half of the file in it").unwrap();
+        let held = UpdateFiles::take(home.path()).unwrap().unwrap();
+        assert!(!opened.exists());
+        // While an installation has the directory, what it installs stays.
+        std::fs::write(&opened, b"what is installed").unwrap();
+        assert!(UpdateFiles::take(home.path()).unwrap().is_none());
+        assert!(opened.exists());
+        drop(held);
+    }
+}

@@ -93,7 +93,7 @@ impl Updater {
         let offered = self.offered(&listed, before.last_offer)?;
         let opened = match &plaintext {
             None => None,
-            Some(plaintext) => Some(sealed::open(&self.files, &listed, plaintext, each)?),
+            Some(plaintext) => Some(sealed::open(&self.files, self.state(), &listed, plaintext, each)?),
         };
         self.require_idle()?;
         // An installation that was begun may be begun again by the same offer.

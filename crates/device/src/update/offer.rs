@@ -3,19 +3,22 @@
 
 use super::catalog::Listed;
 use super::error::UpdateError;
+use super::files::UpdateFiles;
 use super::progress::Phase;
+use super::sealed;
 use super::updater::{Pick, Updater};
 use crate::agent::Prover;
+use crate::config::Config;
 use crate::error::Error;
 use wardein_crypto::Secret;
 use wardein_ddkg::device::{Acknowledged, MadeKeyOpener};
-use wardein_domain::{LineName, RepositoryName};
+use wardein_domain::{LineName, RepositoryName, UnixSeconds};
 use wardein_tuf::{NotOffered, Offer, OfferAsk, OfferError, OfferReply};
 
 /// What the authority answered to an ask for an offer.
 pub struct OfferAnswer {
-    /// The offer, or why there is none; never [`OfferReply::WithKey`].
-    reply: OfferReply,
+    /// The offer as it was signed, or why there is none.
+    offer: Result<Vec<u8>, NotOffered>,
     /// The key of the release's artifact, where that is sealed.
     key: Option<Secret<16>>,
 }
@@ -30,13 +33,14 @@ impl OfferAnswer {
     pub(crate) fn read(body: &[u8], opener: Option<MadeKeyOpener>) -> Result<Self, Error> {
         let malformed = || Error::from(UpdateError::Offer(OfferError::Malformed));
         match (OfferReply::decode(body).ok_or_else(malformed)?, opener) {
+            (OfferReply::Offered(offer), _) => Ok(Self { offer: Ok(offer), key: None }),
+            (OfferReply::Not(why), _) => Ok(Self { offer: Err(why), key: None }),
             (OfferReply::WithKey(sealed), Some(opener)) => {
                 let (key, offer) = opener.open(&sealed)?;
                 let key: &[u8; 16] = key.expose().try_into().map_err(|_| malformed())?;
-                Ok(Self { reply: OfferReply::Offered(offer), key: Some(Secret::copied_from(key)) })
+                Ok(Self { offer: Ok(offer), key: Some(Secret::copied_from(key)) })
             }
             (OfferReply::WithKey(_), None) => Err(malformed()),
-            (reply, _) => Ok(Self { reply, key: None }),
         }
     }
 }
@@ -70,27 +74,33 @@ impl Updater {
             line,
             model: model.map_err(|error| wrong("update.model", error))?,
             floor: standing.floor,
-            running: standing.running.map_or(0, |running| running.version),
+            running: standing.running.as_ref().map_or(0, |running| running.version),
             version: match pick {
                 Pick::Latest => 0,
                 Pick::Version(version) => version,
             },
         };
-        let OfferAnswer { reply, key } = prover.update_offer(&ask.encode()).await?;
-        match reply {
-            OfferReply::Offered(bytes) => {
-                let offer = Offer::open(&bytes, &self.config.identity_key).map_err(UpdateError::Offer)?;
-                // The key first: the offer alone would install nothing.
-                match &key {
-                    Some(key) => self.files.keep_artifact_key(&offer.sha256, key)?,
-                    None => self.files.forget_artifact_key()?,
+        let OfferAnswer { offer, key } = prover.update_offer(&ask.encode()).await?;
+        let bytes = match offer {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                // One that was begun may be begun again within the hour of its offer.
+                if standing.pending.is_none() {
+                    self.files.forget_offer_of_key()?;
                 }
-                self.files.keep_offer(&bytes)?;
-                Ok(Ok(offer))
+                return Ok(Err(why));
             }
-            OfferReply::Not(why) => Ok(Err(why)),
-            OfferReply::WithKey(_) => Err(UpdateError::Offer(OfferError::Malformed).into()),
+        };
+        let offer = Offer::open(&bytes, &self.config.identity_key).map_err(UpdateError::Offer)?;
+        // The key first: the offer alone would install nothing.
+        match &key {
+            Some(key) => {
+                self.files.keep_artifact_key(&sealed::kept(self.state(), &offer.sha256, key)?)?;
+            }
+            None => self.files.forget_artifact_key()?,
         }
+        self.files.keep_offer(&bytes)?;
+        Ok(Ok(offer))
     }
 
     /// The offer that is kept, whatever it is good for; `None` where there is none.
@@ -140,6 +150,18 @@ impl Updater {
         })?;
         let line = self.settings.line.as_str().parse();
         Ok((repository, line.map_err(|error| wrong("update.line", error))?))
+    }
+}
+
+/// Forgets the key that came with an offer which has ended: the next one brings it again.
+pub(super) fn forget_ended_key(files: &UpdateFiles, config: &Config, now: UnixSeconds) -> Result<(), Error> {
+    if !files.has_artifact_key() {
+        return Ok(());
+    }
+    let kept = files.offer()?.and_then(|bytes| Offer::open(&bytes, &config.identity_key).ok());
+    match kept.is_some_and(|offer| offer.expires <= now) {
+        true => files.forget_artifact_key(),
+        false => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! the same again. One that was sent and whose answer was lost is sent again; the authority counts it once.
 
 use super::files::{MAX_RECEIPTS, UpdateFiles};
+use super::offer::forget_ended_key;
 use super::progress::{Installed, Standing};
 use super::updater::Updater;
 use crate::agent::Prover;
@@ -12,7 +13,7 @@ use crate::directory::Files;
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
 use wardein_crypto::{Digest, hex};
-use wardein_domain::{ErrorCode, LineName, RepositoryName};
+use wardein_domain::{ErrorCode, LineName, RepositoryName, UnixSeconds};
 use wardein_tuf::{Receipt, ReceiptOutcome};
 
 /// What has become of the receipts of a device.
@@ -126,7 +127,10 @@ impl Updater {
 /// The same for the state directory `files`, unless an update is under way: that tells by itself.
 pub(crate) async fn tell_kept(files: &Files, config: &Config, prover: &mut impl Prover) -> Result<(), Error> {
     match UpdateFiles::take(files.path())? {
-        Some(files) => tell(&files, config, prover).await.map(|_| ()),
+        Some(files) => {
+            forget_ended_key(&files, config, UnixSeconds::new(prover.known_time()))?;
+            tell(&files, config, prover).await.map(|_| ())
+        }
         None => Ok(()),
     }
 }

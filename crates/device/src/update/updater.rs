@@ -4,8 +4,10 @@ use super::artifact;
 use super::catalog::{self, Listed, Offered};
 use super::error::UpdateError;
 use super::files::UpdateFiles;
+use super::offer::forget_ended_key;
 use super::progress::{Installed, Phase, Standing};
 use super::running::Running;
+use super::sealed;
 use super::settings::{Place, UpdateSettings};
 use super::source::Source;
 use crate::config::Config;
@@ -21,6 +23,8 @@ use wardein_tuf::ReceiptOutcome;
 /// The updates of one device, for this process alone.
 pub struct Updater {
     pub(super) files: UpdateFiles,
+    /// The state directory, whose key seals what is kept here.
+    home: Files,
     pub(super) config: Config,
     pub(super) settings: UpdateSettings,
     pub(super) needs_offer: bool,
@@ -56,8 +60,15 @@ impl Updater {
         let now = UnixSeconds::new(heard.max(unix_now()));
         let is_enrolled = files.is_enrolled();
         let needs_offer = settings.offers.unwrap_or(is_enrolled);
-        let files = UpdateFiles::open(files.path()).await?;
-        Ok(Self { files, config, settings, needs_offer, is_enrolled, from, root, now })
+        let home = Files::open(files.path())?;
+        let files = UpdateFiles::open(home.path()).await?;
+        forget_ended_key(&files, &config, now)?;
+        Ok(Self { files, home, config, settings, needs_offer, is_enrolled, from, root, now })
+    }
+
+    /// What seals a secret that is kept, and where that is sealed.
+    pub(super) fn state(&self) -> (&Files, &Config) {
+        (&self.home, &self.config)
     }
 
     /// Trusts the maker's first root. Its version.
@@ -85,6 +96,7 @@ impl Updater {
     ) -> Result<(Listed, PathBuf), Error> {
         let listed = self.picked(self.check().await?, pick)?;
         self.require_other(pick, &listed)?;
+        sealed::require_opener(&listed)?;
         let source = self.source("targets", &self.settings.artifacts)?;
         let place = self.place("targets", &self.settings.artifacts);
         let mut tell = |at| told(&listed, at);
@@ -118,7 +130,10 @@ impl Updater {
             self.note(ReceiptOutcome::RolledBack, installed, &before)?;
         }
         standing.keep(&self.files)?;
-        self.files.forget_artifact_key()?;
+        // The offer of one that was only begun is not used up, and good with its key.
+        if matches!(before.pending, Some((Phase::Installed, _))) {
+            self.files.forget_artifact_key()?;
+        }
         Ok(standing)
     }
 

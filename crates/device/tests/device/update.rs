@@ -37,7 +37,7 @@ pub(crate) fn offer_reply(world: &World, accepted: &Accepted) -> Vec<u8> {
         Some((offer, Some(key))) => {
             let nonce = SystemEntropy::default().array().unwrap();
             let mut sealed = accepted.seal_key(nonce, SecretBytes::from_vec(key.to_vec())).unwrap();
-            sealed.chain = offer;
+            sealed.rest = offer;
             OfferReply::WithKey(sealed.encode())
         }
     };
@@ -242,6 +242,20 @@ async fn nothing_is_installed_of_another_model_or_while_a_patient_depends_on_the
     bench.script("install", "exit 7");
     assert_eq!(code(bench.updater().await.install(Pick::Latest).await), "update-install-failed");
     assert_eq!(bench.updater().await.standing().unwrap().pending, None);
+}
+
+/// Before it is fetched: there may be hours of it.
+#[cfg(not(feature = "files"))]
+#[tokio::test]
+async fn a_build_that_opens_nothing_says_so_and_fetches_nothing() {
+    let mut bench = Bench::new();
+    bench.trust().await;
+    let plaintext = wardein_tuf::Plaintext { length: 9, sha256: Digest::of(b"the third") };
+    bench.publish(&Release { plaintext: Some(plaintext), ..release(3, 3, b"the third") }, b"sealed");
+    fs::remove_file(bench.artifact(3, b"sealed")).unwrap();
+    let refused = bench.download(Pick::Latest).await.unwrap_err();
+    assert_eq!(refused.exit_code(), 1, "it is not to be distrusted: {refused}");
+    assert_eq!(code(Err::<(), _>(refused)), "update-unopenable");
 }
 
 /// The code that is expected, and what is done to the share or the clock.

@@ -109,7 +109,7 @@ events! {
     EmergencyReviewClosed = "break-glass.close",
     /// A device was told which visits were ended, and by which CA technicians are certified.
     ServiceAccessServed = "device.service-access",
-    /// A device was told which of its visits wait for their release.
+    /// A device received the list of its visits that wait for their release.
     PendingVisitsServed = "device.pending-visits",
     /// An operator was revoked.
     OperatorRevoked = "operator.revoke",

@@ -183,8 +183,8 @@ names! {
     Codes = "codes",
     /// The text that versions before 0.2 wrote instead of fields, verbatim.
     Detail = "detail",
-    /// The change of many devices that one belongs to: SHA-256, in hex, over their ids in byte order, each with a line feed behind
-    /// it.
+    /// The change of many devices that one belongs to: SHA-256, in hex, over their ids in byte order, each followed by a line
+    /// feed.
     Batch = "batch",
     /// By what the devices of a batch were chosen.
     Selector = "selector",
@@ -352,12 +352,12 @@ names! {
     Groups = "groups",
     /// The name of the key that was used.
     Key = "key",
-    /// Whether the key was given out for the `first` time, `again` because the answer was lost, or from the `archive`. Where one request
-    /// released many: how many in which way, with commas.
+    /// Whether the key was given out for the `first` time, `again` because the answer was lost, or from the `archive`. Where one
+    /// request released many: how many in which way, with commas.
     Delivery = "delivery",
     /// How many keys one request released.
     Keys = "keys",
-    /// Which: SHA-256 over their names in byte order, each with a line feed behind it, in hex.
+    /// Which: SHA-256 over their names in byte order, each followed by a line feed, in hex.
     KeysDigest = "keys-digest",
     /// The codes of those that it did not release, each with its number, with commas.
     RefusedKeys = "refused-keys",

@@ -5,8 +5,8 @@ use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, Stop, Tx};
 use crate::rows::{self, GrantRow};
 use wardein_domain::{
-    ErrorCode, Event, FieldName, Fields, LoginNames, LoginTemplate, OperatorName, Outcome, ProfileName,
-    Reason, Right, Role, Target, TenantId,
+    ErrorCode, Event, FieldName, Fields, GroupTemplate, LoginNames, LoginTemplate, OperatorName, Outcome,
+    ProfileName, Reason, Right, Role, Target, TenantId,
 };
 use wardein_port::{Change, Table};
 
@@ -202,9 +202,9 @@ fn facts(order: &GrantOrder) -> Fields {
 /// The names of a grant, and what they were before.
 fn named(fields: Fields, before: Option<&LoginNames>, now: &LoginNames) -> Fields {
     let one = |name: &Option<LoginTemplate>| name.as_ref().map_or("none", LoginTemplate::as_str).to_owned();
-    let list = |names: &[LoginTemplate]| match names {
+    let list = |names: &[GroupTemplate]| match names {
         [] => "none".to_owned(),
-        names => names.iter().map(LoginTemplate::as_str).collect::<Vec<_>>().join(","),
+        names => names.iter().map(GroupTemplate::as_str).collect::<Vec<_>>().join(","),
     };
     let words = |names: &LoginNames| [one(&names.user_name), one(&names.organization), list(&names.groups)];
     let before = before.map(words);

@@ -30,7 +30,7 @@ pub struct BatchOrder {
     pub selector: Selector,
     /// How many there are, 1 to [`BatchOrder::MAX_DEVICES`].
     pub devices: u32,
-    /// SHA-256 over their ids in byte order, each with a line feed behind it.
+    /// SHA-256 over their ids in byte order, each followed by a line feed.
     pub digest: [u8; 32],
     /// Why.
     pub reason: Reason,

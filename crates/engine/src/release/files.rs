@@ -1,8 +1,8 @@
 //! The keys of many files, released by one request: one reason, one decision, one change, one entry in the audit log.
 //!
-//! Each file is judged by itself, as it would be alone (`keys.rs` beside this). What is refused is an answer like any other; a fault,
-//! or a row that changed meanwhile, concerns all of them. No record is held: a thousand devices would wait for each other. What others
-//! changed in between is a conflict, and the decision is made again.
+//! Each file is judged by itself, as it would be alone (`keys.rs` beside this). What is refused is an answer like any other; a
+//! fault, or a row that changed meanwhile, concerns all of them. No record is held: a thousand devices would wait for each other.
+//! What others changed in between is a conflict, and the decision is made again.
 
 use crate::derive::spent::{self, Spending, Standing, idempotency_key_used};
 use crate::kernel::record::{Recording, hex};
@@ -308,7 +308,7 @@ fn rows_of(of_devices: &[OfDevice<'_>], stanzas: &[FileStanza]) -> Vec<RowKey> {
     keys
 }
 
-/// SHA-256 over the names in byte order, each with a line feed behind it: what `sort | sha256sum` says of a file with a name a line.
+/// SHA-256 over the names in byte order, each followed by a line feed: what `sort | sha256sum` says of a file with a name a line.
 fn digest_of(mut names: Vec<String>) -> Option<Digest> {
     if names.is_empty() {
         return None;

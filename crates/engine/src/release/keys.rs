@@ -197,8 +197,8 @@ impl Engine {
         Ok((known, rules.profile))
     }
 
-    /// How a use of a key relates to the record, and the row of the key if it is spent. One that is spent is refused, unless the profile
-    /// archives it.
+    /// How a use of a key relates to the record, and the row of the key if it is spent. One that is spent is refused, unless the
+    /// profile archives it.
     pub(super) fn standing(
         &self,
         tx: &Tx<'_>,

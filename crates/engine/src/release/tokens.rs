@@ -11,8 +11,8 @@ use wardein_crypto::Digest;
 use wardein_ddkg::authority::{Expected, Refusal};
 use wardein_ddkg::message::Token;
 use wardein_domain::{
-    Audience, ErrorCode, Event, FieldName, LoginNames, LoginTemplate, Outcome, RekeyGate, Right, UnixSeconds,
-    Verdict, VerdictReason,
+    Audience, ErrorCode, Event, FieldName, GroupTemplate, LoginNames, LoginTemplate, Outcome, RekeyGate,
+    Right, UnixSeconds, Verdict, VerdictReason,
 };
 use wardein_port::{Change, Table};
 
@@ -119,7 +119,8 @@ impl Engine {
         let filled = |template: &LoginTemplate| template.filled(&name.tenant, &name.device, &known.profile);
         let user_name = filled(&user_name.unwrap_or_default());
         let organization = organization.as_ref().map(filled).unwrap_or_default();
-        let groups: Vec<_> = groups.iter().map(filled).collect();
+        let group = |group: &GroupTemplate| group.filled(&name.tenant, &name.device, &known.profile);
+        let groups: Vec<_> = groups.iter().map(group).collect();
         let delivery = if standing == Standing::Repeated { "again" } else { "first" };
         let entry = self.entry(caller, Event::TokenVerified, target(name), Outcome::Done);
         let entry = entry.with(FieldName::Key, key_name.to_string()).with(FieldName::UserName, &user_name);

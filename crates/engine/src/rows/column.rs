@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
     ActionCategory, Assurance, AttributeName, Bank, CaState, CertificateProfile, DeviceId, DeviceState,
-    FirmwareVersion, GuardedDeed, KeyKeeper, KeyKind, KeyKinds, LineName, LoginTemplate, ModelName,
-    NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose, ReaderName, Reason, ReleaseText,
-    RepositoryName, RevocationReason, Role, Seconds, Serial, ServiceScope, SourceAddress, TenantId,
-    TransferState, TrustDomain, TrustLimit, Udi, UnixMillis, UnixSeconds, WebhookUrl, WorkOrder,
+    FirmwareVersion, GroupTemplate, GuardedDeed, KeyKeeper, KeyKind, KeyKinds, LineName, LoginTemplate,
+    ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose, ReaderName, Reason,
+    ReleaseText, RepositoryName, RevocationReason, Role, Seconds, Serial, ServiceScope, SourceAddress,
+    TenantId, TransferState, TrustDomain, TrustLimit, Udi, UnixMillis, UnixSeconds, WebhookUrl, WorkOrder,
 };
 use wardein_files::Reader;
 
@@ -114,7 +114,7 @@ macro_rules! names {
 }
 
 names! {
-    ActionCategory, AttributeName, DeviceId, FirmwareVersion, LineName, ModelName, NameTemplate, OperatorName, ProfileName, ReaderName, Reason, ReleaseText, RepositoryName, ServiceScope, SourceAddress, TenantId, TrustDomain, Udi, LoginTemplate, WebhookUrl,
+    ActionCategory, AttributeName, DeviceId, FirmwareVersion, GroupTemplate, LineName, ModelName, NameTemplate, OperatorName, ProfileName, ReaderName, Reason, ReleaseText, RepositoryName, ServiceScope, SourceAddress, TenantId, TrustDomain, Udi, LoginTemplate, WebhookUrl,
     WorkOrder,
 }
 

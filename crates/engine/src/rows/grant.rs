@@ -2,7 +2,7 @@
 
 use super::column;
 use serde::{Deserialize, Serialize};
-use wardein_domain::{LoginNames, LoginTemplate, UnixSeconds};
+use wardein_domain::{GroupTemplate, LoginNames, LoginTemplate, UnixSeconds};
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct GrantRow {
@@ -11,7 +11,7 @@ pub(crate) struct GrantRow {
     #[serde(with = "column::maybe")]
     organization: Option<LoginTemplate>,
     #[serde(with = "column::list")]
-    groups: Vec<LoginTemplate>,
+    groups: Vec<GroupTemplate>,
     #[serde(with = "column")]
     pub(crate) granted_at: UnixSeconds,
     pub(crate) granted_by: String,

@@ -7,6 +7,7 @@ use crate::kernel::record::{Recording, hex, listed, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, DeviceVisitsRow, Link, OpenVisitRow, OperatorRow, PersonRow, VisitRow, VisitTerms};
 use wardein_ddkg::DeviceName;
+use wardein_ddkg::message::PendingVisit;
 use wardein_domain::{
     DeviceId, ErrorCode, Event, FieldName, GuardedDeed, OperatorName, Outcome, Role, Serial, ServiceScope,
     SourceAddress, TenantId, UnixSeconds, VisitWindow, VisitWindowError, WorkOrder,
@@ -41,7 +42,7 @@ pub struct VisitOrder {
 
 impl VisitOrder {
     /// The most devices of one visit.
-    pub const MAX_DEVICES: usize = 32;
+    pub const MAX_DEVICES: usize = PendingVisit::MAX_DEVICES as usize;
 
     /// The most networks that a technician may come from.
     pub const MAX_SOURCES: usize = 8;

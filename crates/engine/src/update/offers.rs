@@ -89,7 +89,7 @@ impl Engine {
             (Some(sealed), Some(accepted)) => {
                 let key = self.artifact_key((name, line), sealed)?;
                 let mut answer = accepted.seal_key(tx.nonce()?, key).map_err(Error::internal)?;
-                answer.chain = signed;
+                answer.rest = signed;
                 let fields = fields.with(FieldName::Plaintext, wardein_crypto::hex::encode(&sealed.sha256));
                 (OfferReply::WithKey(answer.encode()), fields)
             }

@@ -170,10 +170,12 @@ async fn a_release_keeps_the_key_that_it_was_added_with() {
     let other = ArtifactKey { plaintext: other, key: Secret::copied_from(&KEY) };
     let refused = engine.add_sealed_release(admin, numbered(2), other).await;
     assert_eq!(refused.unwrap_err().code, ErrorCode::ReleaseNotNewer);
-    let empty =
-        ArtifactKey { plaintext: Plaintext { length: 0, ..plaintext() }, key: Secret::copied_from(&KEY) };
-    let refused = engine.add_sealed_release(admin, numbered(3), empty).await;
-    assert_eq!(refused.unwrap_err().code, ErrorCode::Malformed);
+    for length in [0, ReleaseOrder::MAX_NUMBER + 1] {
+        let plaintext = Plaintext { length, ..plaintext() };
+        let wrong = ArtifactKey { plaintext, key: Secret::copied_from(&KEY) };
+        let refused = engine.add_sealed_release(admin, numbered(3), wrong).await;
+        assert_eq!(refused.unwrap_err().code, ErrorCode::Malformed, "{length}");
+    }
     // The sealed file alone names it where a downgrade is signed.
     let lowered = ReleaseOrder { downgrade_from: Some(3), ..numbered(2) };
     assert_eq!(engine.add_release(admin, lowered).await.unwrap().plaintext, Some(plaintext()));

@@ -122,7 +122,7 @@ fn an_opened_file_is_whole_or_not_there() {
     let whole = sealed_for_reader(&plaintext);
     let open = || {
         let file = BufReader::new(File::open(&path).unwrap());
-        Target::begin(&out)?.fill(SealedFile::read(file)?, &Opening::Reader(&key), &mut |_| {})
+        Target::begin(&out, 0o600)?.fill(SealedFile::read(file)?, &Opening::Reader(&key), &mut |_| {})
     };
     for cut in [whole.len() - 1, whole.len() - 20_000, whole.len() - 70_000] {
         fs::write(&path, &whole[..cut]).unwrap();

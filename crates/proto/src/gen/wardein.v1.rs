@@ -1625,7 +1625,7 @@ pub struct BeginBatchRequest {
     /// How many there are, 1 to 100000.
     #[prost(uint32, tag = "5")]
     pub devices: u32,
-    /// SHA-256, 32 bytes, over the ids of the devices in byte order, each with a line feed behind it.
+    /// SHA-256, 32 bytes, over the ids of the devices in byte order, each followed by a line feed.
     #[prost(bytes = "vec", tag = "6")]
     pub digest: ::prost::alloc::vec::Vec<u8>,
     /// Why, 1 to 256 bytes.
@@ -15643,6 +15643,7 @@ pub struct ListProductLinesResponse {
 }
 /// What AddRelease takes.
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct AddReleaseRequest {
     /// The release.
     #[prost(message, optional, tag = "1")]
@@ -19217,12 +19218,12 @@ pub struct ReleaseFileKeysResponse {
     /// One for each stanza, in their order.
     #[prost(message, repeated, tag = "1")]
     pub results: ::prost::alloc::vec::Vec<FileKeyResult>,
-    /// The digest of the list of released keys, as the audit log has it in the field `keys-digest`: SHA-256 over their names in byte order,
-    /// each with a line feed behind it. Empty where none was released.
+    /// The digest of the list of released keys, as the audit log has it in the field `keys-digest`: SHA-256 over their names in byte
+    /// order, each followed by a line feed. Empty where none was released.
     #[prost(bytes = "vec", tag = "2")]
     pub digest: ::prost::alloc::vec::Vec<u8>,
-    /// The age file keys of those that were released, 16 bytes each, one behind the other, in their order. The last field, and one for all
-    /// of them, for the reason that ReleaseKeyResponse has.
+    /// The age file keys of those that were released, 16 bytes each, concatenated, in their order. The last field, and one for all of
+    /// them, for the reason that ReleaseKeyResponse has.
     ///
     /// Next unused field number: 4.
     #[prost(bytes = "bytes", tag = "3")]
@@ -19473,13 +19474,14 @@ pub mod trust_service_client {
     use tonic::codegen::http::Uri;
     /// Trust verdicts, and the data that devices give a platform to read. Callers: role `platform`, for devices of its tenant.
     ///
-    /// VerifyToken, ReleaseKey, ReleaseFileKeys and Open use up keys, each for good, and are for platforms that were granted the right to it
-    /// (AdminService.AddGrant); others are refused as `grant-missing`. A key that is already spent is refused as `token-spent` or
-    /// `key-spent`, with one exception, for lost replies: the operator that spent it, perhaps by a certificate that it has renewed since,
-    /// making the same request with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too. So a
-    /// platform draws a fresh random key for each login and each release that it begins, uses it only for repetitions of that one, and
-    /// reveals it to nobody: anyone who brings a captured token to the platform begins another login, and is refused. A key that was used
-    /// for one request is refused for every other (`idempotency-key-used`) while that one may be repeated, and up to 300 seconds longer.
+    /// VerifyToken, ReleaseKey, ReleaseFileKeys and Open use up keys, each for good, and are for platforms that were granted the right
+    /// to it (AdminService.AddGrant); others are refused as `grant-missing`. A key that is already spent is refused as `token-spent` or
+    /// `key-spent`, with one exception, for lost replies: the operator that spent it, perhaps by a certificate that it has renewed
+    /// since, making the same request with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too.
+    /// So a platform draws a fresh random key for each login and each release that it begins, uses it only for repetitions of that one,
+    /// and reveals it to nobody: anyone who brings a captured token to the platform begins another login, and is refused. A key that was
+    /// used for one request is refused for every other (`idempotency-key-used`) while that one may be repeated, and up to 300 seconds
+    /// longer.
     #[derive(Debug, Clone)]
     pub struct TrustServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -19717,8 +19719,9 @@ pub mod trust_service_client {
                 .insert(GrpcMethod::new("wardein.v1.TrustService", "ReleaseKey"));
             self.inner.unary(req, path, codec).await
         }
-        /// Releases the keys of up to 1,000 age files by one request: for one reason, by one decision that is durable as one, with one entry in
-        /// the audit log. Each stanza is judged by itself, as ReleaseKey judges it; one that is refused leaves the others as they are. Right: `file`.
+        /// Releases the keys of up to 1,000 age files by one request: for one reason, by one decision that is durable as one, with one
+        /// entry in the audit log. Each stanza is judged by itself, as ReleaseKey judges it; one that is refused leaves the others as they
+        /// are. Right: `file`.
         pub async fn release_file_keys(
             &mut self,
             request: impl tonic::IntoRequest<super::ReleaseFileKeysRequest>,
@@ -19854,8 +19857,9 @@ pub mod trust_service_server {
             tonic::Response<super::ReleaseKeyResponse>,
             tonic::Status,
         >;
-        /// Releases the keys of up to 1,000 age files by one request: for one reason, by one decision that is durable as one, with one entry in
-        /// the audit log. Each stanza is judged by itself, as ReleaseKey judges it; one that is refused leaves the others as they are. Right: `file`.
+        /// Releases the keys of up to 1,000 age files by one request: for one reason, by one decision that is durable as one, with one
+        /// entry in the audit log. Each stanza is judged by itself, as ReleaseKey judges it; one that is refused leaves the others as they
+        /// are. Right: `file`.
         async fn release_file_keys(
             &self,
             request: tonic::Request<super::ReleaseFileKeysRequest>,
@@ -19871,13 +19875,14 @@ pub mod trust_service_server {
     }
     /// Trust verdicts, and the data that devices give a platform to read. Callers: role `platform`, for devices of its tenant.
     ///
-    /// VerifyToken, ReleaseKey, ReleaseFileKeys and Open use up keys, each for good, and are for platforms that were granted the right to it
-    /// (AdminService.AddGrant); others are refused as `grant-missing`. A key that is already spent is refused as `token-spent` or
-    /// `key-spent`, with one exception, for lost replies: the operator that spent it, perhaps by a certificate that it has renewed since,
-    /// making the same request with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too. So a
-    /// platform draws a fresh random key for each login and each release that it begins, uses it only for repetitions of that one, and
-    /// reveals it to nobody: anyone who brings a captured token to the platform begins another login, and is refused. A key that was used
-    /// for one request is refused for every other (`idempotency-key-used`) while that one may be repeated, and up to 300 seconds longer.
+    /// VerifyToken, ReleaseKey, ReleaseFileKeys and Open use up keys, each for good, and are for platforms that were granted the right
+    /// to it (AdminService.AddGrant); others are refused as `grant-missing`. A key that is already spent is refused as `token-spent` or
+    /// `key-spent`, with one exception, for lost replies: the operator that spent it, perhaps by a certificate that it has renewed
+    /// since, making the same request with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too.
+    /// So a platform draws a fresh random key for each login and each release that it begins, uses it only for repetitions of that one,
+    /// and reveals it to nobody: anyone who brings a captured token to the platform begins another login, and is refused. A key that was
+    /// used for one request is refused for every other (`idempotency-key-used`) while that one may be repeated, and up to 300 seconds
+    /// longer.
     #[derive(Debug)]
     pub struct TrustServiceServer<T> {
         inner: Arc<T>,

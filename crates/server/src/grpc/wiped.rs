@@ -1,8 +1,9 @@
 //! Replies that hold a secret: a released key, an opened plaintext. The message holds it in memory that is wiped, and the frame that
 //! tonic encodes it into becomes such memory before it goes to HTTP/2.
 //!
-//! What it does not do: HTTP/2 copies frames of less than 256 bytes into its own buffer, and TLS encrypts out of one; these are
-//! overwritten by what is sent next, and not wiped.
+//! What it does not do: requests, such as one with the key of a sealed artifact, are decoded out of memory that is not wiped.
+//! HTTP/2 copies frames of less than 256 bytes into its own buffer, and TLS encrypts out of one; these are overwritten by what is
+//! sent next, and not wiped.
 
 use bytes::Bytes;
 use http::{Request, Response};

@@ -3,6 +3,7 @@
 use super::*;
 use crate::common::Device;
 use crate::common::signing::SoftKey;
+use wardein_device::Agent;
 use wardein_files::{SealedArtifact, seal_artifact};
 use wardein_tuf::Plaintext;
 
@@ -38,9 +39,50 @@ impl Bench {
 }
 
 fn offer_of(shared: &Shared, file: &[u8], issued: u64) -> Vec<u8> {
+    offer_until(shared, file, issued, offers::offer(issued).expires)
+}
+
+fn offer_until(shared: &Shared, file: &[u8], issued: u64, expires: UnixSeconds) -> Vec<u8> {
     let (length, sha256) = (file.len() as u64, Digest::of(file));
-    let offer = Offer { version: 3, length, sha256, ..offers::offer(issued) };
+    let offer = Offer { version: 3, length, sha256, expires, ..offers::offer(issued) };
     offer.sign(&shared.0.borrow().identity).unwrap()
+}
+
+/// A device that installs by offers, of release 3 that is sealed.
+struct Offered {
+    bench: Bench,
+    shared: Shared,
+    device: Device,
+    file: Vec<u8>,
+    key: [u8; 16],
+}
+
+impl Offered {
+    async fn new() -> Self {
+        Self::with(Shared::new()).await
+    }
+
+    async fn with(shared: Shared) -> Self {
+        let mut bench = Bench::new();
+        let device = Device::new(&shared);
+        device.enroll(false).await.unwrap();
+        bench.trust().await;
+        bench.needs_offers_of(&shared);
+        let Sealed { file, key } = sealed();
+        bench.publish_sealed(&file, PLAIN);
+        Self { bench, shared, device, file, key }
+    }
+
+    /// Asks for an offer, where the authority answers that one with the key; or none.
+    async fn ask(&self, offer: Option<Vec<u8>>) {
+        self.shared.0.borrow_mut().offered = offer.map(|offer| (offer, Some(self.key)));
+        let mut session = self.device.session().unwrap();
+        drop(self.bench.updater().await.ask_offer(&mut session, Pick::Latest).await.unwrap());
+    }
+
+    async fn install(&self) -> &'static str {
+        code(self.bench.updater().await.install(Pick::Latest).await)
+    }
 }
 
 #[tokio::test]
@@ -150,29 +192,140 @@ async fn an_installation_that_is_cut_is_made_again_from_the_sealed_file() {
 
 #[tokio::test]
 async fn the_key_comes_with_the_offer_and_goes_with_another() {
-    let (mut bench, shared) = (Bench::new(), Shared::new());
-    let device = Device::new(&shared);
-    device.enroll(false).await.unwrap();
-    bench.trust().await;
-    bench.needs_offers_of(&shared);
-    let Sealed { file, key } = sealed();
-    bench.publish_sealed(&file, PLAIN);
-    let ask = async |offered| {
-        shared.0.borrow_mut().offered = Some(offered);
-        bench.updater().await.ask_offer(&mut device.session().unwrap(), Pick::Latest).await
-    };
-    assert_eq!(ask((offer_of(&shared, &file, 7), Some(key))).await.unwrap().unwrap().version, 3);
+    let offered = Offered::new().await;
+    let Offered { bench, shared, file, .. } = &offered;
+    offered.ask(Some(offer_of(shared, file, 7))).await;
     assert!(bench.has("artifact-key"));
     // An offer of something that is not sealed leaves no key behind.
-    ask((offer_of(&shared, &file, 8), None)).await.unwrap().unwrap();
+    shared.0.borrow_mut().offered = Some((offer_of(shared, file, 8), None));
+    let mut session = offered.device.session().unwrap();
+    bench.updater().await.ask_offer(&mut session, Pick::Latest).await.unwrap().unwrap();
+    drop(session);
     assert!(!bench.has("artifact-key"));
     assert_eq!(code(bench.update().await), "update-key-missing");
-    ask((offer_of(&shared, &file, 9), Some(key))).await.unwrap().unwrap();
+    offered.ask(Some(offer_of(shared, file, 9))).await;
     assert_eq!(bench.update().await.unwrap(), 3);
     assert_eq!(bench.slot().unwrap(), PLAIN);
     // After a rollback neither offer nor key is good again.
     bench.updater().await.rolled_back().unwrap();
-    assert_eq!(code(bench.updater().await.install(Pick::Latest).await), "offer-replayed");
+    assert_eq!(offered.install().await, "offer-replayed");
+}
+
+#[tokio::test]
+async fn the_key_goes_once_its_release_is_not_offered_any_more() {
+    let offered = Offered::new().await;
+    let Offered { bench, shared, file, .. } = &offered;
+    offered.ask(Some(offer_of(shared, file, 7))).await;
+    bench.download(Pick::Latest).await.unwrap();
+    // With its offer, so that the next installation asks, and hears why there is none.
+    offered.ask(None).await;
+    assert!(!bench.has("artifact-key") && !bench.has("offer"));
+    // One that was begun may be begun again.
+    offered.ask(Some(offer_of(shared, file, 8))).await;
+    bench.script("install", "kill -9 $PPID");
+    let mut device = Command::new(env!("CARGO_BIN_EXE_wardein-device"));
+    device.args(["update", "install", "--dir"]).arg(bench.at("device")).env_clear();
+    assert_eq!(device.output().unwrap().status.code(), None, "it is killed");
+    offered.ask(None).await;
+    assert!(bench.has("artifact-key") && bench.has("offer"));
+    // An offer that is not of a sealed artifact has no key to lose, and stays for its hour.
+    bench.updater().await.rolled_back().unwrap();
+    fs::remove_file(bench.at("device/update/artifact-key")).unwrap();
+    offered.ask(None).await;
+    assert!(bench.has("offer"));
+}
+
+#[tokio::test]
+async fn the_key_goes_with_the_hour_of_its_offer() {
+    let offered = Offered::new().await;
+    let Offered { bench, shared, device, file, .. } = &offered;
+    offered.ask(Some(offer_of(shared, file, 7))).await;
+    drop(bench.updater().await);
+    assert!(bench.has("artifact-key"), "the offer is good");
+    let ended = UnixSeconds::new(now().get() - 1);
+    offered.ask(Some(offer_until(shared, file, 8, ended))).await;
+    assert!(bench.has("artifact-key"));
+    drop(bench.updater().await);
+    assert!(!bench.has("artifact-key"), "the next command forgets it");
+    // So does the agent, by the authority's time.
+    let later = UnixSeconds::new(crate::common::START + 9_000);
+    for (issued, expires, is_kept) in [(9, later, true), (10, ended, false)] {
+        offered.ask(Some(offer_until(shared, file, issued, expires))).await;
+        let files = Files::open(&bench.at("device")).unwrap();
+        let mut agent = Agent::new(device.session().unwrap()).unwrap().telling(files, bench.at("visits"));
+        agent.round().await.unwrap();
+        assert_eq!(bench.has("artifact-key"), is_kept);
+    }
+}
+
+#[tokio::test]
+async fn an_installation_that_was_only_begun_is_rolled_back_and_begun_again_by_the_same_offer() {
+    let offered = Offered::new().await;
+    let Offered { bench, shared, file, .. } = &offered;
+    offered.ask(Some(offer_of(shared, file, 7))).await;
+    bench.download(Pick::Latest).await.unwrap();
+    bench.script("install", "kill -9 $PPID");
+    let mut device = Command::new(env!("CARGO_BIN_EXE_wardein-device"));
+    device.args(["update", "install", "--dir"]).arg(bench.at("device")).env_clear();
+    assert_eq!(device.output().unwrap().status.code(), None, "it is killed");
+    bench.updater().await.rolled_back().unwrap();
+    assert!(bench.updater().await.holds_offer(Pick::Latest).unwrap());
+    bench.script("install", "cp \"$1\" \"${0%install}slot\"");
+    assert_eq!(offered.install().await, "taken");
+    assert_eq!(bench.slot().unwrap(), PLAIN);
+}
+
+#[tokio::test]
+async fn a_key_that_a_cut_left_goes_with_what_becomes_of_the_installation() {
+    let offered = Offered::new().await;
+    let Offered { bench, shared, file, key, .. } = &offered;
+    for issued in [7, 8] {
+        offered.ask(Some(offer_of(shared, file, issued))).await;
+        bench.update().await.unwrap();
+        // The power is cut after *installed* is on record.
+        bench.keep_key(file, *key);
+        match issued {
+            7 => drop(bench.updater().await.rolled_back().unwrap()),
+            _ => drop(bench.updater().await.confirm().unwrap()),
+        }
+        assert!(!bench.has("artifact-key"), "{issued}");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_without_room_for_the_file_is_said_to_be_one() {
+    let mut bench = Bench::new();
+    bench.trust().await;
+    let Sealed { file, key } = sealed();
+    let plaintext = Plaintext { length: 1 << 52, sha256: Digest::of(PLAIN) };
+    bench.publish(&Release { plaintext: Some(plaintext), ..release(3, 3, PLAIN) }, &file);
+    bench.keep_key(&file, key);
+    assert_eq!(code(bench.update().await), "update-no-room");
+    assert_eq!((bench.slot(), bench.has("opened")), (None, false));
+}
+
+#[cfg(feature = "tpm")]
+#[tokio::test]
+async fn the_key_lies_sealed_where_the_state_does() {
+    let Some(swtpm) = wardein_testkit::Swtpm::start() else { return };
+    let shared = Shared::new();
+    shared.0.borrow_mut().sealed_by = Some(swtpm.tcti());
+    let offered = Offered::with(shared).await;
+    let Offered { bench, shared, device, file, key } = &offered;
+    fs::copy(device.path().join("state.key"), bench.at("device/state.key")).unwrap();
+    offered.ask(Some(offer_of(shared, file, 7))).await;
+    let kept = fs::read(bench.at("device/update/artifact-key")).unwrap();
+    assert!(!kept.windows(16).any(|bytes| bytes == key));
+    // One in the clear, or that was changed, is none.
+    bench.keep_key(file, *key);
+    assert_eq!(code(bench.update().await), "update-key-missing");
+    let mut changed = kept.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    fs::write(bench.at("device/update/artifact-key"), changed).unwrap();
+    assert_eq!(offered.install().await, "update-key-missing");
+    fs::write(bench.at("device/update/artifact-key"), kept).unwrap();
+    assert_eq!(offered.install().await, "taken");
+    assert_eq!(bench.slot().unwrap(), PLAIN);
 }
 
 #[tokio::test]

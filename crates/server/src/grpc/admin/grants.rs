@@ -82,6 +82,7 @@ mod tests {
             ("grant.organization", v1::Grant { organization: "o".repeat(129), ..good() }),
             ("grant.groups", v1::Grant { groups: vec!["g".into(); 17], ..good() }),
             ("grant.groups[1]", v1::Grant { groups: vec!["g".into(), String::new()], ..good() }),
+            ("grant.groups[1]", v1::Grant { groups: vec!["g".into(), "a,b".into()], ..good() }),
         ] {
             let error = grant_order(Some(&spoiled)).unwrap_err();
             assert!(error.message.starts_with(&format!("{field}: ")), "{field}: {}", error.message);

@@ -68,6 +68,14 @@ async fn service_policy() {
         ("a coordinator", &world.coordinator, with(&["view"], 3_600), denied("PutServicePolicy")),
     ];
     world.refuses(Method::PutServicePolicy, rows).await;
+    // Each choice comes back as it was made.
+    for release_at_device in [true, false] {
+        let mut put = with(&["view"], 3_600);
+        put.policy.as_mut().unwrap().release_at_device = release_at_device;
+        by.service_access().put_service_policy(put).await.unwrap();
+        let got = by.service_access().get_service_policy(get("t")).await.unwrap().into_inner();
+        assert_eq!(got.policy.unwrap().release_at_device, release_at_device);
+    }
 }
 
 #[tokio::test]

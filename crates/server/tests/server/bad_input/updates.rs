@@ -282,6 +282,7 @@ async fn add_release() {
         ("a key of 17 bytes", admin, sealed(4, 32, 17), malformed("artifact_key")),
         ("a digest of 31 bytes", admin, sealed(4, 31, 16), malformed("release.plaintext.sha256")),
         ("an empty file", admin, sealed(0, 32, 16), malformed("release.plaintext.length")),
+        ("a file of 2^53 bytes", admin, sealed(1 << 53, 32, 16), malformed("release.plaintext.length")),
         ("a line of others", &world.release_manager, add(good()), NO_LINE),
         ("a tenant's administrator", &world.tenant_admin, add(good()), denied("AddRelease")),
     ];
