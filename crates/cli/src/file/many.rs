@@ -98,10 +98,10 @@ pub(super) async fn open(files: Vec<PathBuf>, directory: &Path, by: By, out: Out
                 match release(&session, &request, &reason).await {
                     Ok(keys) => releases.push(work.fill_all(&request, keys)),
                     // The keys of earlier requests are spent, and their files are there: that is said.
-                    Err(failure) => {
-                        work.not_released(&request, &failure);
+                    Err(why) => {
+                        work.not_released(&request, &why);
                         work.report(&releases, out)?;
-                        return Err(failure);
+                        return Err(why.failure);
                     }
                 }
             }
@@ -134,15 +134,17 @@ impl Work {
     }
 
     /// Says of each file of a request why it has no key.
-    fn not_released(&mut self, request: &Request, why: &Failure) {
+    fn not_released(&mut self, request: &Request, why: &NotReleased) {
         for place in request.keys.iter().flat_map(|(_, places)| places) {
             let Some(opened) = self.opened.get_mut(*place) else { continue };
-            match why {
-                Failure::Refused { code, reason, .. } => {
+            match (&why.failure, why.is_final) {
+                (Failure::Refused { code, reason, .. }, true) => {
                     (opened.code, opened.message) = (Some(code.clone()), Some(reason.clone()));
                 }
-                // A request may have been carried out, and its answer lost.
-                _ => {
+                // It was never sent, which is what is said already.
+                (_, true) => {}
+                // It may have been carried out, and its answer lost.
+                (_, false) => {
                     let words = "its key was asked for, and no answer came: the key may have been released";
                     opened.message = Some(words.to_owned());
                 }
@@ -223,17 +225,34 @@ async fn release(
     session: &Session,
     request: &Request,
     reason: &str,
-) -> Result<Vec<Result<Key, v1::Failure>>, Failure> {
+) -> Result<Vec<Result<Key, v1::Failure>>, NotReleased> {
+    let unsent = |failure| NotReleased { failure, is_final: true };
     let file =
         |stanza: &FileStanza| v1::FileStanza { arguments: stanza.arguments(), body: stanza.body().to_vec() };
     let request = v1::ReleaseFileKeysRequest {
         files: request.keys.iter().map(|(stanza, _)| file(stanza)).collect(),
         reason: reason.to_owned(),
-        idempotency_key: idempotency_key()?,
+        idempotency_key: idempotency_key().map_err(unsent)?,
     };
     let platform = session.platform();
-    let answer = until_answered(async || Ok(platform.release_file_keys(request.clone()).await?)).await?;
-    paired(answer, request.files.len())
+    let mut is_final = false;
+    let answer = until_answered(async || {
+        platform.release_file_keys(request.clone()).await.map_err(|refusal| {
+            is_final = refusal.is_final();
+            refusal.into()
+        })
+    });
+    let answer = answer.await;
+    answer.map_err(|failure| NotReleased { failure, is_final }).and_then(|answer| {
+        paired(answer, request.files.len()).map_err(|failure| NotReleased { failure, is_final: false })
+    })
+}
+
+/// A request that brought no keys.
+struct NotReleased {
+    failure: Failure,
+    /// Whether the authority judged it, and released nothing.
+    is_final: bool,
 }
 
 /// The keys of an answer beside their results.
@@ -351,12 +370,19 @@ mod tests {
             request_id: None,
             proposal: None,
         };
-        for (why, code, words) in [
-            (lost, None, "the key may have been released"),
-            (refused, Some("grant-missing"), "none was granted"),
+        let in_doubt = Failure::Refused {
+            code: "store-unavailable".to_owned(),
+            reason: "the disk is full".to_owned(),
+            request_id: None,
+            proposal: None,
+        };
+        for (failure, is_final, code, words) in [
+            (lost, false, None, "the key may have been released"),
+            (in_doubt, false, None, "the key may have been released"),
+            (refused, true, Some("grant-missing"), "none was granted"),
         ] {
             let mut work = work();
-            work.not_released(request, &why);
+            work.not_released(request, &NotReleased { failure, is_final });
             let said = |place: usize| work.opened[place].message.clone().unwrap();
             assert_eq!(work.opened[0].code.as_deref(), code);
             assert!(said(0).contains(words), "{}", said(0));
