@@ -36,6 +36,12 @@ fn line(name: &str) -> v1::CreateProductLineRequest {
     }
 }
 
+/// Puts release 5 on record.
+async fn added(world: &World) {
+    let order = v1::AddReleaseRequest { release: Some(release(5)), ..Default::default() };
+    world.admin.updates().add_release(order).await.unwrap();
+}
+
 fn release(version: u64) -> v1::Release {
     v1::Release {
         repository: "maker".into(),
@@ -196,12 +202,7 @@ async fn list_product_lines() {
 async fn add_release() {
     let world = world().await;
     let admin = &world.admin;
-    world
-        .admin
-        .updates()
-        .add_release(v1::AddReleaseRequest { release: Some(release(5)), ..Default::default() })
-        .await
-        .unwrap();
+    added(&world).await;
     let add = |release| v1::AddReleaseRequest { release: Some(release), ..Default::default() };
     let sealed = |length, digest: usize, key: usize| v1::AddReleaseRequest {
         release: Some(v1::Release {
@@ -309,12 +310,7 @@ async fn list_releases() {
 async fn set_release_state() {
     let world = world().await;
     let admin = &world.admin;
-    world
-        .admin
-        .updates()
-        .add_release(v1::AddReleaseRequest { release: Some(release(5)), ..Default::default() })
-        .await
-        .unwrap();
+    added(&world).await;
     let good = || v1::SetReleaseStateRequest {
         repository: "maker".into(),
         line: "pumps".into(),
@@ -360,12 +356,7 @@ async fn set_release_rollout() {
     use v1::rollout::{Profiles, Tenants};
     let world = world().await;
     let admin = &world.admin;
-    world
-        .admin
-        .updates()
-        .add_release(v1::AddReleaseRequest { release: Some(release(5)), ..Default::default() })
-        .await
-        .unwrap();
+    added(&world).await;
     let everyone = || v1::Rollout {
         percent: 5,
         tenants: Some(Tenants::EveryTenant(v1::EveryTenant {})),
